@@ -1,0 +1,1 @@
+//! Zero-copy BGP-4 codec.

@@ -1,0 +1,3 @@
+//! The `stonechat` binary.
+
+fn main() {}
