@@ -1,3 +1,93 @@
-//! Repository tasks.
+//! Repository tasks: `cargo xtask <check|test|interop|fuzz|bench|rfc>`.
+//!
+//! Each verb is plain commands underneath, printed before they run, so that anybody can type them. The one verb
+//! with logic of its own is `rfc`, which lists what the code cites.
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool speaks on standard output"
+)]
+#![expect(
+    clippy::print_stderr,
+    reason = "a command line tool complains on standard error"
+)]
 
-fn main() {}
+mod daemons;
+mod rfc;
+mod run;
+
+use std::{env, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use run::Step;
+
+const USAGE: &str = "\
+usage: cargo xtask VERB [ARGUMENTS]
+
+  check     format, lints, documentation, layering; every warning is an error
+  test      everything that is tested; as root it first installs the daemons that are missing (Debian)
+  interop   only the scenarios against other BGP daemons
+  fuzz      fuzz the decoder: cargo xtask fuzz [TARGET [SECONDS]]
+  bench     the benchmarks
+  rfc       what the code cites: RFC citations and deviations, by document";
+
+fn main() -> ExitCode {
+    match verb() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn verb() -> Result<()> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = manifest
+        .parent()
+        .context("xtask lives one folder below the workspace")?;
+    env::set_current_dir(root).context("cannot enter the workspace")?;
+    let mut arguments = env::args().skip(1);
+    let verb = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    match verb.as_str() {
+        "check" => check(),
+        "test" => {
+            daemons::provide()?;
+            run::all(&[Step::cargo("test --workspace").and(&rest)])
+        }
+        "interop" => {
+            daemons::provide()?;
+            run::all(&[Step::cargo("test --test interop -- --nocapture").and(&rest)])
+        }
+        "fuzz" => fuzz(&rest),
+        "bench" => run::all(&[Step::cargo("bench --workspace").and(&rest)]),
+        "rfc" => rfc::list(),
+        _ => bail!("no such verb: {verb:?}\n{USAGE}"),
+    }
+}
+
+fn check() -> Result<()> {
+    run::all(&[
+        Step::cargo("fmt --all --check"),
+        Step::cargo("clippy --workspace --all-targets -- -D warnings"),
+        Step::cargo("doc --workspace --no-deps --document-private-items").with("RUSTDOCFLAGS", "-D warnings"),
+        Step::cargo("test --quiet --test tidy"),
+    ])
+}
+
+/// Fuzzes one target for a bounded time; without arguments it names the targets.
+fn fuzz(rest: &[String]) -> Result<()> {
+    let Some(target) = rest.first() else {
+        return run::all(&[Step::cargo("fuzz list")]);
+    };
+    let seconds: u32 = match rest.get(1) {
+        Some(text) => text
+            .parse()
+            .with_context(|| format!("not a number of seconds: {text:?}"))?,
+        None => 60,
+    };
+    run::all(&[Step::cargo(&format!(
+        "fuzz run {target} -- -max_total_time={seconds}"
+    ))])
+}
