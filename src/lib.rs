@@ -1,1 +1,1 @@
-//! Stonechat.
+//! Stonechat, a BGP-4 speaker for the machines that run workloads.

@@ -1,0 +1,45 @@
+//! Routes that this speaker originates.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bgp_codec::PathAttributes;
+use ipnet::IpNet as Prefix;
+use serde::{Deserialize, Serialize};
+
+/// What made us originate a route; a filter's `source` matches these words as well as the name.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OriginKind {
+    /// Written in the configuration.
+    Static,
+    /// Read from the kernel's table.
+    Kernel,
+    /// A load-balancer address with health checks.
+    Vip,
+}
+
+impl fmt::Display for OriginKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Static => "static",
+            Self::Kernel => "kernel",
+            Self::Vip => "vip",
+        })
+    }
+}
+
+/// A route of our own, before any export policy; its next hop is always this speaker.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LocalRoute {
+    /// Destination.
+    pub prefix: Prefix,
+    /// What made us originate it.
+    pub kind: OriginKind,
+    /// The `name` of the `[[originate]]` or `[[vip]]` it comes from.
+    pub name: Arc<str>,
+    /// Attributes to start from: ORIGIN, and what the source sets. No next hop, an empty AS_PATH.
+    pub attributes: Arc<PathAttributes>,
+    /// The kernel's metric, for routes read from its table.
+    pub kernel_metric: Option<u32>,
+}

@@ -1,0 +1,126 @@
+//! What configuration says of a peer.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bgp_codec::{Asn, FamilySet};
+use ipnet::IpNet;
+
+use crate::rib::interface::PeerPolicy;
+use crate::route::{Secret, TableId};
+
+/// A peer, or a range of addresses that may connect (`listen_range`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PeerSettings {
+    /// Unique.
+    pub name: Arc<str>,
+    /// The `peer_group` it joined.
+    pub group: Option<Arc<str>>,
+    /// Free text.
+    pub description: String,
+    /// Its address, or the range that passive peers may come from.
+    pub address: PeerAddress,
+    /// TCP port we connect to; 179.
+    pub port: u16,
+    /// Our AS towards it.
+    pub local_asn: Asn,
+    /// The AS it must announce.
+    pub remote_asn: RemoteAsn,
+    /// Never connect, only accept.
+    pub passive: bool,
+    /// Administratively down, with the text to tell the peer (RFC 9003).
+    pub shutdown: Option<String>,
+    /// TCP MD5 (RFC 2385), and the file it came from.
+    pub password: Option<Password>,
+    /// Proposed hold time; zero for none.
+    pub hold_time: Duration,
+    /// KEEPALIVE interval; a third of the negotiated hold time when not given.
+    pub keepalive_time: Option<Duration>,
+    /// ConnectRetryTime, RFC 4271 §8.
+    pub connect_retry_time: Duration,
+    /// IdleHoldTime after an error; doubled while the peer oscillates (RFC 4271 §8.1.1).
+    pub idle_hold_time: Duration,
+    /// SendHoldTime, RFC 9687; zero for none.
+    pub send_hold_time: Duration,
+    /// Families to announce.
+    pub families: FamilySet,
+    /// Families in which we take several paths per prefix (RFC 7911).
+    pub add_path_receive: FamilySet,
+    /// Families in which we send all paths (RFC 7911).
+    pub add_path_send: FamilySet,
+    /// RFC 8654.
+    pub extended_message: bool,
+    /// RFC 8950.
+    pub extended_next_hop: bool,
+    /// Graceful restart, RFC 4724; none: not announced.
+    pub graceful_restart: Option<GracefulRestart>,
+    /// TTL of packets sent to an external peer that is not directly connected; 1 for a directly connected one.
+    pub multihop: Option<u8>,
+    /// GTSM, RFC 5082: the number of hops the peer may be away.
+    pub ttl_security: Option<u8>,
+    /// Local address to connect from and to be connected at.
+    pub source_address: Option<IpAddr>,
+    /// Interface to bind to.
+    pub interface: Option<Arc<str>>,
+    /// Where its routes go.
+    pub table: TableId,
+    /// Limit of sessions for a `listen_range`.
+    pub range_limit: usize,
+    /// What needs no new session.
+    pub policy: PeerPolicy,
+}
+
+/// A TCP MD5 key and its origin, for reloads and for messages that may name the file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Password {
+    /// The key, at most 80 octets.
+    pub key: Secret,
+    /// `password_file`.
+    pub file: PathBuf,
+}
+
+/// Where a peer is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum PeerAddress {
+    /// One configured address.
+    Address(IpAddr),
+    /// Any address in this range, passively.
+    Range(IpNet),
+}
+
+/// The AS that a peer may announce.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RemoteAsn {
+    /// Exactly this one.
+    Is(Asn),
+    /// Ours.
+    Internal,
+    /// Any but ours.
+    External,
+    /// Any.
+    Any,
+}
+
+/// Graceful restart as configured for a peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GracefulRestart {
+    /// How long the peer is asked to keep our routes, 1 to 4,095 s.
+    pub restart_time: Duration,
+    /// Cap on how long we keep a peer's routes, whatever it announces.
+    pub max_peer_restart_time: Duration,
+}
+
+/// What a session must know of the speaker itself; fixed while running.
+#[derive(Clone, Debug)]
+pub struct SpeakerIdentity {
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP Identifier.
+    pub bgp_identifier: std::net::Ipv4Addr,
+    /// Families whose forwarding state survived our restart (F bit).
+    pub forwarding: FamilySet,
+    /// Until when OPENs carry the R bit; none when this is not a restart.
+    pub restarting_until: Option<std::time::Instant>,
+}
