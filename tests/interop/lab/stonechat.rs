@@ -1,0 +1,129 @@
+//! Stonechat itself: the built binary with a configuration, a socket and a `/run` of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::outcome::Outcome;
+use super::process::Process;
+use super::{Lab, Namespace, await_until};
+
+/// Stonechat in one namespace.
+pub(crate) struct Stonechat {
+    dir: PathBuf,
+    network_namespace: String,
+    process: Option<Process>,
+}
+
+impl Stonechat {
+    /// Starts `stonechat run` with this configuration and waits until its socket answers.
+    pub(crate) fn start(lab: &Lab, namespace: &Namespace, config: &str) -> Self {
+        let dir = lab.dir(&format!("stonechat.{}", namespace.name()));
+        fs::create_dir_all(dir.join("run")).expect("make its /run");
+        let mut stonechat = Self {
+            dir,
+            network_namespace: namespace.name().to_owned(),
+            process: None,
+        };
+        stonechat.write_config(config);
+        stonechat.start_again();
+        stonechat
+    }
+
+    /// Starts it after it ended, with the configuration and the state that are there.
+    pub(crate) fn start_again(&mut self) {
+        let mut command = self.inside();
+        command
+            .args(["run", "--config"])
+            .arg(self.config_path())
+            .arg("--socket")
+            .arg(self.socket());
+        let process = Process::start("stonechat", &mut command, &self.dir.join("stonechat.log"));
+        self.process = Some(process);
+        await_until("stonechat answers on its socket", || {
+            self.process.as_mut().expect("just started").assert_running();
+            let outcome = self.cli("peers --json");
+            if outcome.success {
+                Ok(())
+            } else {
+                Err(outcome.stderr)
+            }
+        });
+    }
+
+    /// The file it was started with.
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.dir.join("node.toml")
+    }
+
+    /// A file beside the configuration, for secrets.
+    pub(crate) fn write_file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.join(name);
+        fs::write(&path, text).expect("write a file beside the configuration");
+        path
+    }
+
+    /// Writes another configuration, without telling the daemon.
+    pub(crate) fn write_config(&self, config: &str) {
+        fs::write(self.config_path(), config).expect("write the configuration");
+    }
+
+    /// What the daemon has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("stonechat.log")).unwrap_or_default()
+    }
+
+    /// Runs a verb of the command line (split at spaces) against this daemon.
+    pub(crate) fn cli(&self, line: &str) -> Outcome {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stonechat"));
+        command
+            .args(line.split_whitespace())
+            .arg("--socket")
+            .arg(self.socket());
+        Outcome::of(&mut command)
+    }
+
+    /// The JSON that a verb prints.
+    pub(crate) fn json(&self, line: &str) -> Result<Value, String> {
+        self.cli(&format!("{line} --json")).json()
+    }
+
+    /// Sends a signal and goes on.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("stonechat runs").signal(signal);
+    }
+
+    /// Sends a signal and waits for the end.
+    #[track_caller]
+    pub(crate) fn end(&mut self, signal: Signal) -> ExitStatus {
+        self.process.take().expect("stonechat runs").stop(signal)
+    }
+
+    /// Waits until the daemon has ended by itself.
+    #[track_caller]
+    pub(crate) fn await_end(&mut self) -> ExitStatus {
+        self.process.take().expect("stonechat runs").await_end()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.join("ctl")
+    }
+
+    /// The binary in its namespace. What it keeps below `/run` is kept apart from other instances, and survives it.
+    fn inside(&self) -> Command {
+        in_private_run(&self.network_namespace, &self.dir.join("run"))
+    }
+}
+
+fn in_private_run(network_namespace: &str, run: &Path) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", network_namespace, "sh", "-c"]);
+    command
+        .arg("mount --bind \"$0\" /run && exec \"$@\"")
+        .arg(run)
+        .arg(env!("CARGO_BIN_EXE_stonechat"));
+    command
+}
