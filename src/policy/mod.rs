@@ -3,12 +3,31 @@
 //! A [`Chain`] is an ordered list of [`Filter`]s; the first accept or reject ends, and the end of the list rejects.
 //! Evaluating returns the [`Reason`] that decided, and `why` prints that value: there is no second implementation.
 
+mod as_path_pattern;
+mod chain;
+mod community_pattern;
+mod condition;
+mod edits;
+mod filter;
+mod martian;
+mod prefix_set;
+mod reason;
+
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bgp_codec::{Asn, Attributes, Family, NextHop, PathAttributes, PeerKind};
+use bgp_codec::{Asn, Attributes, Family, NextHop, PeerKind};
 use serde::Serialize;
 
+pub use self::as_path_pattern::{AsPathPattern, AsPathPatternError};
+pub use self::chain::{Chain, ImportGuard};
+pub use self::community_pattern::{CommunityPattern, CommunityPatternError, LargeCommunityPattern};
+pub use self::condition::{Condition, SourcePattern};
+pub use self::edits::{Edit, Edits, NextHopEdit};
+pub use self::filter::{Action, Fallthrough, Filter, Rule};
+pub use self::prefix_set::{PrefixPattern, PrefixPatternError, PrefixSet};
+pub use self::reason::Reason;
 use crate::route::{OriginKind, Prefix};
 
 /// What a filter may look at.
@@ -62,6 +81,12 @@ pub struct Location {
     pub line: u32,
 }
 
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
 /// Whether a route passes, with what changes, and what decided.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Verdict {
@@ -71,4 +96,12 @@ pub struct Verdict {
     pub edits: Edits,
     /// The rule that decided.
     pub reason: Reason,
+}
+
+impl Verdict {
+    /// The route does not pass.
+    #[must_use]
+    pub const fn reject(reason: Reason) -> Self {
+        Self { accept: false, edits: Edits::NONE, reason }
+    }
 }

@@ -1,0 +1,142 @@
+//! What a rule looks at.
+
+use std::sync::Arc;
+
+use bgp_codec::{Asn, FamilySet, Origin, PeerKind, SegmentKind};
+use ipnet::IpNet;
+use smallvec::SmallVec;
+
+use super::as_path_pattern::Hop;
+use super::{AsPathPattern, CommunityPattern, LargeCommunityPattern, PrefixSet, RouteView, Source};
+use crate::route::OriginKind;
+
+/// A predicate over routes. Conditions with a list hold when any item does; an empty [`Condition::All`] always holds.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Condition {
+    /// The prefix is in the set.
+    Prefix(PrefixSet),
+    /// The route comes from one of these.
+    Source(Vec<SourcePattern>),
+    /// The route was learned from one of these peers, by name.
+    Peer(Vec<Arc<str>>),
+    /// The route was learned from a peer of one of these groups.
+    Group(Vec<Arc<str>>),
+    /// The route carries one of these communities.
+    Community(Vec<CommunityPattern>),
+    /// The route carries one of these large communities.
+    LargeCommunity(Vec<LargeCommunityPattern>),
+    /// The AS path matches one of these.
+    AsPath(Vec<AsPathPattern>),
+    /// The next hop, as a host prefix, is in the set; a route of our own has none.
+    NextHop(PrefixSet),
+    /// The route is of one of these families.
+    Family(FamilySet),
+    /// ORIGIN is one of these.
+    Origin(Vec<Origin>),
+    /// MULTI_EXIT_DISC is present and equal.
+    Med(u32),
+    /// LOCAL_PREF is equal; an absent one counts as 100.
+    LocalPref(u32),
+    /// The condition does not hold.
+    Not(Box<Self>),
+    /// At least one holds.
+    Any(Vec<Self>),
+    /// Each holds.
+    All(Vec<Self>),
+}
+
+/// Where a route comes from, as a filter writes it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum SourcePattern {
+    /// Any route of our own.
+    Local,
+    /// A route of our own of this kind.
+    Kind(OriginKind),
+    /// Learned from an internal peer.
+    Internal,
+    /// Learned from an external peer.
+    External,
+    /// The `name` of an `[[originate]]` or `[[vip]]`.
+    Name(Arc<str>),
+}
+
+/// LOCAL_PREF of a route that carries none.
+const DEFAULT_LOCAL_PREF: u32 = 100;
+
+impl Condition {
+    /// Holds for every route.
+    #[must_use]
+    pub const fn always() -> Self {
+        Self::All(Vec::new())
+    }
+
+    /// Whether the condition holds for the route.
+    #[must_use]
+    pub fn matches(&self, route: &RouteView<'_>) -> bool {
+        match self {
+            Self::Prefix(set) => set.matches(&route.prefix),
+            Self::Source(patterns) => patterns.iter().any(|pattern| pattern.matches(&route.source)),
+            Self::Peer(names) => match route.source {
+                Source::Peer { name, .. } => names.iter().any(|wanted| **wanted == *name),
+                Source::Local { .. } => false,
+            },
+            Self::Group(names) => match route.source {
+                Source::Peer {
+                    group: Some(group), ..
+                } => names.iter().any(|wanted| **wanted == *group),
+                Source::Peer { group: None, .. } | Source::Local { .. } => false,
+            },
+            Self::Community(patterns) => route
+                .attributes
+                .communities()
+                .iter()
+                .any(|community| patterns.iter().any(|pattern| pattern.matches(community))),
+            Self::LargeCommunity(patterns) => route
+                .attributes
+                .large_communities()
+                .iter()
+                .any(|community| patterns.iter().any(|pattern| pattern.matches(community))),
+            Self::AsPath(patterns) => {
+                let path = hops(route);
+                patterns.iter().any(|pattern| pattern.matches(&path))
+            }
+            Self::NextHop(set) => route
+                .next_hop
+                .is_some_and(|next_hop| set.matches(&IpNet::from(next_hop.address()))),
+            Self::Family(families) => families.contains(route.family),
+            Self::Origin(origins) => origins.contains(&route.attributes.origin()),
+            Self::Med(value) => route.attributes.med() == Some(*value),
+            Self::LocalPref(value) => route.attributes.local_pref().unwrap_or(DEFAULT_LOCAL_PREF) == *value,
+            Self::Not(condition) => !condition.matches(route),
+            Self::Any(conditions) => conditions.iter().any(|condition| condition.matches(route)),
+            Self::All(conditions) => conditions.iter().all(|condition| condition.matches(route)),
+        }
+    }
+}
+
+impl SourcePattern {
+    fn matches(&self, source: &Source<'_>) -> bool {
+        match (self, source) {
+            (Self::Local, Source::Local { .. }) => true,
+            (Self::Kind(wanted), Source::Local { kind, .. }) => wanted == kind,
+            (Self::Name(wanted), Source::Local { name, .. }) => **wanted == **name,
+            (Self::Internal, Source::Peer { kind, .. }) => *kind == PeerKind::Internal,
+            (Self::External, Source::Peer { kind, .. }) => *kind != PeerKind::Internal,
+            _ => false,
+        }
+    }
+}
+
+/// The AS path as patterns see it: an AS_SET is one place.
+fn hops(route: &RouteView<'_>) -> SmallVec<[Hop; 8]> {
+    let mut hops = SmallVec::new();
+    for segment in route.attributes.as_path().segments() {
+        match segment.kind {
+            SegmentKind::Sequence | SegmentKind::ConfedSequence => hops.extend(segment.asns().map(Hop::One)),
+            SegmentKind::Set | SegmentKind::ConfedSet => {
+                hops.push(Hop::Set(segment.asns().collect::<SmallVec<[Asn; 4]>>()));
+            }
+        }
+    }
+    hops
+}

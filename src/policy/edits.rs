@@ -1,0 +1,146 @@
+//! What rules change in a route.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bgp_codec::{Asn, Community, LargeCommunity, Origin, PathAttributes};
+
+use super::{CommunityPattern, LargeCommunityPattern};
+
+/// Changes to a route's attributes, in order. Cheap to clone; equal when the changes are.
+///
+/// A next hop is not an attribute that this can set: what "self" means differs per session, so it is told apart by
+/// [`Edits::next_hop`].
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Edits(Option<Arc<[Edit]>>);
+
+/// One change.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Edit {
+    /// Sets LOCAL_PREF.
+    LocalPref(u32),
+    /// Sets MULTI_EXIT_DISC.
+    Med(u32),
+    /// Removes MULTI_EXIT_DISC.
+    RemoveMed,
+    /// Sets ORIGIN.
+    Origin(Origin),
+    /// Prepends to AS_PATH.
+    Prepend {
+        /// Which AS; ours when absent.
+        asn: Option<Asn>,
+        /// How often.
+        count: u8,
+    },
+    /// Removes the communities that match.
+    RemoveCommunities(Vec<CommunityPattern>),
+    /// Adds those that are not there yet.
+    AddCommunities(Vec<Community>),
+    /// Replaces all.
+    SetCommunities(Vec<Community>),
+    /// Removes the large communities that match.
+    RemoveLargeCommunities(Vec<LargeCommunityPattern>),
+    /// Adds those that are not there yet.
+    AddLargeCommunities(Vec<LargeCommunity>),
+    /// Replaces all.
+    SetLargeCommunities(Vec<LargeCommunity>),
+    /// Chooses the next hop.
+    NextHop(NextHopEdit),
+}
+
+/// How a rule chooses the next hop.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum NextHopEdit {
+    /// This speaker's address on the session.
+    Own,
+    /// This address, for routes of its family.
+    Address(IpAddr),
+    /// As received.
+    Unchanged,
+}
+
+impl Edits {
+    /// No change.
+    pub const NONE: Self = Self(None);
+
+    /// These changes, in this order.
+    #[must_use]
+    pub fn new(edits: Vec<Edit>) -> Self {
+        Self((!edits.is_empty()).then(|| edits.into()))
+    }
+
+    /// Whether nothing changes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The changes, in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Edit] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// These changes, then those.
+    #[must_use]
+    pub fn then(&self, later: &Self) -> Self {
+        match (&self.0, &later.0) {
+            (None, _) => later.clone(),
+            (_, None) => self.clone(),
+            (Some(first), Some(second)) => Self(Some(first.iter().chain(second.iter()).cloned().collect())),
+        }
+    }
+
+    /// What the last next-hop change says, if there is one.
+    #[must_use]
+    pub fn next_hop(&self) -> Option<NextHopEdit> {
+        self.as_slice().iter().rev().find_map(|edit| match edit {
+            Edit::NextHop(next_hop) => Some(*next_hop),
+            _ => None,
+        })
+    }
+
+    /// Carries the changes out, except those of the next hop. `local_asn` is what a prepend without AS prepends.
+    pub fn apply(&self, attributes: &mut PathAttributes, local_asn: Asn) {
+        for edit in self.as_slice() {
+            edit.apply(attributes, local_asn);
+        }
+    }
+}
+
+impl Edit {
+    fn apply(&self, attributes: &mut PathAttributes, local_asn: Asn) {
+        match self {
+            Self::LocalPref(value) => attributes.local_pref = Some(*value),
+            Self::Med(value) => attributes.med = Some(*value),
+            Self::RemoveMed => attributes.med = None,
+            Self::Origin(origin) => attributes.origin = *origin,
+            Self::Prepend { asn, count } => attributes
+                .as_path
+                .prepend(asn.unwrap_or(local_asn), usize::from(*count)),
+            Self::RemoveCommunities(patterns) => {
+                attributes
+                    .communities
+                    .retain(|at| !patterns.iter().any(|pattern| pattern.matches(*at)));
+            }
+            Self::AddCommunities(added) => add_missing(&mut attributes.communities, added),
+            Self::SetCommunities(all) => attributes.communities.clone_from(all),
+            Self::RemoveLargeCommunities(patterns) => {
+                attributes
+                    .large_communities
+                    .retain(|at| !patterns.iter().any(|pattern| pattern.matches(*at)));
+            }
+            Self::AddLargeCommunities(added) => add_missing(&mut attributes.large_communities, added),
+            Self::SetLargeCommunities(all) => attributes.large_communities.clone_from(all),
+            Self::NextHop(_) => {}
+        }
+    }
+}
+
+fn add_missing<T: Copy + PartialEq>(list: &mut Vec<T>, added: &[T]) {
+    for item in added {
+        if !list.contains(item) {
+            list.push(*item);
+        }
+    }
+}
