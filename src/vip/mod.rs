@@ -1,5 +1,17 @@
 //! Load-balancer addresses: announced while their checks pass, withdrawn the moment they do not.
 //!
-//! `state.rs` (rise, fall, verdict) is pure; `health.rs` runs the probes.
+//! Pure: `state.rs` counts rise and fall for one VIP, `set.rs` holds all of them and says what a reload changes.
+//! Edges: `health.rs` runs one probe, `command.rs` the commands among them, `task.rs` gives each VIP a prober of its
+//! own and owns the set.
 
+mod command;
+mod health;
+pub mod set;
 pub mod settings;
+pub mod state;
+pub mod status;
+pub mod task;
+
+pub use self::set::{Announcement, SavedVerdict};
+pub use self::status::{Status, Verdict};
+pub use self::task::{Handle, spawn};
