@@ -1,0 +1,533 @@
+//! AS_PATH (RFC 4271 §5.1.2, RFC 5065): a borrowed view and an owned, editable form.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::asn::Asn;
+
+/// The most numbers one segment can hold.
+pub const MAX_SEGMENT: usize = 255;
+
+/// The kinds of segment.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum SegmentKind {
+    /// AS_SET: unordered.
+    Set,
+    /// AS_SEQUENCE: ordered, nearest first.
+    Sequence,
+    /// AS_CONFED_SEQUENCE, RFC 5065.
+    ConfedSequence,
+    /// AS_CONFED_SET, RFC 5065.
+    ConfedSet,
+}
+
+impl SegmentKind {
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Set => 1,
+            Self::Sequence => 2,
+            Self::ConfedSequence => 3,
+            Self::ConfedSet => 4,
+        }
+    }
+
+    pub(crate) const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            1 => Self::Set,
+            2 => Self::Sequence,
+            3 => Self::ConfedSequence,
+            4 => Self::ConfedSet,
+            _ => return None,
+        })
+    }
+
+    /// Whether the segment belongs to a confederation and so never leaves it.
+    #[must_use]
+    pub const fn is_confederation(self) -> bool {
+        matches!(self, Self::ConfedSequence | Self::ConfedSet)
+    }
+}
+
+/// What is wrong with the octets of an AS path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum PathError {
+    /// Segment kind, an empty segment, or lengths that do not fit.
+    Malformed,
+    /// AS 0, RFC 7607.
+    AsZero,
+}
+
+/// Checked octets of an AS path: every segment is of a known kind, whole and not empty.
+///
+/// ```
+/// use bgp_codec::{AsPathBuf, Asn};
+/// let path: AsPathBuf = "64512 64513 {64514 64515}".parse()?;
+/// let bytes = path.to_bytes();
+/// let path = bgp_codec::AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+/// assert_eq!(path.path_length(), 3);
+/// assert_eq!(path.first_asn(), Some(Asn(64_512)));
+/// assert!(path.contains(Asn(64_515)));
+/// # Ok::<(), bgp_codec::ParseAsPathError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct AsPath<'a> {
+    bytes: &'a [u8],
+    four_octet: bool,
+}
+
+impl<'a> AsPath<'a> {
+    /// The path without segments: a route of our own AS.
+    pub const EMPTY: AsPath<'static> = AsPath {
+        bytes: &[],
+        four_octet: true,
+    };
+
+    /// Checks the octets of the attribute's value; `None` if they are malformed.
+    ///
+    /// AS 0 is let through here: the caller decides (RFC 7607 §2 makes an UPDATE with it a withdraw).
+    #[must_use]
+    pub fn from_bytes(bytes: &'a [u8], four_octet: bool) -> Option<Self> {
+        match check(bytes, four_octet) {
+            Ok(()) | Err(PathError::AsZero) => Some(Self { bytes, four_octet }),
+            Err(PathError::Malformed) => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn checked(bytes: &'a [u8], four_octet: bool) -> Result<Self, PathError> {
+        check(bytes, four_octet).map(|()| Self { bytes, four_octet })
+    }
+
+    /// Trusts that the octets have been checked.
+    #[inline]
+    pub(crate) const fn trusted(bytes: &'a [u8], four_octet: bool) -> Self {
+        Self { bytes, four_octet }
+    }
+
+    /// The attribute's value as it was on the wire.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Whether numbers take four octets each.
+    #[must_use]
+    pub const fn is_four_octet(self) -> bool {
+        self.four_octet
+    }
+
+    /// Whether there is no segment.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The segments, nearest first.
+    #[must_use]
+    #[inline]
+    pub const fn segments(self) -> Segments<'a> {
+        Segments {
+            rest: self.bytes,
+            four_octet: self.four_octet,
+        }
+    }
+
+    /// Every number, of whatever segment, nearest first.
+    #[inline]
+    pub fn asns(self) -> impl Iterator<Item = Asn> + Clone + 'a {
+        self.segments().flat_map(Segment::asns)
+    }
+
+    /// Length for the decision: a set counts one (RFC 4271 §9.1.2.2(a)), confederation segments nothing (RFC 5065 §5.3).
+    #[must_use]
+    pub fn path_length(self) -> u32 {
+        self.segments().map(|segment| segment.path_length()).sum()
+    }
+
+    /// The neighbouring AS: the first number of the first segment outside the confederation, if that is a sequence.
+    #[must_use]
+    pub fn first_asn(self) -> Option<Asn> {
+        let first = self.segments().find(|segment| !segment.kind.is_confederation())?;
+        if first.kind == SegmentKind::Sequence {
+            first.asns().next()
+        } else {
+            None
+        }
+    }
+
+    /// The AS that originated the route: the last number, unless it is in a set.
+    #[must_use]
+    pub fn origin_asn(self) -> Option<Asn> {
+        let last = self
+            .segments()
+            .filter(|segment| !segment.kind.is_confederation())
+            .last()?;
+        if last.kind == SegmentKind::Sequence {
+            last.asns().last()
+        } else {
+            None
+        }
+    }
+
+    /// Whether the number is anywhere in the path, sets and confederation segments included.
+    #[must_use]
+    pub fn contains(self, asn: Asn) -> bool {
+        self.asns().any(|member| member == asn)
+    }
+
+    /// How often the number is in the path.
+    #[must_use]
+    pub fn count(self, asn: Asn) -> usize {
+        self.asns().filter(|member| *member == asn).count()
+    }
+}
+
+impl fmt::Display for AsPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, segment) in self.segments().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            fmt_segment(f, segment.kind, segment.asns())?;
+        }
+        Ok(())
+    }
+}
+
+/// One segment of an [`AsPath`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Segment<'a> {
+    /// Its kind.
+    pub kind: SegmentKind,
+    bytes: &'a [u8],
+    four_octet: bool,
+}
+
+impl<'a> Segment<'a> {
+    /// Its numbers.
+    #[must_use]
+    #[inline]
+    pub const fn asns(self) -> Asns<'a> {
+        Asns {
+            rest: self.bytes,
+            four_octet: self.four_octet,
+        }
+    }
+
+    /// How many numbers it has.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        self.bytes.len() / if self.four_octet { 4 } else { 2 }
+    }
+
+    fn path_length(self) -> u32 {
+        match self.kind {
+            SegmentKind::Sequence => u32::try_from(self.count()).unwrap_or(u32::MAX),
+            SegmentKind::Set => 1,
+            SegmentKind::ConfedSequence | SegmentKind::ConfedSet => 0,
+        }
+    }
+}
+
+/// Iterator over the segments of an [`AsPath`].
+#[derive(Clone, Debug)]
+pub struct Segments<'a> {
+    rest: &'a [u8],
+    four_octet: bool,
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = Segment<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Segment<'a>> {
+        let ([code, count], rest) = self.rest.split_first_chunk::<2>()?;
+        let len = usize::from(*count) << if self.four_octet { 2 } else { 1 };
+        let (bytes, rest) = rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(Segment {
+            kind: SegmentKind::from_code(*code)?,
+            bytes,
+            four_octet: self.four_octet,
+        })
+    }
+}
+
+/// Iterator over the numbers of a [`Segment`].
+#[derive(Clone, Debug)]
+pub struct Asns<'a> {
+    rest: &'a [u8],
+    four_octet: bool,
+}
+
+impl Iterator for Asns<'_> {
+    type Item = Asn;
+
+    #[inline]
+    fn next(&mut self) -> Option<Asn> {
+        if self.four_octet {
+            let (asn, rest) = self.rest.split_first_chunk::<4>()?;
+            self.rest = rest;
+            return Some(Asn(u32::from_be_bytes(*asn)));
+        }
+        let (asn, rest) = self.rest.split_first_chunk::<2>()?;
+        self.rest = rest;
+        Some(Asn::from(u16::from_be_bytes(*asn)))
+    }
+}
+
+#[inline]
+fn check(bytes: &[u8], four_octet: bool) -> Result<(), PathError> {
+    if four_octet {
+        check_width::<4>(bytes)
+    } else {
+        check_width::<2>(bytes)
+    }
+}
+
+/// RFC 7606 §7.2: unknown segment kind, segment overrun, underrun of a single octet, segment of length zero.
+#[inline]
+fn check_width<const WIDTH: usize>(mut rest: &[u8]) -> Result<(), PathError> {
+    let mut zero = false;
+    while let Some(([code, count], after)) = rest.split_first_chunk::<2>() {
+        if !(1..=4).contains(code) || *count == 0 {
+            return Err(PathError::Malformed);
+        }
+        let Some((asns, after)) = after.split_at_checked(usize::from(*count).wrapping_mul(WIDTH)) else {
+            return Err(PathError::Malformed);
+        };
+        zero |= asns.as_chunks::<WIDTH>().0.contains(&[0; WIDTH]);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        return Err(PathError::Malformed);
+    }
+    if zero { Err(PathError::AsZero) } else { Ok(()) }
+}
+
+fn fmt_segment(
+    f: &mut fmt::Formatter<'_>,
+    kind: SegmentKind,
+    asns: impl Iterator<Item = Asn>,
+) -> fmt::Result {
+    let (open, close) = match kind {
+        SegmentKind::Sequence => ("", ""),
+        SegmentKind::Set => ("{", "}"),
+        SegmentKind::ConfedSequence => ("(", ")"),
+        SegmentKind::ConfedSet => ("[", "]"),
+    };
+    f.write_str(open)?;
+    for (index, asn) in asns.enumerate() {
+        write!(f, "{}{asn}", if index > 0 { " " } else { "" })?;
+    }
+    f.write_str(close)
+}
+
+/// An owned segment.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct AsPathSegment {
+    /// Its kind.
+    pub kind: SegmentKind,
+    /// Its numbers: 1 to [`MAX_SEGMENT`].
+    pub asns: Vec<Asn>,
+}
+
+/// An owned AS path that can be edited.
+///
+/// ```
+/// use bgp_codec::{AsPathBuf, Asn};
+/// let mut path: AsPathBuf = "64513".parse()?;
+/// path.prepend(Asn(64_512), 2);
+/// assert_eq!(path.to_string(), "64512 64512 64513");
+/// # Ok::<(), bgp_codec::ParseAsPathError>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct AsPathBuf {
+    /// Segments, nearest first; each is written as several if it has more than [`MAX_SEGMENT`] numbers.
+    pub segments: Vec<AsPathSegment>,
+}
+
+impl AsPathBuf {
+    /// A path of one sequence.
+    #[must_use]
+    pub fn from_sequence(asns: impl IntoIterator<Item = Asn>) -> Self {
+        let asns: Vec<_> = asns.into_iter().collect();
+        let sequence = |asns: &[Asn]| AsPathSegment {
+            kind: SegmentKind::Sequence,
+            asns: asns.to_vec(),
+        };
+        Self {
+            segments: asns.chunks(MAX_SEGMENT).map(sequence).collect(),
+        }
+    }
+
+    /// Puts a number before the path `count` times; a full segment or one that is no sequence gets a new one before it
+    /// (RFC 4271 §5.1.2(b)).
+    pub fn prepend(&mut self, asn: Asn, count: usize) {
+        self.prepend_kind(SegmentKind::Sequence, asn, count);
+    }
+
+    /// The same inside a confederation, RFC 5065 §4.1.
+    pub fn prepend_confederation(&mut self, asn: Asn, count: usize) {
+        self.prepend_kind(SegmentKind::ConfedSequence, asn, count);
+    }
+
+    fn prepend_kind(&mut self, kind: SegmentKind, asn: Asn, count: usize) {
+        let mut left = count;
+        while left > 0 {
+            match self.segments.first_mut() {
+                Some(first) if first.kind == kind && first.asns.len() < MAX_SEGMENT => {
+                    let fits = left.min(MAX_SEGMENT.saturating_sub(first.asns.len()));
+                    first.asns.splice(0..0, std::iter::repeat_n(asn, fits));
+                    left = left.saturating_sub(fits);
+                }
+                _ => self.segments.insert(
+                    0,
+                    AsPathSegment {
+                        kind,
+                        asns: Vec::new(),
+                    },
+                ),
+            }
+        }
+    }
+
+    /// Drops the confederation segments at the head, as on leaving the confederation (RFC 5065 §4.1).
+    pub fn strip_confederation(&mut self) {
+        self.segments.retain(|segment| !segment.kind.is_confederation());
+    }
+
+    /// Every number, nearest first.
+    pub fn asns(&self) -> impl Iterator<Item = Asn> + '_ {
+        self.segments
+            .iter()
+            .flat_map(|segment| segment.asns.iter().copied())
+    }
+
+    /// Whether the number is anywhere in the path.
+    #[must_use]
+    pub fn contains(&self, asn: Asn) -> bool {
+        self.asns().any(|member| member == asn)
+    }
+
+    /// See [`AsPath::path_length`].
+    #[must_use]
+    pub fn path_length(&self) -> usize {
+        let length = |segment: &AsPathSegment| match segment.kind {
+            SegmentKind::Sequence => segment.asns.len(),
+            SegmentKind::Set => 1,
+            SegmentKind::ConfedSequence | SegmentKind::ConfedSet => 0,
+        };
+        self.segments.iter().map(length).sum()
+    }
+
+    /// See [`AsPath::first_asn`].
+    #[must_use]
+    pub fn first_asn(&self) -> Option<Asn> {
+        let first = self
+            .segments
+            .iter()
+            .find(|segment| !segment.kind.is_confederation())?;
+        if first.kind == SegmentKind::Sequence {
+            first.asns.first().copied()
+        } else {
+            None
+        }
+    }
+
+    /// Whether there is no segment.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// The attribute's value with four octets a number.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode(true, &mut out);
+        out
+    }
+
+    /// Appends the attribute's value; with two octets a number, those that need four become [`crate::AS_TRANS`].
+    pub fn encode(&self, four_octet: bool, out: &mut Vec<u8>) {
+        for segment in &self.segments {
+            for asns in segment.asns.chunks(MAX_SEGMENT) {
+                out.extend_from_slice(&[segment.kind.code(), u8::try_from(asns.len()).unwrap_or(u8::MAX)]);
+                for asn in asns {
+                    if four_octet {
+                        out.extend_from_slice(&asn.0.to_be_bytes());
+                    } else {
+                        out.extend_from_slice(&asn.to_two_octets().to_be_bytes());
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl From<AsPath<'_>> for AsPathBuf {
+    fn from(path: AsPath<'_>) -> Self {
+        let owned = |segment: Segment<'_>| AsPathSegment {
+            kind: segment.kind,
+            asns: segment.asns().collect(),
+        };
+        Self {
+            segments: path.segments().map(owned).collect(),
+        }
+    }
+}
+
+impl fmt::Display for AsPathBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, segment) in self.segments.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            fmt_segment(f, segment.kind, segment.asns.iter().copied())?;
+        }
+        Ok(())
+    }
+}
+
+/// The text is not an AS path.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("not an AS path: expected AS numbers, sets in {{}}, confederation segments in () or []")]
+pub struct ParseAsPathError;
+
+impl FromStr for AsPathBuf {
+    type Err = ParseAsPathError;
+
+    fn from_str(text: &str) -> Result<Self, ParseAsPathError> {
+        let mut path = Self::default();
+        let mut rest = text.trim_start();
+        while let Some(first) = rest.chars().next() {
+            let (kind, close) = match first {
+                '{' => (SegmentKind::Set, Some('}')),
+                '(' => (SegmentKind::ConfedSequence, Some(')')),
+                '[' => (SegmentKind::ConfedSet, Some(']')),
+                _ => (SegmentKind::Sequence, None),
+            };
+            let (inside, after) = match close {
+                Some(close) => rest
+                    .get(1..)
+                    .and_then(|rest| rest.split_once(close))
+                    .ok_or(ParseAsPathError)?,
+                None => rest.split_at(rest.find(['{', '(', '[']).unwrap_or(rest.len())),
+            };
+            let asns = inside
+                .split(|separator: char| separator == ',' || separator.is_whitespace())
+                .filter(|word| !word.is_empty())
+                .map(|word| word.parse().map_err(|_| ParseAsPathError))
+                .collect::<Result<Vec<Asn>, _>>()?;
+            if asns.is_empty() {
+                return Err(ParseAsPathError);
+            }
+            path.segments.push(AsPathSegment { kind, asns });
+            rest = after.trim_start();
+        }
+        Ok(path)
+    }
+}

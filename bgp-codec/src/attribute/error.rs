@@ -1,0 +1,132 @@
+//! What is wrong with an attribute and what is done about it (RFC 7606).
+
+use std::fmt;
+
+use super::code;
+
+/// What is done about an error, mildest first: of several errors the strongest counts (RFC 7606 §3(h)).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Treatment {
+    /// The attribute counts as not there.
+    AttributeDiscard,
+    /// Every route in the UPDATE is withdrawn.
+    TreatAsWithdraw,
+    /// The family is no longer used on the session.
+    AfiSafiDisable,
+    /// The session is closed with a NOTIFICATION.
+    SessionReset,
+}
+
+/// The kinds of error.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum AttributeErrorKind {
+    /// Optional or Transitive bit contradicts the type, RFC 7606 §3(c).
+    Flags,
+    /// The length is not one that the type allows.
+    Length,
+    /// The value is not one that the type allows.
+    Value,
+    /// The type was there before, RFC 7606 §3(g).
+    Duplicate,
+    /// A mandatory attribute is not there, RFC 7606 §3(d).
+    Missing,
+    /// Only internal peers may send it: LOCAL_PREF, ORIGINATOR_ID, CLUSTER_LIST.
+    FromExternalPeer,
+    /// The attribute, or one to three stray octets, run over the end of the block, RFC 7606 §4.
+    Overrun,
+}
+
+impl fmt::Display for AttributeErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flags => "flags error",
+            Self::Length => "length error",
+            Self::Value => "invalid value",
+            Self::Duplicate => "duplicate",
+            Self::Missing => "missing",
+            Self::FromExternalPeer => "not allowed from an external peer",
+            Self::Overrun => "runs over the end",
+        })
+    }
+}
+
+/// One error.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct AttributeError {
+    /// The attribute's type code.
+    pub code: u8,
+    /// What is wrong.
+    pub kind: AttributeErrorKind,
+    /// What is done about it.
+    pub treatment: Treatment,
+}
+
+impl AttributeError {
+    pub(crate) const fn new(code: u8, kind: AttributeErrorKind) -> Self {
+        Self {
+            code,
+            kind,
+            treatment: treatment(code, kind),
+        }
+    }
+
+    /// RFC 7606 §4: whatever the attribute was, the routes are withdrawn.
+    pub(crate) const fn overrun(code: u8) -> Self {
+        Self {
+            code,
+            kind: AttributeErrorKind::Overrun,
+            treatment: Treatment::TreatAsWithdraw,
+        }
+    }
+}
+
+impl fmt::Display for AttributeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "attribute {}: {}", self.code, self.kind)
+    }
+}
+
+const fn treatment(code: u8, kind: AttributeErrorKind) -> Treatment {
+    match (kind, code) {
+        (AttributeErrorKind::FromExternalPeer | AttributeErrorKind::Duplicate, _)
+        // RFC 7606 §7.6, §7.7: without them the route can still be used.
+        | (AttributeErrorKind::Length | AttributeErrorKind::Value, code::ATOMIC_AGGREGATE | code::AGGREGATOR)
+        // RFC 6793 §6.
+        | (AttributeErrorKind::Length | AttributeErrorKind::Value, code::AS4_PATH | code::AS4_AGGREGATOR)
+        // RFC 7311 §3.2: malformed in any way, flags included.
+        | (_, code::AIGP) => Treatment::AttributeDiscard,
+        _ => Treatment::TreatAsWithdraw,
+    }
+}
+
+/// How many errors of one UPDATE are kept; the treatment covers all.
+const KEPT: usize = 8;
+
+/// The errors of one UPDATE, kept inline.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AttributeErrors {
+    kept: [Option<AttributeError>; KEPT],
+    treatment: Option<Treatment>,
+}
+
+impl AttributeErrors {
+    /// The strongest treatment that any error asks for; `None` if there is no error.
+    #[must_use]
+    #[inline]
+    pub const fn treatment(&self) -> Option<Treatment> {
+        self.treatment
+    }
+
+    /// The first eight errors.
+    pub fn iter(&self) -> impl Iterator<Item = AttributeError> + '_ {
+        self.kept.iter().flatten().copied()
+    }
+
+    #[cold]
+    pub(crate) fn push(&mut self, error: AttributeError) {
+        self.treatment = self.treatment.max(Some(error.treatment));
+        if let Some(free) = self.kept.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(error);
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! Capabilities (RFC 5492): what an OPEN says its sender can do.
+//!
+//! A known capability whose value has a wrong length or content is kept as [`Capability::Unknown`]: it then counts as
+//! not advertised, and never harms the session.
+
+use crate::asn::Asn;
+use crate::family::{Afi, Family, Safi};
+use crate::reader::Reader;
+
+/// Capability codes.
+pub mod code {
+    /// RFC 4760.
+    pub const MULTIPROTOCOL: u8 = 1;
+    /// RFC 2918.
+    pub const ROUTE_REFRESH: u8 = 2;
+    /// RFC 8950.
+    pub const EXTENDED_NEXT_HOP: u8 = 5;
+    /// RFC 8654.
+    pub const EXTENDED_MESSAGE: u8 = 6;
+    /// RFC 8205; carried as bytes.
+    pub const BGPSEC: u8 = 7;
+    /// RFC 9234.
+    pub const ROLE: u8 = 9;
+    /// RFC 4724.
+    pub const GRACEFUL_RESTART: u8 = 64;
+    /// RFC 6793.
+    pub const FOUR_OCTET_ASN: u8 = 65;
+    /// RFC 7911.
+    pub const ADD_PATH: u8 = 69;
+    /// RFC 7313.
+    pub const ENHANCED_ROUTE_REFRESH: u8 = 70;
+    /// RFC 9494.
+    pub const LONG_LIVED_GRACEFUL_RESTART: u8 = 71;
+    /// draft-walton-bgp-hostname-capability.
+    pub const FQDN: u8 = 73;
+    /// draft-abraitis-bgp-version-capability.
+    pub const SOFTWARE_VERSION: u8 = 75;
+}
+
+/// The longest text in FQDN and software version capabilities.
+const MAX_TEXT: usize = 64;
+
+/// The relation of two neighbours, RFC 9234 §4.1.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Role {
+    /// The sender is a transit provider of the receiver.
+    Provider,
+    /// The sender is a route server.
+    RouteServer,
+    /// The sender is a client of a route server.
+    RouteServerClient,
+    /// The sender is a customer of the receiver.
+    Customer,
+    /// The two are lateral peers.
+    Peer,
+}
+
+impl Role {
+    /// The octet on the wire.
+    ///
+    /// ```
+    /// assert_eq!(bgp_codec::Role::Customer.code(), 3);
+    /// ```
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Provider => 0,
+            Self::RouteServer => 1,
+            Self::RouteServerClient => 2,
+            Self::Customer => 3,
+            Self::Peer => 4,
+        }
+    }
+
+    const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            0 => Self::Provider,
+            1 => Self::RouteServer,
+            2 => Self::RouteServerClient,
+            3 => Self::Customer,
+            4 => Self::Peer,
+            _ => return None,
+        })
+    }
+
+    /// Whether this role and the neighbour's make a pair that RFC 9234 §4.2 allows.
+    ///
+    /// ```
+    /// use bgp_codec::Role;
+    /// assert!(Role::Provider.pairs_with(Role::Customer));
+    /// assert!(!Role::Provider.pairs_with(Role::Provider));
+    /// ```
+    #[must_use]
+    pub const fn pairs_with(self, remote: Self) -> bool {
+        matches!(
+            (self, remote),
+            (Self::Provider, Self::Customer)
+                | (Self::Customer, Self::Provider)
+                | (Self::RouteServer, Self::RouteServerClient)
+                | (Self::RouteServerClient, Self::RouteServer)
+                | (Self::Peer, Self::Peer)
+        )
+    }
+}
+
+/// Directions of Add-Path that the sender of a capability can do, RFC 7911 §4.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum AddPathMode {
+    /// It can receive several paths.
+    Receive,
+    /// It can send several paths.
+    Send,
+    /// Both.
+    Both,
+}
+
+impl AddPathMode {
+    /// Whether the sender of the capability can receive several paths.
+    ///
+    /// ```
+    /// assert!(bgp_codec::AddPathMode::Both.receives());
+    /// ```
+    #[must_use]
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::Receive | Self::Both)
+    }
+
+    /// Whether the sender of the capability can send several paths.
+    ///
+    /// ```
+    /// assert!(!bgp_codec::AddPathMode::Receive.sends());
+    /// ```
+    #[must_use]
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::Send | Self::Both)
+    }
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::Receive => 1,
+            Self::Send => 2,
+            Self::Both => 3,
+        }
+    }
+
+    const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            1 => Self::Receive,
+            2 => Self::Send,
+            3 => Self::Both,
+            _ => return None,
+        })
+    }
+}
+
+/// A family in the graceful restart capability, RFC 4724 §3.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct GrFamily {
+    /// The family.
+    pub family: Family,
+    /// F bit: forwarding state was preserved through the restart.
+    pub forwarding: bool,
+}
+
+/// A family in the long-lived graceful restart capability, RFC 9494 §3.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct LlgrFamily {
+    /// The family.
+    pub family: Family,
+    /// F bit: forwarding state was preserved through the restart.
+    pub forwarding: bool,
+    /// How long stale routes are kept, in seconds; 24 bits.
+    pub stale_time_s: u32,
+}
+
+/// Families whose next hop may belong to another address family, RFC 8950 §4.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct ExtendedNextHopFamily {
+    /// The family of the NLRI.
+    pub family: Family,
+    /// The address family of the next hop.
+    pub next_hop: Afi,
+}
+
+/// One capability.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Capability {
+    /// RFC 4760: the sender carries a family.
+    Multiprotocol(Family),
+    /// RFC 2918.
+    RouteRefresh,
+    /// RFC 7313.
+    EnhancedRouteRefresh,
+    /// RFC 8950.
+    ExtendedNextHop(Vec<ExtendedNextHopFamily>),
+    /// RFC 8654.
+    ExtendedMessage,
+    /// RFC 9234.
+    Role(Role),
+    /// RFC 4724 and RFC 8538.
+    GracefulRestart {
+        /// R bit: the sender has restarted.
+        restarting: bool,
+        /// N bit: graceful restart also covers NOTIFICATIONs, RFC 8538 §2.
+        notification: bool,
+        /// How long until the session is back, in seconds; 12 bits.
+        restart_time_s: u16,
+        /// Families whose routes are to be kept.
+        families: Vec<GrFamily>,
+    },
+    /// RFC 9494.
+    LongLivedGracefulRestart(Vec<LlgrFamily>),
+    /// RFC 6793.
+    FourOctetAsn(Asn),
+    /// RFC 7911.
+    AddPath(Vec<(Family, AddPathMode)>),
+    /// The sender's name, as operators know it.
+    Fqdn {
+        /// Host part.
+        hostname: String,
+        /// Domain part, often empty.
+        domain: String,
+    },
+    /// What software the sender runs.
+    SoftwareVersion(String),
+    /// Any other capability, or a malformed one.
+    Unknown {
+        /// Capability code.
+        code: u8,
+        /// Its value; at most 255 octets are written.
+        value: Vec<u8>,
+    },
+}
+
+impl Capability {
+    /// The capability code.
+    ///
+    /// ```
+    /// assert_eq!(bgp_codec::Capability::RouteRefresh.code(), 2);
+    /// ```
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Multiprotocol(_) => code::MULTIPROTOCOL,
+            Self::RouteRefresh => code::ROUTE_REFRESH,
+            Self::EnhancedRouteRefresh => code::ENHANCED_ROUTE_REFRESH,
+            Self::ExtendedNextHop(_) => code::EXTENDED_NEXT_HOP,
+            Self::ExtendedMessage => code::EXTENDED_MESSAGE,
+            Self::Role(_) => code::ROLE,
+            Self::GracefulRestart { .. } => code::GRACEFUL_RESTART,
+            Self::LongLivedGracefulRestart(_) => code::LONG_LIVED_GRACEFUL_RESTART,
+            Self::FourOctetAsn(_) => code::FOUR_OCTET_ASN,
+            Self::AddPath(_) => code::ADD_PATH,
+            Self::Fqdn { .. } => code::FQDN,
+            Self::SoftwareVersion(_) => code::SOFTWARE_VERSION,
+            Self::Unknown { code, .. } => *code,
+        }
+    }
+
+    /// Reads one value; a malformed one becomes [`Capability::Unknown`].
+    pub(crate) fn decode(code: u8, value: &[u8]) -> Self {
+        known(code, value).unwrap_or_else(|| Self::Unknown {
+            code,
+            value: value.to_vec(),
+        })
+    }
+
+    /// Appends code, length and value.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.code(), 0]);
+        let start = out.len();
+        self.encode_value(out);
+        out.truncate(start.saturating_add(255));
+        let len = u8::try_from(out.len().saturating_sub(start)).unwrap_or(u8::MAX);
+        if let Some(field) = out.get_mut(start.saturating_sub(1)) {
+            *field = len;
+        }
+    }
+
+    fn encode_value(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Multiprotocol(family) => {
+                out.extend_from_slice(&family.afi.0.to_be_bytes());
+                out.extend_from_slice(&[0, family.safi.0]);
+            }
+            Self::RouteRefresh | Self::EnhancedRouteRefresh | Self::ExtendedMessage => {}
+            Self::ExtendedNextHop(families) => {
+                for entry in families.iter().take(42) {
+                    out.extend_from_slice(&entry.family.afi.0.to_be_bytes());
+                    out.extend_from_slice(&[0, entry.family.safi.0]);
+                    out.extend_from_slice(&entry.next_hop.0.to_be_bytes());
+                }
+            }
+            Self::Role(role) => out.push(role.code()),
+            Self::GracefulRestart {
+                restarting,
+                notification,
+                restart_time_s,
+                families,
+            } => {
+                let flags = (u16::from(*restarting) << 15) | (u16::from(*notification) << 14);
+                out.extend_from_slice(&(flags | (restart_time_s & 0x0fff)).to_be_bytes());
+                for entry in families.iter().take(63) {
+                    encode_family(entry.family, out);
+                    out.push(u8::from(entry.forwarding) << 7);
+                }
+            }
+            Self::LongLivedGracefulRestart(families) => {
+                for entry in families.iter().take(36) {
+                    encode_family(entry.family, out);
+                    out.push(u8::from(entry.forwarding) << 7);
+                    let [_, time @ ..] = entry.stale_time_s.min(0x00ff_ffff).to_be_bytes();
+                    out.extend_from_slice(&time);
+                }
+            }
+            Self::FourOctetAsn(asn) => out.extend_from_slice(&asn.0.to_be_bytes()),
+            Self::AddPath(families) => {
+                for (family, mode) in families.iter().take(63) {
+                    encode_family(*family, out);
+                    out.push(mode.code());
+                }
+            }
+            Self::Fqdn { hostname, domain } => {
+                encode_text(hostname, out);
+                encode_text(domain, out);
+            }
+            Self::SoftwareVersion(version) => encode_text(version, out),
+            Self::Unknown { value, .. } => out.extend_from_slice(value),
+        }
+    }
+}
+
+fn encode_family(family: Family, out: &mut Vec<u8>) {
+    out.extend_from_slice(&family.afi.0.to_be_bytes());
+    out.push(family.safi.0);
+}
+
+fn encode_text(text: &str, out: &mut Vec<u8>) {
+    let end = (0..=MAX_TEXT.min(text.len()))
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    let text = end.and_then(|end| text.get(..end)).unwrap_or_default();
+    out.push(u8::try_from(text.len()).unwrap_or_default());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn known(code: u8, value: &[u8]) -> Option<Capability> {
+    let mut reader = Reader::new(value);
+    let capability = match code {
+        code::MULTIPROTOCOL => {
+            let [high, low, _, safi] = reader.array()?;
+            Capability::Multiprotocol(Family::new(Afi(u16::from_be_bytes([high, low])), Safi(safi)))
+        }
+        code::ROUTE_REFRESH => Capability::RouteRefresh,
+        code::ENHANCED_ROUTE_REFRESH => Capability::EnhancedRouteRefresh,
+        code::EXTENDED_NEXT_HOP => Capability::ExtendedNextHop(list(&mut reader, extended_next_hop)?),
+        code::EXTENDED_MESSAGE => Capability::ExtendedMessage,
+        code::ROLE => Capability::Role(Role::from_code(reader.u8()?)?),
+        code::GRACEFUL_RESTART => {
+            let first = reader.u16()?;
+            Capability::GracefulRestart {
+                restarting: first & 0x8000 != 0,
+                notification: first & 0x4000 != 0,
+                restart_time_s: first & 0x0fff,
+                families: list(&mut reader, gr_family)?,
+            }
+        }
+        code::LONG_LIVED_GRACEFUL_RESTART => {
+            Capability::LongLivedGracefulRestart(list(&mut reader, llgr_family)?)
+        }
+        code::FOUR_OCTET_ASN => Capability::FourOctetAsn(Asn(reader.u32()?)),
+        code::ADD_PATH => {
+            let entries = list(&mut reader, |reader| Some((family(reader)?, reader.u8()?)))?;
+            // RFC 7911 §4: an entry whose Send/Receive field has another value is ignored.
+            let known = |(family, mode)| AddPathMode::from_code(mode).map(|mode| (family, mode));
+            Capability::AddPath(entries.into_iter().filter_map(known).collect())
+        }
+        code::FQDN => {
+            let hostname = text(&mut reader)?;
+            // Some senders leave out an empty domain altogether.
+            let domain = if reader.is_empty() {
+                String::new()
+            } else {
+                text(&mut reader)?
+            };
+            Capability::Fqdn { hostname, domain }
+        }
+        code::SOFTWARE_VERSION => Capability::SoftwareVersion(text(&mut reader)?),
+        _ => return None,
+    };
+    reader.is_empty().then_some(capability)
+}
+
+fn list<'a, T>(reader: &mut Reader<'a>, entry: impl Fn(&mut Reader<'a>) -> Option<T>) -> Option<Vec<T>> {
+    let mut entries = Vec::new();
+    while !reader.is_empty() {
+        entries.push(entry(reader)?);
+    }
+    Some(entries)
+}
+
+fn family(reader: &mut Reader<'_>) -> Option<Family> {
+    Some(Family::new(Afi(reader.u16()?), Safi(reader.u8()?)))
+}
+
+fn gr_family(reader: &mut Reader<'_>) -> Option<GrFamily> {
+    Some(GrFamily {
+        family: family(reader)?,
+        forwarding: reader.u8()? & 0x80 != 0,
+    })
+}
+
+fn llgr_family(reader: &mut Reader<'_>) -> Option<LlgrFamily> {
+    let GrFamily { family, forwarding } = gr_family(reader)?;
+    let [a, b, c] = reader.array()?;
+    Some(LlgrFamily {
+        family,
+        forwarding,
+        stale_time_s: u32::from_be_bytes([0, a, b, c]),
+    })
+}
+
+fn extended_next_hop(reader: &mut Reader<'_>) -> Option<ExtendedNextHopFamily> {
+    let afi = Afi(reader.u16()?);
+    let [_, safi] = reader.array()?;
+    Some(ExtendedNextHopFamily {
+        family: Family::new(afi, Safi(safi)),
+        next_hop: Afi(reader.u16()?),
+    })
+}
+
+fn text(reader: &mut Reader<'_>) -> Option<String> {
+    let len = reader.u8()?;
+    let octets = reader.take(usize::from(len))?;
+    std::str::from_utf8(octets).ok().map(str::to_owned)
+}

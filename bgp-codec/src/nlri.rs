@@ -1,0 +1,453 @@
+//! Network layer reachability information: prefixes as octets (RFC 4271 §4.3, RFC 7911 §3), checked while iterated.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use thiserror::Error;
+
+use crate::family::{Afi, Family, Safi};
+use crate::reader::Reader;
+
+/// A prefix and, with Add-Path, the id of its path.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Nlri<P> {
+    /// The path identifier of RFC 7911; 0 without Add-Path.
+    pub path_id: u32,
+    /// The prefix; bits behind its length are zero.
+    pub prefix: P,
+}
+
+impl<P> Nlri<P> {
+    /// A prefix without a path identifier.
+    ///
+    /// ```
+    /// use bgp_codec::Nlri;
+    /// let nlri = Nlri::new("192.0.2.0/24".parse::<ipnet::Ipv4Net>()?);
+    /// assert_eq!(nlri.path_id, 0);
+    /// # Ok::<(), ipnet::AddrParseError>(())
+    /// ```
+    #[must_use]
+    pub const fn new(prefix: P) -> Self {
+        Self { path_id: 0, prefix }
+    }
+}
+
+/// NLRI that cannot be read; nothing behind it can be found.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum NlriError {
+    /// The octets end inside an item.
+    #[error("NLRI ends inside a prefix")]
+    Truncated,
+    /// A prefix longer than its address.
+    #[error("prefix length {0} is too long")]
+    PrefixLength(u8),
+    /// The family has no prefixes, or not of the kind asked for.
+    #[error("NLRI of another family")]
+    Family,
+}
+
+/// Prefixes with a fixed form on the wire: [`Ipv4Net`] and [`Ipv6Net`].
+pub trait WirePrefix: Copy + fmt::Debug + 'static {
+    /// Reads one prefix and what follows it.
+    ///
+    /// # Errors
+    ///
+    /// [`NlriError`] if the length is too long or the octets too few.
+    fn split_from(bytes: &[u8]) -> Result<(Self, &[u8]), NlriError>;
+
+    /// Appends the prefix.
+    fn append_to(self, out: &mut Vec<u8>);
+
+    /// Whether the family's NLRI are such prefixes.
+    fn is_of(family: Family) -> bool;
+}
+
+impl WirePrefix for Ipv4Net {
+    #[inline]
+    fn split_from(bytes: &[u8]) -> Result<(Self, &[u8]), NlriError> {
+        let (&bits, rest) = bytes.split_first().ok_or(NlriError::Truncated)?;
+        if bits > 32 {
+            return Err(NlriError::PrefixLength(bits));
+        }
+        let octets = usize::from(bits).div_ceil(8);
+        let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+        // Four octets are there except at the end of the field: reading them all and masking has no loop.
+        let (value, rest) = match (rest.first_chunk::<4>(), rest.get(octets..)) {
+            (Some(value), Some(rest)) => (u32::from_be_bytes(*value), rest),
+            (None, Some(after)) => (tail(rest), after),
+            (_, None) => return Err(NlriError::Truncated),
+        };
+        let prefix = Self::new(Ipv4Addr::from_bits(value & mask), bits);
+        Ok((prefix.map_err(|_| NlriError::PrefixLength(bits))?, rest))
+    }
+
+    #[inline]
+    fn append_to(self, out: &mut Vec<u8>) {
+        let octets = self.addr().octets();
+        let len = usize::from(self.prefix_len()).div_ceil(8);
+        out.push(self.prefix_len());
+        out.extend_from_slice(octets.get(..len).unwrap_or_default());
+    }
+
+    fn is_of(family: Family) -> bool {
+        family.afi == Afi::IPV4 && matches!(family.safi, Safi::UNICAST | Safi::MULTICAST)
+    }
+}
+
+/// The first octets of fewer than four, as the high ones of a number.
+#[inline]
+fn tail(bytes: &[u8]) -> u32 {
+    match bytes {
+        [a, b, c, ..] => u32::from_be_bytes([*a, *b, *c, 0]),
+        [a, b] => u32::from_be_bytes([*a, *b, 0, 0]),
+        [a] => u32::from_be_bytes([*a, 0, 0, 0]),
+        [] => 0,
+    }
+}
+
+impl WirePrefix for Ipv6Net {
+    #[inline]
+    fn split_from(bytes: &[u8]) -> Result<(Self, &[u8]), NlriError> {
+        let (&bits, rest) = bytes.split_first().ok_or(NlriError::Truncated)?;
+        if bits > 128 {
+            return Err(NlriError::PrefixLength(bits));
+        }
+        let octets = usize::from(bits).div_ceil(8);
+        let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+        let (value, rest) = match (rest.first_chunk::<16>(), rest.split_at_checked(octets)) {
+            (Some(value), Some((_, rest))) => (u128::from_be_bytes(*value), rest),
+            (None, Some((prefix, rest))) => {
+                let mut value = [0; 16];
+                for (to, from) in value.iter_mut().zip(prefix) {
+                    *to = *from;
+                }
+                (u128::from_be_bytes(value), rest)
+            }
+            (_, None) => return Err(NlriError::Truncated),
+        };
+        let prefix = Self::new(Ipv6Addr::from_bits(value & mask), bits);
+        Ok((prefix.map_err(|_| NlriError::PrefixLength(bits))?, rest))
+    }
+
+    #[inline]
+    fn append_to(self, out: &mut Vec<u8>) {
+        let octets = self.addr().octets();
+        let len = usize::from(self.prefix_len()).div_ceil(8);
+        out.push(self.prefix_len());
+        out.extend_from_slice(octets.get(..len).unwrap_or_default());
+    }
+
+    fn is_of(family: Family) -> bool {
+        family.afi == Afi::IPV6 && matches!(family.safi, Safi::UNICAST | Safi::MULTICAST)
+    }
+}
+
+/// Iterator over the prefixes of a field; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct NlriIter<'a, P> {
+    rest: &'a [u8],
+    form: Form,
+    prefix: PhantomData<P>,
+}
+
+/// What stands before each prefix.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Form {
+    Plain,
+    PathId,
+    /// The octets are of another family.
+    Mismatch,
+}
+
+impl<'a, P: WirePrefix> NlriIter<'a, P> {
+    /// Iterates over raw octets.
+    ///
+    /// ```
+    /// use bgp_codec::NlriIter;
+    /// let mut prefixes = NlriIter::<ipnet::Ipv4Net>::new(&[24, 192, 0, 2], false);
+    /// let first = prefixes.next().transpose()?.map(|nlri| nlri.prefix.to_string());
+    /// assert_eq!(first.as_deref(), Some("192.0.2.0/24"));
+    /// # Ok::<(), bgp_codec::NlriError>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub const fn new(bytes: &'a [u8], add_path: bool) -> Self {
+        let form = if add_path { Form::PathId } else { Form::Plain };
+        Self {
+            rest: bytes,
+            form,
+            prefix: PhantomData,
+        }
+    }
+}
+
+impl<P: WirePrefix> Iterator for NlriIter<'_, P> {
+    type Item = Result<Nlri<P>, NlriError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut path_id = 0;
+        let mut bytes = self.rest;
+        // Whatever is read next decides where the field goes on; after an error nothing does.
+        self.rest = &[];
+        if self.form != Form::Plain {
+            if self.form == Form::Mismatch {
+                return Some(Err(NlriError::Family));
+            }
+            let Some((id, rest)) = bytes.split_first_chunk() else {
+                return Some(Err(NlriError::Truncated));
+            };
+            path_id = u32::from_be_bytes(*id);
+            bytes = rest;
+        }
+        Some(P::split_from(bytes).map(|(prefix, rest)| {
+            self.rest = rest;
+            Nlri { path_id, prefix }
+        }))
+    }
+}
+
+/// The NLRI of one family in one field of an UPDATE, unread.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NlriBlock<'a> {
+    /// The family.
+    pub family: Family,
+    /// Raw octets.
+    pub bytes: &'a [u8],
+    /// Whether each item has a path identifier before it.
+    pub add_path: bool,
+}
+
+impl<'a> NlriBlock<'a> {
+    /// The prefixes, of the type that fits the family; of another type, one [`NlriError::Family`].
+    ///
+    /// ```
+    /// use bgp_codec::{Family, NlriBlock};
+    /// let block = NlriBlock { family: Family::IPV4_UNICAST, bytes: &[8, 10], add_path: false };
+    /// assert!(block.prefixes::<ipnet::Ipv4Net>().all(|nlri| nlri.is_ok()));
+    /// assert!(block.prefixes::<ipnet::Ipv6Net>().all(|nlri| nlri.is_err()));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn prefixes<P: WirePrefix>(self) -> NlriIter<'a, P> {
+        let mut prefixes = NlriIter::new(self.bytes, self.add_path);
+        if !P::is_of(self.family) {
+            prefixes.form = Form::Mismatch;
+        }
+        prefixes
+    }
+
+    /// The prefixes of an IPv4 or IPv6 unicast or multicast family.
+    pub fn ip_prefixes(self) -> impl Iterator<Item = Result<Nlri<IpNet>, NlriError>> + Clone + 'a {
+        let ipv4 = NlriBlock {
+            bytes: if Ipv4Net::is_of(self.family) {
+                self.bytes
+            } else {
+                &[]
+            },
+            ..self
+        };
+        let ipv6 = NlriBlock {
+            bytes: if ipv4.bytes.is_empty() { self.bytes } else { &[] },
+            ..self
+        };
+        let ipv4 = NlriIter::<Ipv4Net>::new(ipv4.bytes, self.add_path).map(|nlri| {
+            nlri.map(|Nlri { path_id, prefix }| Nlri {
+                path_id,
+                prefix: IpNet::V4(prefix),
+            })
+        });
+        ipv4.chain(ipv6.prefixes::<Ipv6Net>().map(|nlri| {
+            nlri.map(|Nlri { path_id, prefix }| Nlri {
+                path_id,
+                prefix: IpNet::V6(prefix),
+            })
+        }))
+    }
+
+    /// The items as octets, of any known family: what a reflector needs to carry a family that it does not read.
+    ///
+    /// `prefix` is the item without path identifier, its own length field included.
+    #[must_use]
+    pub const fn opaque(self) -> OpaqueIter<'a> {
+        OpaqueIter {
+            rest: self.bytes,
+            family: self.family,
+            add_path: self.add_path,
+        }
+    }
+
+    /// Reads every item once for its errors alone.
+    ///
+    /// # Errors
+    ///
+    /// The first [`NlriError`].
+    pub fn check(self) -> Result<(), NlriError> {
+        match self.family {
+            Family::IPV4_UNICAST | Family::IPV4_MULTICAST => {
+                all(NlriIter::<Ipv4Net>::new(self.bytes, self.add_path))
+            }
+            Family::IPV6_UNICAST | Family::IPV6_MULTICAST => {
+                all(NlriIter::<Ipv6Net>::new(self.bytes, self.add_path))
+            }
+            _ => all(self.opaque()),
+        }
+    }
+}
+
+fn all<T>(mut items: impl Iterator<Item = Result<T, NlriError>>) -> Result<(), NlriError> {
+    items.try_for_each(|item| item.map(|_| ()))
+}
+
+/// Iterator over items as octets; see [`NlriBlock::opaque`].
+#[derive(Clone, Debug)]
+pub struct OpaqueIter<'a> {
+    rest: &'a [u8],
+    family: Family,
+    add_path: bool,
+}
+
+impl<'a> Iterator for OpaqueIter<'a> {
+    type Item = Result<Nlri<&'a [u8]>, NlriError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut reader = Reader::new(std::mem::take(&mut self.rest));
+        let path_id = if self.add_path { reader.u32() } else { Some(0) };
+        let item = path_id.ok_or(NlriError::Truncated).and_then(|path_id| {
+            let len = opaque_len(self.family, reader.rest())?;
+            let prefix = reader.take(len).ok_or(NlriError::Truncated)?;
+            Ok(Nlri { path_id, prefix })
+        });
+        if item.is_ok() {
+            self.rest = reader.rest();
+        }
+        Some(item)
+    }
+}
+
+/// Octets of the first item, its length field included.
+fn opaque_len(family: Family, bytes: &[u8]) -> Result<usize, NlriError> {
+    let first = *bytes.first().ok_or(NlriError::Truncated)?;
+    let bits = |limit: u16| {
+        if u16::from(first) > limit {
+            Err(NlriError::PrefixLength(first))
+        } else {
+            Ok(usize::from(first).div_ceil(8).saturating_add(1))
+        }
+    };
+    let address: u16 = match family.afi {
+        Afi::IPV4 => 32,
+        _ => 128,
+    };
+    match (family.afi, family.safi) {
+        (Afi::IPV4 | Afi::IPV6, Safi::UNICAST | Safi::MULTICAST) => bits(address),
+        // Labels, and for VPNs a route distinguisher, stand before the prefix: one octet of bits counts them all.
+        (Afi::IPV4 | Afi::IPV6, Safi::LABELED_UNICAST | Safi::MPLS_VPN) => bits(255),
+        (Afi::IPV4, Safi::ROUTE_TARGET) => bits(96),
+        // RFC 8955 §4: lengths from 240 take two octets.
+        (Afi::IPV4 | Afi::IPV6, Safi::FLOWSPEC | Safi::FLOWSPEC_VPN) => match bytes {
+            [high, low, ..] if *high >= 0xf0 => {
+                Ok(usize::from(u16::from_be_bytes([*high & 0x0f, *low])).saturating_add(2))
+            }
+            [high, ..] if *high >= 0xf0 => Err(NlriError::Truncated),
+            _ => Ok(usize::from(first).saturating_add(1)),
+        },
+        // RFC 7432 §7: route type, length.
+        (Afi::L2VPN, Safi::EVPN) => match bytes {
+            [_, len, ..] => Ok(usize::from(*len).saturating_add(2)),
+            _ => Err(NlriError::Truncated),
+        },
+        // RFC 4761 §3.2.2: a length of two octets.
+        (Afi::L2VPN, Safi::VPLS) => match bytes {
+            [high, low, ..] => Ok(usize::from(u16::from_be_bytes([*high, *low])).saturating_add(2)),
+            _ => Err(NlriError::Truncated),
+        },
+        // RFC 9552 §5.2: type and length of two octets each.
+        (Afi::BGP_LS, _) => match bytes {
+            [_, _, high, low, ..] => Ok(usize::from(u16::from_be_bytes([*high, *low])).saturating_add(4)),
+            _ => Err(NlriError::Truncated),
+        },
+        _ => Err(NlriError::Family),
+    }
+}
+
+/// What can be written as NLRI of a family.
+pub trait WriteNlri {
+    /// Appends the item, with its path identifier if `add_path`; `false`, and nothing written, if it is of another family.
+    fn write(&self, family: Family, add_path: bool, out: &mut Vec<u8>) -> bool;
+}
+
+impl<P: WirePrefix> WriteNlri for Nlri<P> {
+    #[inline]
+    fn write(&self, family: Family, add_path: bool, out: &mut Vec<u8>) -> bool {
+        if !P::is_of(family) {
+            return false;
+        }
+        if add_path {
+            out.extend_from_slice(&self.path_id.to_be_bytes());
+        }
+        self.prefix.append_to(out);
+        true
+    }
+}
+
+impl WriteNlri for Nlri<IpNet> {
+    #[inline]
+    fn write(&self, family: Family, add_path: bool, out: &mut Vec<u8>) -> bool {
+        match self.prefix {
+            IpNet::V4(prefix) => Nlri {
+                path_id: self.path_id,
+                prefix,
+            }
+            .write(family, add_path, out),
+            IpNet::V6(prefix) => Nlri {
+                path_id: self.path_id,
+                prefix,
+            }
+            .write(family, add_path, out),
+        }
+    }
+}
+
+impl WriteNlri for Nlri<&[u8]> {
+    fn write(&self, family: Family, add_path: bool, out: &mut Vec<u8>) -> bool {
+        if opaque_len(family, self.prefix) != Ok(self.prefix.len()) {
+            return false;
+        }
+        if add_path {
+            out.extend_from_slice(&self.path_id.to_be_bytes());
+        }
+        out.extend_from_slice(self.prefix);
+        true
+    }
+}
+
+impl<T: WriteNlri> WriteNlri for &T {
+    #[inline]
+    fn write(&self, family: Family, add_path: bool, out: &mut Vec<u8>) -> bool {
+        (*self).write(family, add_path, out)
+    }
+}
+
+/// A prefix with the bits behind its length set to zero.
+///
+/// ```
+/// let net = bgp_codec::nlri::truncated([192, 0, 2, 9].into(), 24)?;
+/// assert_eq!(net.to_string(), "192.0.2.0/24");
+/// # Ok::<(), ipnet::PrefixLenError>(())
+/// ```
+///
+/// # Errors
+///
+/// If the length is too long for the address.
+pub fn truncated(address: IpAddr, prefix_len: u8) -> Result<IpNet, ipnet::PrefixLenError> {
+    IpNet::new(address, prefix_len).map(|net| net.trunc())
+}

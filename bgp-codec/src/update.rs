@@ -1,0 +1,445 @@
+//! UPDATE (RFC 4271 §4.3, §6.3) with the error handling of RFC 7606.
+
+use thiserror::Error;
+
+use crate::attribute::error::{AttributeError, AttributeErrorKind};
+use crate::attribute::{AttributeErrors, Attributes, Treatment, code, flag, walk};
+use crate::family::{Family, FamilySet};
+use crate::header::HEADER_LEN;
+use crate::next_hop::NextHop;
+use crate::nlri::NlriBlock;
+use crate::notification::update_message;
+use crate::reader::Reader;
+
+/// Whether a peer is in our AS.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum PeerKind {
+    /// iBGP.
+    Internal,
+    /// eBGP.
+    External,
+}
+
+/// What the session has negotiated and the octets of an UPDATE do not say.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct DecodeContext {
+    /// AS numbers take four octets, RFC 6793.
+    pub four_octet_asn: bool,
+    /// Where the peer is.
+    pub peer: PeerKind,
+    /// Families that are in use; NLRI of others are ignored.
+    pub families: FamilySet,
+    /// Families whose NLRI come with path identifiers, RFC 7911.
+    pub add_path: FamilySet,
+    /// Families whose next hop may be an IPv6 address, RFC 8950.
+    pub extended_next_hop: FamilySet,
+}
+
+impl DecodeContext {
+    /// Accepts whatever a session could carry, without Add-Path: for recorded messages.
+    ///
+    /// ```
+    /// use bgp_codec::{DecodeContext, FamilySet, PeerKind};
+    /// assert_eq!(DecodeContext::all(PeerKind::External).families, FamilySet::ALL);
+    /// ```
+    #[must_use]
+    pub const fn all(peer: PeerKind) -> Self {
+        Self {
+            four_octet_asn: true,
+            peer,
+            families: FamilySet::ALL,
+            add_path: FamilySet::EMPTY,
+            extended_next_hop: FamilySet::ALL,
+        }
+    }
+}
+
+/// An UPDATE that cannot be used at all; each variant maps to a NOTIFICATION of code 3.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum UpdateError {
+    /// The lengths of the three parts exceed the message: 3/1.
+    #[error("malformed attribute list")]
+    MalformedAttributeList,
+    /// A second MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 7606 §3(g)): 3/1.
+    #[error("attribute {0} appears twice")]
+    DuplicateMultiprotocol(u8),
+    /// An attribute that claims to be well-known and is not: 3/2, data is the attribute.
+    #[error("unrecognized well-known attribute")]
+    UnrecognizedWellKnown(Vec<u8>),
+    /// MP_REACH_NLRI or MP_UNREACH_NLRI too short, or with an impossible next hop length (RFC 7606 §7.11, §7.12): 3/9,
+    /// data is the attribute.
+    #[error("malformed multiprotocol attribute")]
+    MalformedMultiprotocol {
+        /// The family, if it could be read.
+        family: Option<Family>,
+        /// The whole attribute.
+        attribute: Vec<u8>,
+    },
+    /// NLRI that cannot be read (RFC 7606 §5.3): 3/10.
+    #[error("invalid network field in {0}")]
+    InvalidNetworkField(Family),
+}
+
+impl UpdateError {
+    /// The subcode of the NOTIFICATION.
+    #[must_use]
+    pub const fn subcode(&self) -> u8 {
+        match self {
+            Self::MalformedAttributeList | Self::DuplicateMultiprotocol(_) => {
+                update_message::MALFORMED_ATTRIBUTE_LIST
+            }
+            Self::UnrecognizedWellKnown(_) => update_message::UNRECOGNIZED_WELL_KNOWN_ATTRIBUTE,
+            Self::MalformedMultiprotocol { .. } => update_message::OPTIONAL_ATTRIBUTE,
+            Self::InvalidNetworkField(_) => update_message::INVALID_NETWORK_FIELD,
+        }
+    }
+
+    /// The data of the NOTIFICATION.
+    #[must_use]
+    pub fn into_data(self) -> Vec<u8> {
+        match self {
+            Self::UnrecognizedWellKnown(attribute) | Self::MalformedMultiprotocol { attribute, .. } => {
+                attribute
+            }
+            Self::MalformedAttributeList | Self::DuplicateMultiprotocol(_) | Self::InvalidNetworkField(_) => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// The strongest answer: [`Treatment::AfiSafiDisable`] where the error stays inside one family that is not IPv4
+    /// unicast (RFC 7606 §2), so that a caller may disable it and keep the session.
+    #[must_use]
+    pub fn treatment(&self) -> Treatment {
+        match self.family() {
+            Some(family) if family != Family::IPV4_UNICAST => Treatment::AfiSafiDisable,
+            _ => Treatment::SessionReset,
+        }
+    }
+
+    /// The family that the error stays inside, if it does.
+    #[must_use]
+    pub const fn family(&self) -> Option<Family> {
+        match self {
+            Self::MalformedMultiprotocol { family, .. } => *family,
+            Self::InvalidNetworkField(family) => Some(*family),
+            Self::MalformedAttributeList
+            | Self::DuplicateMultiprotocol(_)
+            | Self::UnrecognizedWellKnown(_) => None,
+        }
+    }
+}
+
+/// The three parts of an UPDATE, unread.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sections<'a> {
+    /// Withdrawn routes, IPv4 unicast.
+    pub withdrawn: &'a [u8],
+    /// Path attributes.
+    pub attributes: &'a [u8],
+    /// NLRI, IPv4 unicast.
+    pub nlri: &'a [u8],
+}
+
+impl<'a> Sections<'a> {
+    /// Splits the body of an UPDATE.
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError::MalformedAttributeList`] if the lengths exceed the body (RFC 4271 §6.3).
+    #[inline]
+    pub fn split(body: &'a [u8]) -> Result<Self, UpdateError> {
+        let mut reader = Reader::new(body);
+        let mut part = || {
+            let len = reader.u16()?;
+            reader.take(usize::from(len))
+        };
+        match (part(), part()) {
+            (Some(withdrawn), Some(attributes)) => Ok(Self {
+                withdrawn,
+                attributes,
+                nlri: reader.rest(),
+            }),
+            _ => Err(UpdateError::MalformedAttributeList),
+        }
+    }
+}
+
+/// A view of one UPDATE; nothing is copied.
+///
+/// The attributes have been checked; NLRI are checked while they are iterated, or all at once by [`Update::check_nlri`].
+///
+/// ```
+/// use bgp_codec::{DecodeContext, PeerKind, Update};
+/// // Withdraws 192.0.2.0/24.
+/// let update = Update::decode(&[0, 4, 24, 192, 0, 2, 0, 0], &DecodeContext::all(PeerKind::External))?;
+/// let withdrawn = update.withdrawn().next().and_then(|block| block.prefixes::<ipnet::Ipv4Net>().next());
+/// assert_eq!(withdrawn.transpose()?.map(|nlri| nlri.prefix.to_string()).as_deref(), Some("192.0.2.0/24"));
+/// assert_eq!(update.treatment(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Update<'a> {
+    sections: Sections<'a>,
+    attributes: Attributes<'a>,
+    errors: AttributeErrors,
+    families: FamilySet,
+    add_path: FamilySet,
+}
+
+/// NLRI that an UPDATE announces, with their next hop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Announced<'a> {
+    /// The NLRI, unread.
+    pub nlri: NlriBlock<'a>,
+    /// The next hop; `None` only for families that have none, such as flow specifications.
+    pub next_hop: Option<NextHop>,
+}
+
+impl<'a> Update<'a> {
+    /// Reads the body of an UPDATE, that is the message without its header.
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError`] where RFC 7606 leaves no choice but to close the session or disable a family.
+    #[inline]
+    pub fn decode(body: &'a [u8], context: &DecodeContext) -> Result<Self, UpdateError> {
+        let sections = Sections::split(body)?;
+        let mut errors = AttributeErrors::default();
+        let attributes = walk::walk(sections.attributes, context, &mut errors)?;
+        let mut update = Self {
+            sections,
+            attributes,
+            errors,
+            families: context.families,
+            add_path: context.add_path,
+        };
+        update.check_mandatory();
+        Ok(update)
+    }
+
+    /// RFC 4271 §5: what must be there when routes are announced.
+    #[inline]
+    fn check_mandatory(&mut self) {
+        let classic = !self.sections.nlri.is_empty();
+        let reach = self.attributes.has(code::MP_REACH_NLRI);
+        if !classic && !reach {
+            return;
+        }
+        let mut missing = (1 << code::ORIGIN) | (1 << code::AS_PATH);
+        if classic {
+            missing |= 1 << code::NEXT_HOP;
+        }
+        missing &= !self.attributes.present;
+        if missing != 0 {
+            self.record_missing(missing);
+        }
+    }
+
+    #[cold]
+    fn record_missing(&mut self, missing: u64) {
+        for code in [code::ORIGIN, code::AS_PATH, code::NEXT_HOP] {
+            let reported = self.errors.iter().any(|error| error.code == code);
+            if missing & (1 << code) != 0 && !reported {
+                self.errors
+                    .push(AttributeError::new(code, AttributeErrorKind::Missing));
+            }
+        }
+    }
+
+    /// The attributes.
+    #[must_use]
+    #[inline]
+    pub const fn attributes(&self) -> &Attributes<'a> {
+        &self.attributes
+    }
+
+    /// The three parts, unread.
+    #[must_use]
+    pub const fn sections(&self) -> Sections<'a> {
+        self.sections
+    }
+
+    /// The attribute block as it was on the wire.
+    #[must_use]
+    pub const fn raw_attributes(&self) -> &'a [u8] {
+        self.sections.attributes
+    }
+
+    /// The strongest treatment that the errors ask for; `None` if the attributes are clean.
+    ///
+    /// [`Update::announced`] and [`Update::withdrawn`] already follow it.
+    #[must_use]
+    #[inline]
+    pub const fn treatment(&self) -> Option<Treatment> {
+        self.errors.treatment()
+    }
+
+    /// What is wrong with the attributes.
+    #[must_use]
+    pub const fn errors(&self) -> &AttributeErrors {
+        &self.errors
+    }
+
+    #[inline]
+    fn block(&self, family: Family, bytes: &'a [u8]) -> Option<NlriBlock<'a>> {
+        let block = NlriBlock {
+            family,
+            bytes,
+            add_path: self.add_path.contains(family),
+        };
+        (!bytes.is_empty() && self.families.contains(family)).then_some(block)
+    }
+
+    /// IPv4 unicast NLRI at the end of the message.
+    #[must_use]
+    #[inline]
+    pub fn nlri(&self) -> Option<NlriBlock<'a>> {
+        self.block(Family::IPV4_UNICAST, self.sections.nlri)
+    }
+
+    /// NLRI of MP_REACH_NLRI.
+    #[must_use]
+    #[inline]
+    pub fn mp_nlri(&self) -> Option<NlriBlock<'a>> {
+        self.block(self.attributes.reach_family, self.attributes.reach_nlri)
+    }
+
+    /// What the UPDATE announces: nothing if it is [treated as withdraw](Treatment::TreatAsWithdraw).
+    #[inline]
+    pub fn announced(&self) -> impl Iterator<Item = Announced<'a>> + use<'a> {
+        let usable = !self.is_withdraw();
+        let classic = self.nlri().filter(|_| usable).map(|nlri| Announced {
+            nlri,
+            next_hop: self.attributes.next_hop().map(NextHop::V4),
+        });
+        let reach = self.mp_nlri().filter(|_| usable).map(|nlri| Announced {
+            nlri,
+            next_hop: self.attributes.mp_reach().and_then(|reach| reach.next_hop),
+        });
+        [classic, reach].into_iter().flatten()
+    }
+
+    /// What the UPDATE withdraws: also all that it announces if it is [treated as
+    /// withdraw](Treatment::TreatAsWithdraw).
+    ///
+    /// To be applied before [`Update::announced`]: a prefix in both is announced (RFC 4271 §4.3).
+    #[inline]
+    pub fn withdrawn(&self) -> impl Iterator<Item = NlriBlock<'a>> + use<'a> {
+        let withdraw = self.is_withdraw();
+        [
+            self.block(Family::IPV4_UNICAST, self.sections.withdrawn),
+            self.block(self.attributes.unreach_family, self.attributes.unreach_nlri),
+            self.nlri().filter(|_| withdraw),
+            self.mp_nlri().filter(|_| withdraw),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    #[inline]
+    fn is_withdraw(&self) -> bool {
+        self.treatment() >= Some(Treatment::TreatAsWithdraw)
+    }
+
+    /// Reads all NLRI for their errors alone, so that no part of a bad message takes effect.
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError::InvalidNetworkField`] or, in a multiprotocol attribute, [`UpdateError::MalformedMultiprotocol`].
+    pub fn check_nlri(&self) -> Result<(), UpdateError> {
+        let classic = [
+            self.block(Family::IPV4_UNICAST, self.sections.withdrawn),
+            self.nlri(),
+        ];
+        for block in classic.into_iter().flatten() {
+            block
+                .check()
+                .map_err(|_| UpdateError::InvalidNetworkField(block.family))?;
+        }
+        let unreach = self.block(self.attributes.unreach_family, self.attributes.unreach_nlri);
+        for (code, block) in [
+            (code::MP_UNREACH_NLRI, unreach),
+            (code::MP_REACH_NLRI, self.mp_nlri()),
+        ] {
+            let Some(block) = block else { continue };
+            block.check().map_err(|_| UpdateError::MalformedMultiprotocol {
+                family: Some(block.family),
+                attribute: self.whole_attribute(code),
+            })?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn whole_attribute(&self, code: u8) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(attribute) = self
+            .attributes
+            .iter_raw()
+            .find(|attribute| attribute.code == code)
+        {
+            crate::attribute::write(attribute.flags, code, attribute.value, &mut out);
+        }
+        out
+    }
+
+    /// The family whose initial routes are complete, if this is an End-of-RIB marker (RFC 4724 §2).
+    ///
+    /// ```
+    /// use bgp_codec::{DecodeContext, Family, PeerKind, Update};
+    /// let update = Update::decode(&[0, 0, 0, 0], &DecodeContext::all(PeerKind::Internal))?;
+    /// assert_eq!(update.end_of_rib(), Some(Family::IPV4_UNICAST));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
+    #[must_use]
+    pub fn end_of_rib(&self) -> Option<Family> {
+        let Sections {
+            withdrawn,
+            attributes,
+            nlri,
+        } = self.sections;
+        if !withdrawn.is_empty() || !nlri.is_empty() {
+            return None;
+        }
+        if attributes.is_empty() {
+            return Some(Family::IPV4_UNICAST);
+        }
+        let unreach = self.attributes.mp_unreach()?;
+        let alone = attributes.len() <= 3 + 4;
+        (alone && unreach.nlri.is_empty()).then_some(unreach.family)
+    }
+
+    /// What identifies the attributes for interning: the block without the NLRI in MP_REACH_NLRI and without
+    /// MP_UNREACH_NLRI; the next hop stays.
+    ///
+    /// Borrowed from the message where neither is there, else built in `scratch`. The same octets mean another thing in
+    /// another [`DecodeContext`], and only a block without [errors](Update::treatment) may be remembered.
+    #[must_use]
+    pub fn interning_key<'k>(&'k self, scratch: &'k mut Vec<u8>) -> &'k [u8] {
+        const MULTIPROTOCOL: u64 = (1 << code::MP_REACH_NLRI) | (1 << code::MP_UNREACH_NLRI);
+        if self.attributes.present & MULTIPROTOCOL == 0 {
+            return self.sections.attributes;
+        }
+        scratch.clear();
+        for attribute in self.attributes.iter_raw() {
+            let value = match attribute.code {
+                code::MP_UNREACH_NLRI => continue,
+                code::MP_REACH_NLRI => {
+                    let nlri = self.attributes.reach_nlri.len();
+                    attribute
+                        .value
+                        .get(..attribute.value.len().saturating_sub(nlri))
+                        .unwrap_or_default()
+                }
+                _ => attribute.value,
+            };
+            let flags = attribute.flags & !flag::EXTENDED_LENGTH;
+            crate::attribute::write(flags, attribute.code, value, scratch);
+        }
+        scratch
+    }
+}
+
+/// Octets of an UPDATE without withdrawn routes, attributes and NLRI.
+pub(crate) const EMPTY_LEN: usize = HEADER_LEN + 4;
