@@ -6,7 +6,7 @@ use std::{env, fs, os::unix::fs::MetadataExt as _, os::unix::fs::PermissionsExt 
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::run::{self, Step};
+use crate::run::Step;
 
 /// A package, and a file whose presence says that it is installed.
 const PACKAGES: [(&str, &str); 8] = [
@@ -30,11 +30,16 @@ pub(crate) fn provide() -> Result<()> {
         .filter(|(_, file)| !present(file))
         .map(|(package, _)| *package)
         .collect();
+    let obstacle = obstacle()?;
+    // The interop lab unpacks a package by itself (BIRD 1.6 cannot be installed beside bird2) and needs the lists.
+    if obstacle.is_none() && !lists_present() {
+        update()?;
+    }
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" ");
-    if let Some(reason) = obstacle()? {
+    if let Some(reason) = obstacle {
         if env::var_os("CI").is_some() {
             bail!("missing and cannot be installed ({reason}): {names}");
         }
@@ -48,13 +53,27 @@ pub(crate) fn provide() -> Result<()> {
 }
 
 fn install(names: &str) -> Result<()> {
-    let apt = |arguments: &str| Step::program("apt-get", arguments).with("DEBIAN_FRONTEND", "noninteractive");
-    run::all(&[
-        apt("update -qq"),
-        apt(&format!(
-            "install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 {names}"
-        )),
-    ])
+    update()?;
+    apt(&format!(
+        "install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 {names}"
+    ))
+    .run()
+}
+
+fn update() -> Result<()> {
+    apt("update -qq").run()
+}
+
+fn apt(arguments: &str) -> Step {
+    Step::program("apt-get", arguments).with("DEBIAN_FRONTEND", "noninteractive")
+}
+
+/// Whether this machine has ever been told what packages there are.
+fn lists_present() -> bool {
+    let lists = fs::read_dir("/var/lib/apt/lists").into_iter().flatten().flatten();
+    lists
+        .into_iter()
+        .any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
 }
 
 /// Debian's merged `/usr` makes `/sbin` and `/bin` links; an older layout does not.
