@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bgp_codec::{Asn, FamilySet, Origin, PeerKind, SegmentKind};
+use bgp_codec::{AsPath, Asn, FamilySet, Origin, PeerKind, SegmentKind};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
@@ -104,7 +104,7 @@ impl Condition {
                 .next_hop
                 .is_some_and(|next_hop| set.matches(&IpNet::from(next_hop.address()))),
             Self::Family(families) => families.contains(route.family),
-            Self::Origin(origins) => origins.contains(&route.attributes.origin()),
+            Self::Origin(origins) => route.attributes.origin().is_some_and(|origin| origins.contains(&origin)),
             Self::Med(value) => route.attributes.med() == Some(*value),
             Self::LocalPref(value) => route.attributes.local_pref().unwrap_or(DEFAULT_LOCAL_PREF) == *value,
             Self::Not(condition) => !condition.matches(route),
@@ -130,7 +130,8 @@ impl SourcePattern {
 /// The AS path as patterns see it: an AS_SET is one place.
 fn hops(route: &RouteView<'_>) -> SmallVec<[Hop; 8]> {
     let mut hops = SmallVec::new();
-    for segment in route.attributes.as_path().segments() {
+    let path = route.attributes.as_path().unwrap_or(AsPath::EMPTY);
+    for segment in path.segments() {
         match segment.kind {
             SegmentKind::Sequence | SegmentKind::ConfedSequence => hops.extend(segment.asns().map(Hop::One)),
             SegmentKind::Set | SegmentKind::ConfedSet => {

@@ -12,6 +12,8 @@ mod filter;
 mod martian;
 mod prefix_set;
 mod reason;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -59,7 +59,7 @@ pub enum PrefixPatternError {
 impl PrefixPattern {
     /// The prefix alone.
     #[must_use]
-    pub const fn exact(prefix: Prefix) -> Self {
+    pub fn exact(prefix: Prefix) -> Self {
         Self {
             base: prefix,
             min_len: prefix.prefix_len(),
@@ -69,7 +69,7 @@ impl PrefixPattern {
 
     /// The prefix and everything inside it.
     #[must_use]
-    pub const fn or_longer(prefix: Prefix) -> Self {
+    pub fn or_longer(prefix: Prefix) -> Self {
         Self {
             base: prefix,
             min_len: prefix.prefix_len(),

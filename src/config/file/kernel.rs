@@ -1,0 +1,106 @@
+//! `[kernel]`, and the numbers that Linux gives names to.
+
+use super::keys;
+use crate::config::nearest::nearest;
+use crate::config::reader::Value;
+use crate::config::scalar;
+use crate::kernel::settings::{Metric, OnStop};
+use crate::route::TableId;
+
+keys! {
+    /// `[kernel]`.
+    KernelKeys in "[kernel]" {
+        install: bool = scalar::boolean;
+        table: TableId = table;
+        protocol: u8 = protocol;
+        metric: Metric = metric;
+        multipath: u16 = scalar::number::<u16, 1, 256>;
+        next_hop_via_default: bool = scalar::boolean;
+        on_stop: OnStop = on_stop;
+    }
+}
+
+/// As in `/etc/iproute2/rt_tables`.
+const TABLES: &[(&str, u8)] = &[("main", 254), ("default", 253), ("local", 255)];
+
+/// As in `/etc/iproute2/rt_protos`.
+const PROTOCOLS: &[(&str, u8)] = &[
+    ("redirect", 1),
+    ("kernel", 2),
+    ("boot", 3),
+    ("static", 4),
+    ("gated", 8),
+    ("ra", 9),
+    ("mrt", 10),
+    ("zebra", 11),
+    ("bird", 12),
+    ("dnrouted", 13),
+    ("xorp", 14),
+    ("ntk", 15),
+    ("dhcp", 16),
+    ("keepalived", 18),
+    ("babel", 42),
+    ("stonechat", 179),
+    ("bgp", 186),
+    ("isis", 187),
+    ("ospf", 188),
+    ("rip", 189),
+    ("eigrp", 192),
+];
+
+/// As in `/etc/iproute2/rt_scopes`.
+const SCOPES: &[(&str, u8)] = &[("global", 0), ("universe", 0), ("site", 200), ("link", 253), ("host", 254), ("nowhere", 255)];
+
+/// A routing table, by name or number.
+pub(super) fn table(value: &Value<'_>) -> Option<TableId> {
+    if value.is_text() {
+        named(value, TABLES, "a table: a number, `main`, `default` or `local`").map(|table| TableId(table.into()))
+    } else {
+        scalar::number::<u32, 1, 4_294_967_295>(value).map(TableId)
+    }
+}
+
+/// A route protocol, by name or number.
+pub(super) fn protocol(value: &Value<'_>) -> Option<u8> {
+    if value.is_text() {
+        named(value, PROTOCOLS, "a protocol: a number from 1 to 255, or a name such as `static`, `bird` or `zebra`")
+    } else {
+        scalar::number::<u8, 1, 255>(value)
+    }
+}
+
+/// A route scope, by name or number.
+pub(super) fn scope(value: &Value<'_>) -> Option<u8> {
+    if value.is_text() {
+        named(value, SCOPES, "a scope: a number from 0 to 255, `global`, `site`, `link`, `host` or `nowhere`")
+    } else {
+        scalar::number::<u8, 0, 255>(value)
+    }
+}
+
+fn named(value: &Value<'_>, names: &[(&str, u8)], expected: &str) -> Option<u8> {
+    let written = value.text(expected)?;
+    if let Some((_, number)) = names.iter().find(|(name, _)| *name == written) {
+        return Some(*number);
+    }
+    if let Ok(number) = written.parse::<u8>() {
+        return Some(number);
+    }
+    let expected = format!("expected {expected}");
+    match nearest(&written, names.iter().map(|(name, _)| *name)) {
+        Some(meant) => value.fail(format_args!("`{written}`"), format_args!("did you mean `{meant}`? ({expected})")),
+        None => value.fail(format_args!("`{written}`"), expected),
+    }
+}
+
+fn metric(value: &Value<'_>) -> Option<Metric> {
+    if value.is_text() {
+        scalar::word(value, &[("calico", Metric::CalicoLocalPref)])
+    } else {
+        scalar::any_u32(value).map(Metric::Fixed)
+    }
+}
+
+fn on_stop(value: &Value<'_>) -> Option<OnStop> {
+    scalar::word(value, &[("keep", OnStop::Keep), ("remove", OnStop::Remove)])
+}

@@ -1,0 +1,131 @@
+//! The shape of the file: which keys each table knows, and which parser reads each.
+//!
+//! Everything here is optional and remembers where it stood. What is required, what depends on what, and what is
+//! assumed when a key is absent is decided in `validate`.
+
+pub(super) mod filter;
+pub(super) mod kernel;
+pub(super) mod originate;
+pub(super) mod peer;
+pub(super) mod speaker;
+pub(super) mod vip;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use self::filter::FilterKeys;
+use self::kernel::KernelKeys;
+use self::originate::OriginateKeys;
+use self::peer::{PeerGroup, PeerTable};
+use self::speaker::SpeakerKeys;
+use self::vip::VipKeys;
+use super::reader::{Reader, Section, Value};
+
+/// Declares the keys of a table: `key: Type = parser;`, each an `Option<Spanned<Type>>`.
+macro_rules! keys {
+    ($(#[$doc:meta])* $name:ident in $section:literal { $($key:ident: $type:ty = $parser:expr;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub(in crate::config) struct $name {
+            pub(in crate::config) header: $crate::config::file::Header,
+            $(pub(in crate::config) $key: Option<toml::Spanned<$type>>,)*
+        }
+
+        impl $name {
+            /// How messages and the documentation call the table.
+            pub(in crate::config) const SECTION: &'static str = $section;
+            pub(in crate::config) const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+
+            pub(in crate::config) fn read(section: &$crate::config::reader::Section<'_>) -> Self {
+                Self {
+                    header: $crate::config::file::Header::new(section, Self::KEYS),
+                    $($key: section.read(stringify!($key), $parser),)*
+                }
+            }
+        }
+    };
+}
+use keys;
+
+/// Where a table begins and which keys it holds, rightly or wrongly.
+#[derive(Clone, Debug)]
+pub(super) struct Header {
+    pub(super) span: Range<usize>,
+    present: BTreeSet<&'static str>,
+}
+
+impl Header {
+    pub(super) fn new(section: &Section<'_>, keys: &[&'static str]) -> Self {
+        Self { span: section.span.clone(), present: section.present(keys) }
+    }
+
+    /// Whether the table holds the key, even with a value that was refused.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.present.contains(key)
+    }
+
+    /// The value of a key that must be there; reports it missing unless something was there and was reported.
+    pub(super) fn require<'k, T>(
+        &self,
+        reader: &Reader<'_>,
+        value: Option<&'k Spanned<T>>,
+        key: &str,
+        example: &str,
+    ) -> Option<&'k T> {
+        if value.is_none() && !self.has(key) {
+            reader.error(&self.span, format!("`{key}` is missing"), [format!("add `{key} = {example}`")]);
+        }
+        value.map(Spanned::get_ref)
+    }
+}
+
+/// A whole file as written.
+#[derive(Clone, Debug)]
+pub(super) struct File {
+    pub(super) speaker: Option<SpeakerKeys>,
+    pub(super) kernel: Option<KernelKeys>,
+    pub(super) originate: Vec<OriginateKeys>,
+    pub(super) vips: Vec<VipKeys>,
+    pub(super) filters: Vec<FilterKeys>,
+    pub(super) groups: Vec<PeerGroup>,
+    pub(super) peers: Vec<PeerTable>,
+}
+
+impl File {
+    pub(super) fn read(reader: &Reader<'_>, table: &Spanned<DeTable<'_>>) -> Self {
+        Section::new(reader, table.get_ref(), table.span(), "the file").read_whole(|top| Self {
+            speaker: top
+                .read("speaker", |value| value.table(SpeakerKeys::SECTION, SpeakerKeys::read))
+                .map(Spanned::into_inner),
+            kernel: top
+                .read("kernel", |value| value.table(KernelKeys::SECTION, KernelKeys::read))
+                .map(Spanned::into_inner),
+            originate: tables(top, "originate", OriginateKeys::SECTION, OriginateKeys::read),
+            vips: tables(top, "vip", VipKeys::SECTION, VipKeys::read),
+            filters: tables(top, "filter", FilterKeys::SECTION, FilterKeys::read),
+            groups: tables(top, "peer_group", PeerGroup::SECTION, PeerGroup::read),
+            peers: tables(top, "peer", PeerTable::SECTION, PeerTable::read),
+        })
+    }
+}
+
+/// `[[key]]`, each occurrence.
+fn tables<T>(
+    top: &Section<'_>,
+    key: &'static str,
+    name: &'static str,
+    read: fn(&Section<'_>) -> T,
+) -> Vec<T> {
+    let item = |value: &Value<'_>| value.table(name, read);
+    // A wrong item has been reported; the right ones are still checked.
+    let list = top.read(key, |value| {
+        if value.is_table() {
+            return value.fail("a single table", format_args!("write `[[{key}]]` with two brackets"));
+        }
+        Some(value.list_of_good("tables", item))
+    });
+    list.map(Spanned::into_inner).unwrap_or_default()
+}

@@ -1,0 +1,247 @@
+//! Walks a parsed TOML tree and collects everything that is wrong with it.
+//!
+//! A parser is a function from a [`Value`] to `Option<T>`: `None` means that the problem has been reported and that
+//! reading goes on, so that one pass finds all of them.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::environment::{Environment, SubstitutionError, substitute};
+use super::nearest::nearest;
+use super::report::{Problem, Severity};
+use super::source::Source;
+use crate::policy::Location;
+
+/// What all parsers share: the source, the surroundings, and the problems so far.
+pub(super) struct Reader<'a> {
+    pub(super) source: &'a Source,
+    pub(super) environment: Environment<'a>,
+    problems: RefCell<Vec<Problem>>,
+    references: RefCell<Vec<Reference>>,
+}
+
+/// A name that must exist elsewhere in the file; checked when everything has been read.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    pub(super) to: Referent,
+    pub(super) name: Spanned<String>,
+}
+
+/// What a [`Reference`] names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Referent {
+    Filter,
+    Group,
+    Peer,
+    /// The name of an `[[originate]]` or `[[vip]]`.
+    Source,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn new(source: &'a Source, environment: Environment<'a>) -> Self {
+        Self { source, environment, problems: RefCell::new(Vec::new()), references: RefCell::new(Vec::new()) }
+    }
+
+    /// Reports an error; `help` says what to write.
+    pub(super) fn error(&self, span: &Range<usize>, message: String, help: impl IntoIterator<Item = String>) {
+        let problem = Problem::new(self.source, span, Severity::Error, message).with_help(help);
+        self.problems.borrow_mut().push(problem);
+    }
+
+    pub(super) fn warning(&self, span: &Range<usize>, message: String, help: impl IntoIterator<Item = String>) {
+        let problem = Problem::new(self.source, span, Severity::Warning, message).with_help(help);
+        self.problems.borrow_mut().push(problem);
+    }
+
+    pub(super) fn refer(&self, to: Referent, name: Spanned<String>) {
+        self.references.borrow_mut().push(Reference { to, name });
+    }
+
+    pub(super) fn references(&self) -> Vec<Reference> {
+        self.references.borrow().clone()
+    }
+
+    pub(super) fn location(&self, span: &Range<usize>) -> Location {
+        self.source.location(span)
+    }
+
+    /// `line 12`, for messages that point at a second place.
+    pub(super) fn line(&self, span: &Range<usize>) -> String {
+        format!("line {}", self.source.position(span.start).line)
+    }
+
+    /// All problems, in the order of the file.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+        problems.dedup();
+        problems
+    }
+}
+
+/// A value of the tree and the key it stands under.
+pub(super) struct Value<'r> {
+    pub(super) reader: &'r Reader<'r>,
+    pub(super) span: Range<usize>,
+    node: &'r DeValue<'r>,
+    key: &'r str,
+}
+
+impl<'r> Value<'r> {
+    /// Reports that this value is wrong.
+    pub(super) fn fail<T>(&self, wrong: impl Display, help: impl Display) -> Option<T> {
+        self.reader.error(&self.span, format!("`{}`: {wrong}", self.key), [help.to_string()]);
+        None
+    }
+
+    /// Reports a value of the wrong type.
+    pub(super) fn wrong_type<T>(&self, expected: impl Display) -> Option<T> {
+        self.fail(format_args!("{} where {expected} is expected", a(self.node.type_str())), format_args!("expected {expected}"))
+    }
+
+    pub(super) const fn is_text(&self) -> bool {
+        matches!(self.node, DeValue::String(_))
+    }
+
+    pub(super) const fn is_table(&self) -> bool {
+        matches!(self.node, DeValue::Table(_))
+    }
+
+    pub(super) const fn as_boolean(&self) -> Option<bool> {
+        match self.node {
+            DeValue::Boolean(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// A string, with environment variables put in.
+    pub(super) fn text(&self, expected: &str) -> Option<String> {
+        let DeValue::String(text) = self.node else { return self.wrong_type(expected) };
+        match substitute(text, self.reader.environment.variable) {
+            Ok(text) => Some(text),
+            Err(error @ SubstitutionError::Unset(_)) => {
+                self.fail(error, "set it, or write `${NAME:-text}` to say what stands in for it")
+            }
+            Err(error) => self.fail(error, "environment variables are written `${NAME}` or `${NAME:-text}`"),
+        }
+    }
+
+    /// A string that `parse` understands.
+    pub(super) fn parse<T, E: Display>(
+        &self,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(expected)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(error) => self.fail(error, format_args!("expected {expected}")),
+        }
+    }
+
+    /// A number in the range, written plainly or as a string from the environment (`"${PORT}"`).
+    pub(super) fn number(&self, range: &std::ops::RangeInclusive<u64>) -> Option<u64> {
+        let expected = format!("a number from {} to {}", range.start(), range.end());
+        let parsed = match self.node {
+            DeValue::Integer(integer) => {
+                let digits = integer.as_str();
+                i128::from_str_radix(digits, integer.radix()).ok().and_then(|number| u64::try_from(number).ok())
+            }
+            DeValue::String(text) if text.contains("${") => self.text(&expected)?.parse().ok(),
+            _ => return self.wrong_type(expected),
+        };
+        match parsed.filter(|number| range.contains(number)) {
+            Some(number) => Some(number),
+            None => self.fail("out of range", format_args!("expected {expected}")),
+        }
+    }
+
+    /// Every item of an array; all wrong ones are reported.
+    pub(super) fn list<T>(&self, expected: &str, item: impl Fn(&Value<'_>) -> Option<T>) -> Option<Vec<T>> {
+        let DeValue::Array(array) = self.node else { return self.wrong_type(expected) };
+        let mut items = Vec::with_capacity(array.len());
+        let mut complete = true;
+        for node in array {
+            let value = Value { reader: self.reader, span: node.span(), node: node.get_ref(), key: self.key };
+            match item(&value) {
+                Some(item) => items.push(item),
+                None => complete = false,
+            }
+        }
+        complete.then_some(items)
+    }
+
+    /// An array, or one item without brackets.
+    pub(super) fn one_or_many<T>(&self, item: impl Fn(&Value<'_>) -> Option<T>) -> Option<Vec<T>> {
+        if matches!(self.node, DeValue::Array(_)) { self.list("a list", item) } else { item(self).map(|item| vec![item]) }
+    }
+
+    /// A table; what `read` leaves unread is an unknown key.
+    pub(super) fn table<T>(&self, name: &'static str, read: impl FnOnce(&Section<'_>) -> T) -> Option<T> {
+        let DeValue::Table(table) = self.node else { return self.wrong_type("a table") };
+        Some(Section::new(self.reader, table, self.span.clone(), name).read_whole(read))
+    }
+}
+
+/// A table of the tree; remembers which keys were asked for.
+pub(super) struct Section<'r> {
+    pub(super) reader: &'r Reader<'r>,
+    pub(super) span: Range<usize>,
+    table: &'r DeTable<'r>,
+    /// How messages call it: `[speaker]`, `[[peer]]`, `a rule`.
+    name: &'static str,
+    asked: RefCell<BTreeSet<&'static str>>,
+}
+
+impl<'r> Section<'r> {
+    pub(super) const fn new(
+        reader: &'r Reader<'r>,
+        table: &'r DeTable<'r>,
+        span: Range<usize>,
+        name: &'static str,
+    ) -> Self {
+        Self { reader, span, table, name, asked: RefCell::new(BTreeSet::new()) }
+    }
+
+    /// Reads, then reports the keys that nobody asked for.
+    pub(super) fn read_whole<T>(&self, read: impl FnOnce(&Self) -> T) -> T {
+        let result = read(self);
+        let asked = self.asked.borrow();
+        for key in self.table.keys().filter(|key| !asked.contains(key.get_ref().as_ref())) {
+            let help = match nearest(key.get_ref(), asked.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("known here: {}", asked.iter().copied().collect::<Vec<_>>().join(", ")),
+            };
+            self.reader.error(&key.span(), format!("unknown key `{}` in {}", key.get_ref(), self.name), [help]);
+        }
+        result
+    }
+
+    /// The value of a key, parsed; `None` if absent or wrong.
+    pub(super) fn read<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&Value<'_>) -> Option<T>,
+    ) -> Option<Spanned<T>> {
+        self.asked.borrow_mut().insert(key);
+        let node = self.table.get(key)?;
+        let value = Value { reader: self.reader, span: node.span(), node: node.get_ref(), key };
+        parse(&value).map(|parsed| Spanned::new(node.span(), parsed))
+    }
+
+    /// Which of the keys stand in the table, rightly or wrongly.
+    pub(super) fn present(&self, keys: &[&'static str]) -> BTreeSet<&'static str> {
+        keys.iter().copied().filter(|key| self.table.contains_key(*key)).collect()
+    }
+}
+
+/// `an array`, `a string`.
+fn a(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {noun}")
+}
