@@ -104,7 +104,10 @@ impl Condition {
                 .next_hop
                 .is_some_and(|next_hop| set.matches(&IpNet::from(next_hop.address()))),
             Self::Family(families) => families.contains(route.family),
-            Self::Origin(origins) => route.attributes.origin().is_some_and(|origin| origins.contains(&origin)),
+            Self::Origin(origins) => route
+                .attributes
+                .origin()
+                .is_some_and(|origin| origins.contains(&origin)),
             Self::Med(value) => route.attributes.med() == Some(*value),
             Self::LocalPref(value) => route.attributes.local_pref().unwrap_or(DEFAULT_LOCAL_PREF) == *value,
             Self::Not(condition) => !condition.matches(route),

@@ -104,6 +104,10 @@ impl Verdict {
     /// The route does not pass.
     #[must_use]
     pub const fn reject(reason: Reason) -> Self {
-        Self { accept: false, edits: Edits::NONE, reason }
+        Self {
+            accept: false,
+            edits: Edits::NONE,
+            reason,
+        }
     }
 }

@@ -9,8 +9,16 @@ use super::*;
 #[test]
 fn first_accept_or_reject_ends() {
     let chain = Chain::new(vec![
-        filter("a", Fallthrough::Next, vec![rule(prefix("10.0.0.0/8 ge 32"), Action::Reject)]),
-        filter("b", Fallthrough::Accept, vec![rule(prefix("10.0.0.0/8"), Action::Reject)]),
+        filter(
+            "a",
+            Fallthrough::Next,
+            vec![rule(prefix("10.0.0.0/8 ge 32"), Action::Reject)],
+        ),
+        filter(
+            "b",
+            Fallthrough::Accept,
+            vec![rule(prefix("10.0.0.0/8"), Action::Reject)],
+        ),
     ]);
     check(&chain, "10.0.0.1/32", false, "rule 1 of filter a (test.toml:11)");
     check(&chain, "10.0.0.0/8", false, "rule 1 of filter b (test.toml:11)");
@@ -21,24 +29,51 @@ fn first_accept_or_reject_ends() {
 fn end_of_filters_rejects() {
     let chain = Chain::new(vec![filter("a", Fallthrough::Next, vec![])]);
     check(&chain, "10.0.0.0/8", false, "end of filters: none accepted");
-    check(&Chain::new(vec![]), "10.0.0.0/8", false, "end of filters: none accepted");
+    check(
+        &Chain::new(vec![]),
+        "10.0.0.0/8",
+        false,
+        "end of filters: none accepted",
+    );
 }
 
 #[test]
 fn chains_without_filters_say_why() {
     check(&Chain::no_policy(), "10.0.0.0/8", false, "no filters: RFC 8212");
-    check(&Chain::accept_all(), "10.0.0.0/8", true, "no filter needed (iBGP)");
+    check(
+        &Chain::accept_all(),
+        "10.0.0.0/8",
+        true,
+        "no filter needed (iBGP)",
+    );
     assert!(Chain::no_policy().is_no_policy() && !Chain::accept_all().is_no_policy());
 }
 
 #[test]
 fn guard_refuses_before_the_filters() {
     let chain = Chain::accept_all().guarded(ImportGuard::default());
-    check(&chain, "0.0.0.0/0", false, "default route: accepted only with `accept_default_route`");
-    check(&chain, "::/0", false, "default route: accepted only with `accept_default_route`");
-    check(&chain, "127.1.0.0/16", false, "martian prefix: never accepted from a peer");
+    check(
+        &chain,
+        "0.0.0.0/0",
+        false,
+        "default route: accepted only with `accept_default_route`",
+    );
+    check(
+        &chain,
+        "::/0",
+        false,
+        "default route: accepted only with `accept_default_route`",
+    );
+    check(
+        &chain,
+        "127.1.0.0/16",
+        false,
+        "martian prefix: never accepted from a peer",
+    );
     check(&chain, "10.0.0.0/8", true, "no filter needed (iBGP)");
-    let trusting = Chain::no_policy().guarded(ImportGuard { accept_default_route: true });
+    let trusting = Chain::no_policy().guarded(ImportGuard {
+        accept_default_route: true,
+    });
     check(&trusting, "0.0.0.0/0", false, "no filters: RFC 8212");
     assert!(trusting.is_no_policy());
 }
@@ -66,7 +101,10 @@ fn a_rejected_route_carries_no_edits() {
 
 #[test]
 fn sources_match_by_kind_and_by_name() {
-    let kernel = Source::Local { kind: OriginKind::Kernel, name: "pod-blocks" };
+    let kernel = Source::Local {
+        kind: OriginKind::Kernel,
+        name: "pod-blocks",
+    };
     let peer = Source::Peer {
         name: "f5-a",
         group: Some("adcs"),
@@ -88,7 +126,10 @@ fn sources_match_by_kind_and_by_name() {
         assert_eq!(matches_from(&condition, kernel), of_kernel, "{pattern:?}");
         assert_eq!(matches_from(&condition, peer), of_peer, "{pattern:?}");
     }
-    assert!(matches_from(&Condition::Peer(vec!["x".into(), "f5-a".into()]), peer));
+    assert!(matches_from(
+        &Condition::Peer(vec!["x".into(), "f5-a".into()]),
+        peer
+    ));
     assert!(!matches_from(&Condition::Peer(vec!["pod-blocks".into()]), kernel));
     assert!(matches_from(&Condition::Group(vec!["adcs".into()]), peer));
     assert!(!matches_from(&Condition::Group(vec!["nodes".into()]), peer));
@@ -116,11 +157,21 @@ fn attributes_are_looked_at() {
         (Condition::Med(0), false),
         (Condition::LocalPref(100), true),
         (Condition::LocalPref(0), false),
-        (Condition::Family([Family::IPV4_UNICAST].into_iter().collect()), true),
-        (Condition::Family([Family::IPV6_UNICAST].into_iter().collect()), false),
+        (
+            Condition::Family([Family::IPV4_UNICAST].into_iter().collect()),
+            true,
+        ),
+        (
+            Condition::Family([Family::IPV6_UNICAST].into_iter().collect()),
+            false,
+        ),
     ] {
         assert_eq!(matches(&condition), expected, "{condition:?}");
-        assert_eq!(matches(&Condition::Not(Box::new(condition.clone()))), !expected, "not {condition:?}");
+        assert_eq!(
+            matches(&Condition::Not(Box::new(condition.clone()))),
+            !expected,
+            "not {condition:?}"
+        );
     }
 }
 
@@ -143,10 +194,21 @@ fn edits_change_what_they_name() {
         Edit::RemoveMed,
         Edit::Origin(Origin::Incomplete),
         Edit::Prepend { asn: None, count: 2 },
-        Edit::Prepend { asn: Some(Asn(65_009)), count: 1 },
+        Edit::Prepend {
+            asn: Some(Asn(65_009)),
+            count: 1,
+        },
         Edit::RemoveCommunities(vec!["64512:*".parse().unwrap()]),
-        Edit::AddCommunities(vec![Community::NO_EXPORT, Community::new(1, 2), Community::NO_EXPORT]),
-        Edit::SetLargeCommunities(vec![LargeCommunity { global: 1, local1: 2, local2: 3 }]),
+        Edit::AddCommunities(vec![
+            Community::NO_EXPORT,
+            Community::new(1, 2),
+            Community::NO_EXPORT,
+        ]),
+        Edit::SetLargeCommunities(vec![LargeCommunity {
+            global: 1,
+            local1: 2,
+            local2: 3,
+        }]),
         Edit::NextHop(NextHopEdit::Unchanged),
         Edit::NextHop(NextHopEdit::Own),
     ];
@@ -157,7 +219,11 @@ fn edits_change_what_they_name() {
         as_path: "65009 64512 64512 65001 65002 65003".parse().unwrap(),
         local_pref: Some(300),
         communities: vec![Community::new(1, 2), Community::NO_EXPORT],
-        large_communities: vec![LargeCommunity { global: 1, local1: 2, local2: 3 }],
+        large_communities: vec![LargeCommunity {
+            global: 1,
+            local1: 2,
+            local2: 3,
+        }],
         ..PathAttributes::default()
     };
     assert_eq!(attributes, expected);
@@ -167,15 +233,27 @@ fn edits_change_what_they_name() {
 
 #[test]
 fn chains_are_equal_by_content_wherever_they_stand() {
-    let here = Chain::new(vec![filter("a", Fallthrough::Next, vec![rule(prefix("10.0.0.0/8"), Action::Accept)])]);
-    let mut moved = filter("a", Fallthrough::Next, vec![rule(prefix("10.0.0.0/8"), Action::Accept)]);
+    let here = Chain::new(vec![filter(
+        "a",
+        Fallthrough::Next,
+        vec![rule(prefix("10.0.0.0/8"), Action::Accept)],
+    )]);
+    let mut moved = filter(
+        "a",
+        Fallthrough::Next,
+        vec![rule(prefix("10.0.0.0/8"), Action::Accept)],
+    );
     let inner = Arc::make_mut(&mut moved);
     inner.location.line = 99;
     inner.rules[0].location.line = 100;
     let there = Chain::new(vec![moved]);
     assert_eq!(here, there);
     assert_eq!(hash(&here), hash(&there));
-    let other = Chain::new(vec![filter("a", Fallthrough::Next, vec![rule(prefix("10.0.0.0/9"), Action::Accept)])]);
+    let other = Chain::new(vec![filter(
+        "a",
+        Fallthrough::Next,
+        vec![rule(prefix("10.0.0.0/9"), Action::Accept)],
+    )]);
     assert_ne!(here, other);
     assert_ne!(here, here.clone().guarded(ImportGuard::default()));
     assert_ne!(Chain::accept_all(), Chain::no_policy());
@@ -184,7 +262,11 @@ fn chains_are_equal_by_content_wherever_they_stand() {
 
 fn check(chain: &Chain, prefix: &str, accept: bool, reason: &str) {
     let verdict = evaluate(chain, prefix);
-    assert_eq!((verdict.accept, verdict.reason.to_string().as_str()), (accept, reason), "{prefix}");
+    assert_eq!(
+        (verdict.accept, verdict.reason.to_string().as_str()),
+        (accept, reason),
+        "{prefix}"
+    );
 }
 
 fn edits(chain: &Chain, prefix: &str) -> Vec<Edit> {
@@ -192,11 +274,24 @@ fn edits(chain: &Chain, prefix: &str) -> Vec<Edit> {
 }
 
 fn evaluate(chain: &Chain, prefix: &str) -> Verdict {
-    with_view(prefix, Source::Local { kind: OriginKind::Static, name: "x" }, |view| chain.evaluate(view))
+    with_view(
+        prefix,
+        Source::Local {
+            kind: OriginKind::Static,
+            name: "x",
+        },
+        |view| chain.evaluate(view),
+    )
 }
 
 fn matches(condition: &Condition) -> bool {
-    matches_from(condition, Source::Local { kind: OriginKind::Static, name: "x" })
+    matches_from(
+        condition,
+        Source::Local {
+            kind: OriginKind::Static,
+            name: "x",
+        },
+    )
 }
 
 fn matches_from(condition: &Condition, source: Source<'_>) -> bool {
@@ -209,7 +304,11 @@ fn with_view<T>(prefix: &str, source: Source<'_>, look: impl FnOnce(&RouteView<'
     let prefix: Prefix = prefix.parse().unwrap();
     look(&RouteView {
         prefix,
-        family: if prefix.addr().is_ipv4() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST },
+        family: if prefix.addr().is_ipv4() {
+            Family::IPV4_UNICAST
+        } else {
+            Family::IPV6_UNICAST
+        },
         source,
         attributes: &Attributes::from_canonical(&block),
         next_hop: Some(NextHop::V4(Ipv4Addr::new(192, 0, 2, 1))),
@@ -223,7 +322,11 @@ fn attributes() -> PathAttributes {
         as_path: AsPathBuf::from_sequence([65_001, 65_002, 65_003].map(Asn)),
         med: Some(7),
         communities: vec![Community::new(64_512, 100), Community::new(1, 2)],
-        large_communities: vec![LargeCommunity { global: 64_512, local1: 1, local2: 9 }],
+        large_communities: vec![LargeCommunity {
+            global: 64_512,
+            local1: 1,
+            local2: 9,
+        }],
         ..PathAttributes::default()
     }
 }
@@ -233,15 +336,28 @@ fn prefix(pattern: &str) -> Condition {
 }
 
 fn rule(condition: Condition, action: Action) -> Rule {
-    Rule { location: location(11), condition, action, edits: Edits::NONE }
+    Rule {
+        location: location(11),
+        condition,
+        action,
+        edits: Edits::NONE,
+    }
 }
 
 fn filter(name: &str, default: Fallthrough, rules: Vec<Rule>) -> Arc<Filter> {
-    Arc::new(Filter { name: name.into(), rules, default, location: location(10) })
+    Arc::new(Filter {
+        name: name.into(),
+        rules,
+        default,
+        location: location(10),
+    })
 }
 
 fn location(line: u32) -> Location {
-    Location { file: "test.toml".into(), line }
+    Location {
+        file: "test.toml".into(),
+        line,
+    }
 }
 
 fn hash(value: &impl Hash) -> u64 {
