@@ -1,0 +1,64 @@
+//! One direction of a TCP connection: bytes that arrive later, in pieces, or not at all.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// What is wrong with a wire just now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    None,
+    /// Every read returns one byte.
+    OneByte,
+    /// Nothing arrives until the fault is lifted; what is written queues up to the window.
+    Stalled,
+}
+
+/// Bytes in flight from one end to the other.
+#[derive(Debug)]
+pub struct Wire {
+    pub delay: Duration,
+    pub fault: Fault,
+    in_flight: VecDeque<(Instant, Vec<u8>)>,
+    bytes: usize,
+}
+
+/// What a socket buffer and its peer's window take together.
+const WINDOW: usize = 64 * 1024;
+
+impl Wire {
+    pub fn new(delay: Duration) -> Self {
+        Self { delay, fault: Fault::None, in_flight: VecDeque::new(), bytes: 0 }
+    }
+
+    /// How many bytes a write would take now.
+    pub fn room(&self) -> usize {
+        WINDOW.saturating_sub(self.bytes)
+    }
+
+    pub fn write(&mut self, bytes: &[u8], now: Instant) {
+        self.bytes += bytes.len();
+        self.in_flight.push_back((now + self.delay, bytes.to_vec()));
+    }
+
+    /// When `read` will next yield something.
+    pub fn next_arrival(&self) -> Option<Instant> {
+        if self.fault == Fault::Stalled {
+            return None;
+        }
+        self.in_flight.front().map(|(at, _)| *at)
+    }
+
+    /// What the far end reads now, if anything has arrived.
+    pub fn read(&mut self, now: Instant) -> Option<Vec<u8>> {
+        if self.next_arrival()? > now {
+            return None;
+        }
+        let (at, mut bytes) = self.in_flight.pop_front()?;
+        if self.fault == Fault::OneByte && bytes.len() > 1 {
+            let rest = bytes.split_off(1);
+            self.in_flight.push_front((at, rest));
+        }
+        self.bytes -= bytes.len();
+        Some(bytes)
+    }
+}
