@@ -115,27 +115,57 @@ struct Page(Registry);
 
 impl Page {
     fn peers(&self, peers: &[Peer]) -> Added {
-        let peer = |value: fn(&Peer) -> u64| peers.iter().map(move |peer| ([peer.name.as_str()], value(peer)));
-        let help = "State of the session: 1 Idle, 2 Connect, 3 Active, 4 OpenSent, 5 OpenConfirm, 6 Established";
+        let peer =
+            |value: fn(&Peer) -> u64| peers.iter().map(move |peer| ([peer.name.as_str()], value(peer)));
+        let help =
+            "State of the session: 1 Idle, 2 Connect, 3 Active, 4 OpenSent, 5 OpenConfirm, 6 Established";
         self.gauges("bgp_peer_state", help, ["peer"], peer(|peer| peer.state))?;
         let help = "Times the session reached Established";
-        self.counters("bgp_peer_established_total", help, ["peer"], peer(|peer| peer.established))?;
+        self.counters(
+            "bgp_peer_established_total",
+            help,
+            ["peer"],
+            peer(|peer| peer.established),
+        )?;
         let help = "Times the session left Established";
         self.counters("bgp_peer_flaps_total", help, ["peer"], peer(|peer| peer.flaps))?;
         let help = "Octets sent to the peer";
-        self.counters("bgp_sent_bytes_total", help, ["peer"], peer(|peer| peer.bytes_sent))?;
+        self.counters(
+            "bgp_sent_bytes_total",
+            help,
+            ["peer"],
+            peer(|peer| peer.bytes_sent),
+        )?;
         let help = "Octets received from the peer";
-        self.counters("bgp_received_bytes_total", help, ["peer"], peer(|peer| peer.bytes_received))?;
+        self.counters(
+            "bgp_received_bytes_total",
+            help,
+            ["peer"],
+            peer(|peer| peer.bytes_received),
+        )?;
         let sent = peers.iter().flat_map(|peer| by_kind(&peer.name, &peer.sent));
-        self.counters("bgp_messages_sent_total", "Messages sent, by kind", ["peer", "kind"], sent)?;
+        self.counters(
+            "bgp_messages_sent_total",
+            "Messages sent, by kind",
+            ["peer", "kind"],
+            sent,
+        )?;
         let received = peers.iter().flat_map(|peer| by_kind(&peer.name, &peer.received));
-        self.counters("bgp_messages_received_total", "Messages received, by kind", ["peer", "kind"], received)
+        self.counters(
+            "bgp_messages_received_total",
+            "Messages received, by kind",
+            ["peer", "kind"],
+            received,
+        )
     }
 
     fn families(&self, families: &[PeerFamily]) -> Added {
         let stages = families.iter().flat_map(|family| {
             let labels = |stage| [family.peer.as_str(), family.family.as_str(), stage];
-            family.stages.iter().map(move |(stage, count)| (labels(stage), *count))
+            family
+                .stages
+                .iter()
+                .map(move |(stage, count)| (labels(stage), *count))
         });
         let help = "Prefixes of the peer: received, accepted by import policy, best, advertised to it, stale, pending";
         self.gauges("bgp_prefixes", help, ["peer", "family", "stage"], stages)?;
@@ -150,9 +180,21 @@ impl Page {
         let all = [
             ("bgp_loc_rib_prefixes", "Prefixes with a best path", rib.prefixes),
             ("bgp_loc_rib_paths", "Paths held", rib.paths),
-            ("bgp_attribute_sets", "Distinct sets of path attributes held", rib.attribute_sets),
-            ("bgp_update_groups", "Groups of peers that are sent the same bytes", rib.groups),
-            ("bgp_update_ring_bytes", "Octets encoded and not yet written to all members", rib.ring_bytes),
+            (
+                "bgp_attribute_sets",
+                "Distinct sets of path attributes held",
+                rib.attribute_sets,
+            ),
+            (
+                "bgp_update_groups",
+                "Groups of peers that are sent the same bytes",
+                rib.groups,
+            ),
+            (
+                "bgp_update_ring_bytes",
+                "Octets encoded and not yet written to all members",
+                rib.ring_bytes,
+            ),
         ];
         all.into_iter()
             .try_for_each(|(name, help, value)| self.gauges(name, help, [], [([], value)]))
@@ -168,7 +210,12 @@ impl Page {
             let name = vip.name.as_str();
             [([name, "passed"], vip.passed), ([name, "failed"], vip.failed)]
         });
-        self.counters("stonechat_vip_checks_total", "Probes, by result", ["vip", "result"], probes)
+        self.counters(
+            "stonechat_vip_checks_total",
+            "Probes, by result",
+            ["vip", "result"],
+            probes,
+        )
     }
 
     fn daemon(&self, snapshot: &Snapshot) -> Added {
@@ -178,13 +225,26 @@ impl Page {
         let help = "Reloads of the configuration, by result";
         let reloads = snapshot.reloads.iter().map(|(result, count)| ([*result], *count));
         self.counters("stonechat_config_reloads_total", help, ["result"], reloads)?;
-        let parts = snapshot.parts.iter().map(|(part, well)| ([part.as_str()], u64::from(*well)));
-        self.gauges("stonechat_ready", "1 while the part is well; /readyz says why not", ["kind"], parts)?;
+        let parts = snapshot
+            .parts
+            .iter()
+            .map(|(part, well)| ([part.as_str()], u64::from(*well)));
+        self.gauges(
+            "stonechat_ready",
+            "1 while the part is well; /readyz says why not",
+            ["kind"],
+            parts,
+        )?;
         // The one label beside the usual ones: a build is known by nothing else.
         let build = [([env!("CARGO_PKG_VERSION")], 1)];
         self.gauges("stonechat_build_info", "Always 1", ["version"], build)?;
         let uptime = [([], snapshot.uptime_s)];
-        self.gauges("stonechat_uptime_seconds", "Seconds since the process started", [], uptime)
+        self.gauges(
+            "stonechat_uptime_seconds",
+            "Seconds since the process started",
+            [],
+            uptime,
+        )
     }
 
     fn gauges<'a, const N: usize>(
@@ -221,7 +281,10 @@ impl Page {
     }
 }
 
-fn by_kind<'a>(name: &'a str, counts: &'a [(&'static str, u64)]) -> impl Iterator<Item = ([&'a str; 2], u64)> {
+fn by_kind<'a>(
+    name: &'a str,
+    counts: &'a [(&'static str, u64)],
+) -> impl Iterator<Item = ([&'a str; 2], u64)> {
     counts.iter().map(move |(kind, count)| ([name, *kind], *count))
 }
 
@@ -241,12 +304,18 @@ mod tests {
             bytes_sent: 1_000,
             bytes_received: 19,
         };
-        let page = page(&Snapshot { peers: vec![peer], ..Snapshot::default() });
+        let page = page(&Snapshot {
+            peers: vec![peer],
+            ..Snapshot::default()
+        });
         check(&page, "bgp_peer_state{peer=\"f5-a\"} 6");
         check(&page, "bgp_peer_established_total{peer=\"f5-a\"} 3");
         check(&page, "bgp_peer_flaps_total{peer=\"f5-a\"} 2");
         check(&page, "bgp_messages_sent_total{kind=\"update\",peer=\"f5-a\"} 17");
-        check(&page, "bgp_messages_received_total{kind=\"keepalive\",peer=\"f5-a\"} 9");
+        check(
+            &page,
+            "bgp_messages_received_total{kind=\"keepalive\",peer=\"f5-a\"} 9",
+        );
         check(&page, "bgp_sent_bytes_total{peer=\"f5-a\"} 1000");
         check(&page, "# TYPE bgp_peer_flaps_total counter");
     }
@@ -259,16 +328,35 @@ mod tests {
             stages: vec![("received", 5), ("accepted", 4)],
             malformed: 1,
         };
-        let rib = Rib { prefixes: 7, ..Rib::default() };
-        let page = page(&Snapshot { families: vec![family], rib, ..Snapshot::default() });
-        check(&page, "bgp_prefixes{family=\"ipv4-unicast\",peer=\"node1\",stage=\"accepted\"} 4");
-        check(&page, "bgp_malformed_updates{family=\"ipv4-unicast\",peer=\"node1\"} 1");
+        let rib = Rib {
+            prefixes: 7,
+            ..Rib::default()
+        };
+        let page = page(&Snapshot {
+            families: vec![family],
+            rib,
+            ..Snapshot::default()
+        });
+        check(
+            &page,
+            "bgp_prefixes{family=\"ipv4-unicast\",peer=\"node1\",stage=\"accepted\"} 4",
+        );
+        check(
+            &page,
+            "bgp_malformed_updates{family=\"ipv4-unicast\",peer=\"node1\"} 1",
+        );
         check(&page, "bgp_loc_rib_prefixes 7");
     }
 
     #[test]
     fn vips_and_the_daemon_are_on_the_page() {
-        let vip = Vip { name: "shop".into(), up: true, transitions: 3, passed: 40, failed: 2 };
+        let vip = Vip {
+            name: "shop".into(),
+            up: true,
+            transitions: 3,
+            passed: 40,
+            failed: 2,
+        };
         let page = page(&Snapshot {
             uptime_s: 61,
             vips: vec![vip],
@@ -279,18 +367,35 @@ mod tests {
         });
         check(&page, "stonechat_vip_up{vip=\"shop\"} 1");
         check(&page, "stonechat_vip_transitions_total{vip=\"shop\"} 3");
-        check(&page, "stonechat_vip_checks_total{result=\"failed\",vip=\"shop\"} 2");
+        check(
+            &page,
+            "stonechat_vip_checks_total{result=\"failed\",vip=\"shop\"} 2",
+        );
         check(&page, "stonechat_fib_routes{kind=\"installed\"} 12");
         check(&page, "stonechat_config_reloads_total{result=\"refused\"} 1");
         check(&page, "stonechat_ready{kind=\"kernel\"} 0");
         check(&page, "stonechat_uptime_seconds 61");
-        check(&page, concat!("stonechat_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"));
+        check(
+            &page,
+            concat!(
+                "stonechat_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
+        );
     }
 
     #[test]
     fn names_that_need_escaping_do_not_break_the_page() {
-        let peer = Peer { name: "a\"b\\c\nd".into(), state: 1, ..Peer::default() };
-        let page = page(&Snapshot { peers: vec![peer], ..Snapshot::default() });
+        let peer = Peer {
+            name: "a\"b\\c\nd".into(),
+            state: 1,
+            ..Peer::default()
+        };
+        let page = page(&Snapshot {
+            peers: vec![peer],
+            ..Snapshot::default()
+        });
         check(&page, "bgp_peer_state{peer=\"a\\\"b\\\\c\\nd\"} 1");
     }
 
@@ -299,6 +404,9 @@ mod tests {
     }
 
     fn check(page: &str, line: &str) {
-        assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
+        assert!(
+            page.lines().any(|found| found == line),
+            "no line {line} in\n{page}"
+        );
     }
 }

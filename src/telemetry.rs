@@ -25,7 +25,9 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The level is neither a word nor a filter expression.
-    #[error("log level {level:?} is neither one of error, warn, info, debug, trace nor a filter like `info,stonechat::session=debug`")]
+    #[error(
+        "log level {level:?} is neither one of error, warn, info, debug, trace nor a filter like `info,stonechat::session=debug`"
+    )]
     Level {
         /// As given.
         level: String,
@@ -55,7 +57,10 @@ pub fn init(level: &str, format: Format) -> Result<Telemetry, Error> {
         Format::Text => lines.boxed(),
         Format::Json => lines.json().boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init()?;
     Ok(Telemetry { level })
 }
 
@@ -78,7 +83,9 @@ pub fn check_level(level: &str) -> Result<(), Error> {
 }
 
 fn parse_level(level: &str) -> Result<EnvFilter, Error> {
-    let wrong = || Error::Level { level: String::from(level) };
+    let wrong = || Error::Level {
+        level: String::from(level),
+    };
     // A filter expression takes any other word as a module's name, so that a misspelt level would silence everything.
     let has_bare_word = level
         .split(',')
@@ -135,7 +142,16 @@ mod tests {
 
     #[test]
     fn levels_and_filters_are_understood() {
-        for level in ["error", "warn", "info", "debug", "trace", "off", "info,stonechat::session=debug", "stonechat=trace"] {
+        for level in [
+            "error",
+            "warn",
+            "info",
+            "debug",
+            "trace",
+            "off",
+            "info,stonechat::session=debug",
+            "stonechat=trace",
+        ] {
             assert!(check_level(level).is_ok(), "{level}");
         }
     }

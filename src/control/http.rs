@@ -108,7 +108,9 @@ async fn serve_connection(stream: TcpStream, questions: mpsc::Sender<Question>, 
 async fn answer(request: &Request<Incoming>, questions: &mpsc::Sender<Question>) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-        response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
+        response
+            .headers_mut()
+            .insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     match request.uri().path() {
@@ -117,7 +119,10 @@ async fn answer(request: &Request<Incoming>, questions: &mpsc::Sender<Question>)
         // Alive means that this process takes questions; whether it does its job is `/readyz`.
         "/healthz" if !questions.is_closed() => text(StatusCode::OK, "ok\n"),
         "/healthz" => text(StatusCode::SERVICE_UNAVAILABLE, "the speaker is gone\n"),
-        _ => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "there are /metrics, /healthz and /readyz\n",
+        ),
     }
 }
 
@@ -135,7 +140,11 @@ async fn readiness(questions: &mpsc::Sender<Question>) -> Response<Full<Bytes>> 
     let Some(readiness) = ask(questions, |reply| Question::Readiness { reply }).await else {
         return unanswered();
     };
-    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if readiness.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     text(status, readiness.text())
 }
 
@@ -152,7 +161,10 @@ async fn ask<T>(
 }
 
 fn unanswered() -> Response<Full<Bytes>> {
-    text(StatusCode::SERVICE_UNAVAILABLE, format!("speaker: not ready: no answer within {ANSWER:?}\n"))
+    text(
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("speaker: not ready: no answer within {ANSWER:?}\n"),
+    )
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -163,7 +175,10 @@ fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>)
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
+    headers.insert(
+        CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static(content_type),
+    );
     headers.insert(CACHE_CONTROL, hyper::header::HeaderValue::from_static("no-store"));
     response
 }

@@ -226,14 +226,19 @@ mod family_text {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde's `with` passes a reference to the field")]
-    pub(super) fn serialize<S: Serializer>(family: &Option<Family>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        family: &Option<Family>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match family {
             Some(family) => serializer.collect_str(family),
             None => serializer.serialize_none(),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Family>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Family>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
         let family = text.map(|text| {
             let parsed = text.parse::<Family>();
@@ -250,8 +255,13 @@ mod tests {
     #[test]
     fn requests_are_single_lines_that_people_can_type() {
         check(Request::Peers, r#""peers""#);
-        check(Request::Peer { name: "f5-a".into() }, r#"{"peer":{"name":"f5-a"}}"#);
-        let lookup = Request::Lookup { address: "2001:db8::1".parse().unwrap() };
+        check(
+            Request::Peer { name: "f5-a".into() },
+            r#"{"peer":{"name":"f5-a"}}"#,
+        );
+        let lookup = Request::Lookup {
+            address: "2001:db8::1".parse().unwrap(),
+        };
         check(lookup, r#"{"lookup":{"address":"2001:db8::1"}}"#);
         let routes = RoutesRequest {
             view: RouteView::Received("f5-a".into()),
@@ -270,15 +280,29 @@ mod tests {
     fn an_unknown_family_is_an_error() {
         let line = r#"{"routes":{"view":"best","family":"ipv5","limit":5}}"#;
         let error = serde_json::from_str::<Request>(line).unwrap_err();
-        assert!(error.to_string().contains("no address family \"ipv5\""), "{error}");
+        assert!(
+            error.to_string().contains("no address family \"ipv5\""),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_page_is_never_larger_than_the_limit() {
-        let mut request = RoutesRequest { view: RouteView::Best, family: None, within: None, after: None, limit: 0 };
+        let mut request = RoutesRequest {
+            view: RouteView::Best,
+            family: None,
+            within: None,
+            after: None,
+            limit: 0,
+        };
         for (asked, given) in [(0, 1), (7, 7), (4_000_000, 1_000)] {
             request.limit = asked;
-            let Ok(Query::Routes { limit, view: View::Best, .. }) = request.query(|_| unreachable!()) else {
+            let Ok(Query::Routes {
+                limit,
+                view: View::Best,
+                ..
+            }) = request.query(|_| unreachable!())
+            else {
                 panic!("a listing of Loc-RIB");
             };
             assert_eq!(limit, given);
@@ -287,9 +311,18 @@ mod tests {
 
     #[test]
     fn an_unknown_peer_is_told_with_its_nearest() {
-        let failure = Failure::NoSuchPeer { name: "nod1".into(), nearest: vec!["node1".into(), "node2".into()] };
-        assert_eq!(failure.to_string(), "no peer \"nod1\"; the nearest are node1, node2");
-        let failure = Failure::NoSuchPeer { name: "nod1".into(), nearest: vec![] };
+        let failure = Failure::NoSuchPeer {
+            name: "nod1".into(),
+            nearest: vec!["node1".into(), "node2".into()],
+        };
+        assert_eq!(
+            failure.to_string(),
+            "no peer \"nod1\"; the nearest are node1, node2"
+        );
+        let failure = Failure::NoSuchPeer {
+            name: "nod1".into(),
+            nearest: vec![],
+        };
         assert_eq!(failure.to_string(), "no peer \"nod1\"; there are no peers");
     }
 

@@ -29,7 +29,14 @@ pub struct Sources<'a> {
 /// One moment of all of them.
 #[must_use]
 pub fn snapshot(sources: Sources<'_>) -> Snapshot {
-    let Counters { prefixes, paths, attribute_sets, groups, ring_bytes, peers } = sources.counters;
+    let Counters {
+        prefixes,
+        paths,
+        attribute_sets,
+        groups,
+        ring_bytes,
+        peers,
+    } = sources.counters;
     // A session of this machine with itself never comes up and would look like a failure.
     let sessions = sources.peers.iter().filter(|status| !status.is_self);
     let parts = sources.readiness.parts.iter();
@@ -72,7 +79,13 @@ fn peer(status: &Status) -> Peer {
 }
 
 fn kinds(counts: MessageCounts) -> Vec<(&'static str, u64)> {
-    let MessageCounts { open, update, notification, keepalive, route_refresh } = counts;
+    let MessageCounts {
+        open,
+        update,
+        notification,
+        keepalive,
+        route_refresh,
+    } = counts;
     vec![
         ("open", open),
         ("update", update),

@@ -62,7 +62,10 @@ impl ControlSocket {
     /// [`BindError::Live`] when a daemon answers there; [`BindError::NoSocket`] when the path is something else;
     /// [`BindError::Bind`] for lack of permission and the like.
     pub fn bind(path: &Path) -> Result<Self, BindError> {
-        let failed = |error| BindError::Bind { path: path.to_path_buf(), error };
+        let failed = |error| BindError::Bind {
+            path: path.to_path_buf(),
+            error,
+        };
         refuse_occupied(path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(|| Path::new("."));
@@ -74,7 +77,10 @@ impl ControlSocket {
         let removed = std::fs::remove_dir(&private);
         let listener = listener.map_err(failed)?;
         removed.map_err(failed)?;
-        Ok(Self { listener, path: path.to_path_buf() })
+        Ok(Self {
+            listener,
+            path: path.to_path_buf(),
+        })
     }
 }
 
@@ -87,7 +93,10 @@ impl Drop for ControlSocket {
 }
 
 fn refuse_occupied(path: &Path) -> Result<(), BindError> {
-    let failed = |error| BindError::Bind { path: path.to_path_buf(), error };
+    let failed = |error| BindError::Bind {
+        path: path.to_path_buf(),
+        error,
+    };
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),
@@ -142,7 +151,9 @@ async fn converse(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::
         let mut line = Vec::new();
         let mut bounded = (&mut reader).take(LONGEST_REQUEST);
         let read = bounded.read_until(b'\n', &mut line);
-        let Ok(count) = tokio::time::timeout(PATIENCE, read).await else { return Ok(()) };
+        let Ok(count) = tokio::time::timeout(PATIENCE, read).await else {
+            return Ok(());
+        };
         if count? == 0 {
             return Ok(());
         }
@@ -161,7 +172,11 @@ async fn converse(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::
 async fn answer(line: &[u8], questions: &mpsc::Sender<Question>) -> Response {
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
-        Err(error) => return Response::Failed(Failure::NotUnderstood { text: error.to_string() }),
+        Err(error) => {
+            return Response::Failed(Failure::NotUnderstood {
+                text: error.to_string(),
+            });
+        }
     };
     let asked = async {
         let (reply, answered) = oneshot::channel();
@@ -169,7 +184,10 @@ async fn answer(line: &[u8], questions: &mpsc::Sender<Question>) -> Response {
         answered.await.ok()
     };
     let answered = tokio::time::timeout(ANSWER, asked).await;
-    answered.ok().flatten().unwrap_or(Response::Failed(Failure::Unanswered))
+    answered
+        .ok()
+        .flatten()
+        .unwrap_or(Response::Failed(Failure::Unanswered))
 }
 
 #[cfg(test)]

@@ -27,7 +27,10 @@ impl PeerReport {
             .into_iter()
             .map(|status| {
                 let own = counters.peers.iter().filter(|count| count.name == status.name);
-                Self { counters: own.cloned().collect(), status }
+                Self {
+                    counters: own.cloned().collect(),
+                    status,
+                }
             })
             .collect();
         reports.sort_by(|one, other| one.status.name.cmp(&other.status.name));
@@ -81,7 +84,11 @@ impl Readiness {
     pub fn part(&mut self, name: &str, state: Result<String, String>) {
         let well = state.is_ok();
         let text = state.unwrap_or_else(|reason| reason);
-        self.parts.push(Part { name: String::from(name), well, text });
+        self.parts.push(Part {
+            name: String::from(name),
+            well,
+            text,
+        });
     }
 
     /// Every part is well.
@@ -138,13 +145,18 @@ impl Plan {
             return String::from("nothing changes\n");
         }
         let lines = self.changes.iter();
-        lines.map(|change| format!("{}: {}\n", change.what, change.effect)).collect()
+        lines
+            .map(|change| format!("{}: {}\n", change.what, change.effect))
+            .collect()
     }
 }
 
 /// The failure for a peer that nobody knows, with the names most like it.
 pub fn no_such_peer<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
-    Failure::NoSuchPeer { name: String::from(name), nearest: nearest(name, known) }
+    Failure::NoSuchPeer {
+        name: String::from(name),
+        nearest: nearest(name, known),
+    }
 }
 
 /// How many names are offered for one that does not exist.
@@ -153,7 +165,12 @@ const OFFERED: usize = 3;
 fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut names: Vec<(usize, &str)> = known
         .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known))
+        .map(|known| {
+            (
+                strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()),
+                known,
+            )
+        })
         .collect();
     names.sort_unstable();
     names.dedup();

@@ -194,5 +194,8 @@ pub struct PeerCounters {
 }
 
 fn no_peer() -> PeerId {
-    PeerId { index: u32::MAX, generation: 0 }
+    PeerId {
+        index: u32::MAX,
+        generation: 0,
+    }
 }

@@ -33,22 +33,37 @@ pub(super) async fn run(vip: &Vip, words: &[String], timeout: Duration) -> Resul
     let ended = tokio::time::timeout(timeout, finish(&mut child)).await;
     drop(group);
     let (status, output) = ended.map_err(|_| ProbeError::Timeout(timeout))?;
-    let status = status.map_err(|error| ProbeError::Spawn { program: program(words), error })?;
+    let status = status.map_err(|error| ProbeError::Spawn {
+        program: program(words),
+        error,
+    })?;
     let output = one_line(&output);
     if status.success() {
-        return Ok(if output.is_empty() { String::from("exit status: 0") } else { output });
+        return Ok(if output.is_empty() {
+            String::from("exit status: 0")
+        } else {
+            output
+        });
     }
     let separator = if output.is_empty() { "" } else { ": " };
-    Err(ProbeError::Exit { status, output: format!("{separator}{output}") })
+    Err(ProbeError::Exit {
+        status,
+        output: format!("{separator}{output}"),
+    })
 }
 
 fn spawn(vip: &Vip, words: &[String]) -> Result<(Child, Group), ProbeError> {
-    let (program, arguments) = words.split_first().map_or(("", words), |(first, rest)| (first.as_str(), rest));
+    let (program, arguments) = words
+        .split_first()
+        .map_or(("", words), |(first, rest)| (first.as_str(), rest));
     let mut command = Command::new(program);
     command
         .args(arguments)
         .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
         .env("STONECHAT_VIP", &*vip.name)
         .env("STONECHAT_ADDRESS", vip.address.to_string())
         .current_dir("/")
@@ -61,9 +76,10 @@ fn spawn(vip: &Vip, words: &[String]) -> Result<(Child, Group), ProbeError> {
         // The standard library clears the supplementary groups of root before it sets the user.
         command.gid(NOBODY).uid(NOBODY);
     }
-    let child = command
-        .spawn()
-        .map_err(|error| ProbeError::Spawn { program: String::from(program), error })?;
+    let child = command.spawn().map_err(|error| ProbeError::Spawn {
+        program: String::from(program),
+        error,
+    })?;
     let group = Group(child.id());
     Ok((child, group))
 }
@@ -121,7 +137,9 @@ struct Group(Option<u32>);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let Some(leader) = self.0.and_then(|id| i32::try_from(id).ok()) else { return };
+        let Some(leader) = self.0.and_then(|id| i32::try_from(id).ok()) else {
+            return;
+        };
         match killpg(Pid::from_raw(leader), Signal::SIGKILL) {
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(error) => tracing::warn!(%error, leader, "cannot kill a check's process group"),

@@ -18,7 +18,12 @@ use super::state::ProbeResult;
 pub(super) async fn probe(vip: &Vip, probe: &Probe, timeout: Duration) -> ProbeResult {
     let answer = match probe {
         Probe::Tcp(target) => within(timeout, tcp(*target)).await,
-        Probe::Http { target, host, path, status } => within(timeout, http(*target, host, path, *status)).await,
+        Probe::Http {
+            target,
+            host,
+            path,
+            status,
+        } => within(timeout, http(*target, host, path, *status)).await,
         Probe::Command(words) => command::run(vip, words, timeout).await,
     };
     let (passed, text) = match answer {
@@ -79,7 +84,12 @@ async fn tcp(target: SocketAddr) -> Result<String, ProbeError> {
 }
 
 /// Asks once over a connection of its own; redirects are answers like any other and are not followed.
-async fn http(target: SocketAddr, host: &str, path: &str, expected: Option<u16>) -> Result<String, ProbeError> {
+async fn http(
+    target: SocketAddr,
+    host: &str,
+    path: &str,
+    expected: Option<u16>,
+) -> Result<String, ProbeError> {
     let request = Request::get(path)
         .header(HOST, host)
         .header(USER_AGENT, concat!("stonechat/", env!("CARGO_PKG_VERSION")))
@@ -98,8 +108,14 @@ async fn http(target: SocketAddr, host: &str, path: &str, expected: Option<u16>)
         }
     };
     let status = response.status();
-    let passed = expected.map_or((200..400).contains(&status.as_u16()), |expected| status == expected);
-    if passed { Ok(format!("status {status}")) } else { Err(ProbeError::Status(status)) }
+    let passed = expected.map_or((200..400).contains(&status.as_u16()), |expected| {
+        status == expected
+    });
+    if passed {
+        Ok(format!("status {status}"))
+    } else {
+        Err(ProbeError::Status(status))
+    }
 }
 
 #[cfg(test)]

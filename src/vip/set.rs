@@ -103,7 +103,10 @@ impl Set {
             .into_iter()
             .map(|verdict| (verdict.name.clone(), verdict))
             .collect();
-        Self { saved, ..Self::default() }
+        Self {
+            saved,
+            ..Self::default()
+        }
     }
 
     /// Takes in one input.
@@ -230,10 +233,17 @@ impl Set {
 
     fn probed(&mut self, prober: ProberId, result: ProbeResult, now_unix_s: u64) {
         // A result of a prober that was stopped while its probe ran.
-        let Some(name) = self.probers.get(&prober) else { return };
-        let Some(entry) = self.vips.get_mut(name) else { return };
+        let Some(name) = self.probers.get(&prober) else {
+            return;
+        };
+        let Some(entry) = self.vips.get_mut(name) else {
+            return;
+        };
         let Some(check) = &entry.vip.check else { return };
-        let thresholds = Thresholds { rise: check.rise, fall: check.fall };
+        let thresholds = Thresholds {
+            rise: check.rise,
+            fall: check.fall,
+        };
         if entry.state.record(result, thresholds, now_unix_s) {
             self.transitions += 1;
             let vip = Arc::clone(&entry.vip);
@@ -247,8 +257,11 @@ impl Set {
         self.next_prober += 1;
         self.probers.insert(prober, Arc::clone(&vip.name));
         let delay = spread(&vip.name, check.interval.min(START_SPREAD.saturating_mul(count)));
-        self.outputs
-            .push_back(Output::Start { prober, vip: Arc::clone(vip), delay });
+        self.outputs.push_back(Output::Start {
+            prober,
+            vip: Arc::clone(vip),
+            delay,
+        });
         Some(prober)
     }
 
@@ -323,8 +336,12 @@ fn status(entry: &Entry) -> Status {
 fn describe(probe: &Probe) -> String {
     match probe {
         Probe::Tcp(target) => format!("tcp {target}"),
-        Probe::Http { target, host, path, .. } if *host == target.to_string() => format!("http://{target}{path}"),
-        Probe::Http { target, host, path, .. } => format!("http://{host}{path} at {target}"),
+        Probe::Http {
+            target, host, path, ..
+        } if *host == target.to_string() => format!("http://{target}{path}"),
+        Probe::Http {
+            target, host, path, ..
+        } => format!("http://{host}{path} at {target}"),
         Probe::Command(words) => format!("command {}", words.first().map_or("", String::as_str)),
     }
 }

@@ -65,14 +65,21 @@ impl State {
     /// A VIP without a check: always up.
     #[must_use]
     pub fn unchecked(now_unix_s: u64) -> Self {
-        Self { verdict: Verdict::Up, ..Self::unknown(now_unix_s) }
+        Self {
+            verdict: Verdict::Up,
+            ..Self::unknown(now_unix_s)
+        }
     }
 
     /// A VIP as it was before a restart.
     #[must_use]
     pub fn saved(verdict: Verdict, since_unix_s: u64) -> Self {
         let saved = verdict != Verdict::Unknown;
-        Self { verdict, saved, ..Self::unknown(since_unix_s) }
+        Self {
+            verdict,
+            saved,
+            ..Self::unknown(since_unix_s)
+        }
     }
 
     /// Takes in one result; true when the verdict changed.
@@ -190,7 +197,11 @@ mod tests {
     fn only_a_change_of_the_verdict_is_a_change() {
         let mut state = State::unknown(10);
         let changes = feed(&mut state, "+++++---------+++");
-        assert_eq!(changes, [1, 7, 15], "up at the 2nd, down at the 8th, up at the 16th result");
+        assert_eq!(
+            changes,
+            [1, 7, 15],
+            "up at the 2nd, down at the 8th, up at the 16th result"
+        );
         assert_eq!(state.totals().2, 3);
     }
 
@@ -256,6 +267,9 @@ mod tests {
     }
 
     fn result(passed: bool) -> ProbeResult {
-        ProbeResult { passed, text: String::from(if passed { "200" } else { "refused" }) }
+        ProbeResult {
+            passed,
+            text: String::from(if passed { "200" } else { "refused" }),
+        }
     }
 }

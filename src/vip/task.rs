@@ -59,7 +59,10 @@ pub fn spawn(vips: Vec<Vip>, saved: Vec<SavedVerdict>, announcements: mpsc::Send
     let mut set = Set::new(saved);
     set.handle(Input::Configure(vips), unix_s());
     let first = progress_of(&set);
-    let shared = Arc::new(Shared { set: Mutex::new(set), changed: Notify::new() });
+    let shared = Arc::new(Shared {
+        set: Mutex::new(set),
+        changed: Notify::new(),
+    });
     let (progress_sender, progress) = watch::channel(first);
     let (results_sender, results) = mpsc::channel(RESULTS);
     let task = Task {
@@ -75,7 +78,11 @@ pub fn spawn(vips: Vec<Vip>, saved: Vec<SavedVerdict>, announcements: mpsc::Send
         probers: JoinSet::new(),
         running: BTreeMap::new(),
     };
-    Handle { shared, progress, task: tokio::spawn(task.run()) }
+    Handle {
+        shared,
+        progress,
+        task: tokio::spawn(task.run()),
+    }
 }
 
 impl Handle {
@@ -178,7 +185,8 @@ impl Task {
                 }
             }
         }
-        self.progress.send_if_modified(|known| std::mem::replace(known, progress) != progress);
+        self.progress
+            .send_if_modified(|known| std::mem::replace(known, progress) != progress);
         announce
     }
 
@@ -194,7 +202,12 @@ impl Task {
     }
 
     fn record(&self, prober: ProberId, result: ProbeResult) {
-        tracing::debug!(prober = prober.0, passed = result.passed, result = result.text, "probed");
+        tracing::debug!(
+            prober = prober.0,
+            passed = result.passed,
+            result = result.text,
+            "probed"
+        );
         self.shared
             .lock()
             .handle(Input::Probed { prober, result }, unix_s());
@@ -224,11 +237,17 @@ async fn keep_probing(prober: ProberId, vip: &Vip, check: &Check, (delay, limits
 }
 
 fn progress_of(set: &Set) -> Progress {
-    Progress { all_verdicts_in: set.all_verdicts_in(), transitions: set.transitions() }
+    Progress {
+        all_verdicts_in: set.all_verdicts_in(),
+        transitions: set.transitions(),
+    }
 }
 
 /// What people read; nothing is decided by it.
-#[expect(clippy::disallowed_methods, reason = "an edge: this is the time that `stonechat vips` shows")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an edge: this is the time that `stonechat vips` shows"
+)]
 fn unix_s() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -9,20 +9,30 @@ use crate::metrics::Snapshot;
 #[tokio::test]
 async fn metrics_are_rendered_from_the_speakers_snapshot() {
     let server = Server::start(|question| {
-        let Question::Metrics { reply } = question else { panic!("{question:?}") };
-        drop(reply.send(Snapshot { uptime_s: 42, ..Snapshot::default() }));
+        let Question::Metrics { reply } = question else {
+            panic!("{question:?}")
+        };
+        drop(reply.send(Snapshot {
+            uptime_s: 42,
+            ..Snapshot::default()
+        }));
     })
     .await;
     let answer = server.get("/metrics").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4\r\n"), "{answer}");
+    assert!(
+        answer.contains("\r\ncontent-type: text/plain; version=0.0.4\r\n"),
+        "{answer}"
+    );
     assert!(answer.contains("\nstonechat_uptime_seconds 42\n"), "{answer}");
 }
 
 #[tokio::test]
 async fn readiness_says_which_part_is_not_well_and_why() {
     let server = Server::start(|question| {
-        let Question::Readiness { reply } = question else { panic!("{question:?}") };
+        let Question::Readiness { reply } = question else {
+            panic!("{question:?}")
+        };
         let mut readiness = Readiness::default();
         readiness.part("listener", Ok(String::new()));
         readiness.part("kernel", Err("no permission".into()));
@@ -31,13 +41,18 @@ async fn readiness_says_which_part_is_not_well_and_why() {
     .await;
     let answer = server.get("/readyz").await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.ends_with("\r\n\r\nlistener: ok\nkernel: not ready: no permission\n"), "{answer}");
+    assert!(
+        answer.ends_with("\r\n\r\nlistener: ok\nkernel: not ready: no permission\n"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
 async fn ready_is_200() {
     let server = Server::start(|question| {
-        let Question::Readiness { reply } = question else { panic!("{question:?}") };
+        let Question::Readiness { reply } = question else {
+            panic!("{question:?}")
+        };
         drop(reply.send(Readiness::default()));
     })
     .await;
@@ -61,10 +76,17 @@ async fn a_question_that_the_speaker_drops_is_503() {
 async fn other_paths_and_methods_are_refused() {
     let server = Server::start(|question| panic!("{question:?}")).await;
     assert!(server.get("/").await.starts_with("HTTP/1.1 404 "));
-    let answer = server.send("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+    let answer = server
+        .send("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        .await;
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
     assert!(answer.contains("\r\nallow: GET, HEAD\r\n"), "{answer}");
-    assert!(server.send("\u{0}\u{1}\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+    assert!(
+        server
+            .send("\u{0}\u{1}\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 400 ")
+    );
 }
 
 #[tokio::test]
@@ -93,7 +115,9 @@ async fn a_taken_address_is_tried_again() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), connected).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), connected)
+        .await
+        .unwrap();
     assert!(server.get("/healthz").await.starts_with("HTTP/1.1 200 "));
 }
 
@@ -124,7 +148,8 @@ impl Server {
     }
 
     async fn get(&self, path: &str) -> String {
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+            .await
     }
 
     /// Sends this and reads until the server closes.

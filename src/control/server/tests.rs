@@ -10,8 +10,15 @@ async fn a_request_reaches_the_speaker_and_its_answer_comes_back() {
     let place = Place::new();
     let served = place.serve();
     let mut client = Client::connect(&place.socket()).await;
-    assert_eq!(client.ask(r#"{"peer":{"name":"f5-a"}}"#).await, r#"{"done":{"text":"asked for f5-a"}}"#);
-    assert_eq!(client.ask(r#""vips""#).await, r#"{"vips":[]}"#, "the connection serves the next request");
+    assert_eq!(
+        client.ask(r#"{"peer":{"name":"f5-a"}}"#).await,
+        r#"{"done":{"text":"asked for f5-a"}}"#
+    );
+    assert_eq!(
+        client.ask(r#""vips""#).await,
+        r#"{"vips":[]}"#,
+        "the connection serves the next request"
+    );
     served.abort();
 }
 
@@ -21,7 +28,10 @@ async fn what_is_no_request_is_refused_and_the_connection_goes_on() {
     let served = place.serve();
     let mut client = Client::connect(&place.socket()).await;
     let refused = client.ask(r#"{"fly":{}}"#).await;
-    assert!(refused.starts_with(r#"{"failed":{"not_understood":{"text":"unknown variant `fly`"#), "{refused}");
+    assert!(
+        refused.starts_with(r#"{"failed":{"not_understood":{"text":"unknown variant `fly`"#),
+        "{refused}"
+    );
     let refused = client.ask("hello").await;
     assert!(refused.starts_with(r#"{"failed":{"not_understood""#), "{refused}");
     assert_eq!(client.ask(r#""vips""#).await, r#"{"vips":[]}"#);
@@ -55,7 +65,11 @@ async fn only_the_owner_may_open_the_socket() {
     let socket = ControlSocket::bind(&place.socket()).unwrap();
     let mode = std::fs::metadata(place.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(place.entries(), ["control.sock"], "nothing else is left in its directory");
+    assert_eq!(
+        place.entries(),
+        ["control.sock"],
+        "nothing else is left in its directory"
+    );
     drop(socket);
     assert_eq!(place.entries(), [""; 0]);
 }
@@ -128,7 +142,9 @@ impl Place {
 
     fn entries(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     fn serve(&self) -> tokio::task::JoinHandle<()> {
@@ -137,9 +153,13 @@ impl Place {
         tokio::spawn(async move {
             tokio::join!(serve(socket, sender), async {
                 while let Some(question) = questions.recv().await {
-                    let Question::Control { request, reply } = question else { continue };
+                    let Question::Control { request, reply } = question else {
+                        continue;
+                    };
                     let response = match request {
-                        Request::Peer { name } => Response::Done { text: format!("asked for {name}") },
+                        Request::Peer { name } => Response::Done {
+                            text: format!("asked for {name}"),
+                        },
                         Request::Vips => Response::Vips(vec![]),
                         _ => continue,
                     };
@@ -164,7 +184,10 @@ struct Client {
 impl Client {
     async fn connect(path: &Path) -> Self {
         let (reader, writer) = UnixStream::connect(path).await.unwrap().into_split();
-        Self { reader: BufReader::new(reader), writer }
+        Self {
+            reader: BufReader::new(reader),
+            writer,
+        }
     }
 
     async fn ask(&mut self, line: &str) -> String {

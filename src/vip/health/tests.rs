@@ -26,7 +26,12 @@ async fn http_passes_with_a_status_of_200_to_399() {
     check_http("200 OK", None, Ok("status 200 OK")).await;
     check_http("302 Found", None, Ok("status 302 Found")).await;
     check_http("404 Not Found", None, Err("status 404 Not Found")).await;
-    check_http("503 Service Unavailable", None, Err("status 503 Service Unavailable")).await;
+    check_http(
+        "503 Service Unavailable",
+        None,
+        Err("status 503 Service Unavailable"),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -41,7 +46,10 @@ async fn http_asks_for_the_path_at_the_host() {
     let (probe, server) = http_server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", None).await;
     ask(probe, LONG).await.unwrap();
     let request = server.await.unwrap();
-    assert!(request.starts_with("GET /healthz?full=1 HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.starts_with("GET /healthz?full=1 HTTP/1.1\r\n"),
+        "{request}"
+    );
     assert!(request.contains("\r\nhost: shop.example\r\n"), "{request}");
 }
 
@@ -64,13 +72,18 @@ async fn http_that_never_answers_fails_at_the_timeout() {
 async fn a_command_passes_with_exit_code_0_and_its_output_is_the_text() {
     assert_eq!(run("exit 0").await, Ok("exit status: 0".into()));
     assert_eq!(run("echo; echo all well; echo more").await, Ok("all well".into()));
-    assert_eq!(run("echo no disk >&2; exit 3").await, Err("exit status: 3: no disk".into()));
+    assert_eq!(
+        run("echo no disk >&2; exit 3").await,
+        Err("exit status: 3: no disk".into())
+    );
     assert_eq!(run("exit 1").await, Err("exit status: 1".into()));
 }
 
 #[tokio::test]
 async fn a_command_that_does_not_exist_fails_with_its_name() {
-    let error = ask(Probe::Command(vec!["/nonexistent/check".into()]), LONG).await.unwrap_err();
+    let error = ask(Probe::Command(vec!["/nonexistent/check".into()]), LONG)
+        .await
+        .unwrap_err();
     assert!(error.starts_with("cannot run /nonexistent/check: "), "{error}");
     let error = ask(Probe::Command(vec![]), LONG).await.unwrap_err();
     assert!(error.starts_with("cannot run "), "{error}");
@@ -84,7 +97,10 @@ async fn a_command_that_prints_without_end_is_read_and_cut() {
 
 #[tokio::test]
 async fn a_command_knows_its_vip_and_has_no_other_environment() {
-    assert_eq!(run("echo $STONECHAT_VIP $STONECHAT_ADDRESS").await, Ok("shop 192.0.2.1/32".into()));
+    assert_eq!(
+        run("echo $STONECHAT_VIP $STONECHAT_ADDRESS").await,
+        Ok("shop 192.0.2.1/32".into())
+    );
     assert_eq!(run("echo ${CARGO_MANIFEST_DIR:-empty}").await, Ok("empty".into()));
 }
 
@@ -94,8 +110,14 @@ async fn a_command_runs_without_privileges() {
         eprintln!("skipped: only root has privileges to drop");
         return;
     }
-    assert_eq!(run("echo $(id -u) $(id -g) $(id -G)").await, Ok("65534 65534 65534".into()));
-    assert_eq!(run("grep CapEff: /proc/self/status").await, Ok("CapEff:0000000000000000".into()));
+    assert_eq!(
+        run("echo $(id -u) $(id -g) $(id -G)").await,
+        Ok("65534 65534 65534".into())
+    );
+    assert_eq!(
+        run("grep CapEff: /proc/self/status").await,
+        Ok("CapEff:0000000000000000".into())
+    );
 }
 
 #[tokio::test]
@@ -149,7 +171,12 @@ async fn http_server(answer: &str, expected: Option<u16>) -> (Probe, tokio::task
 }
 
 fn http(target: SocketAddr, status: Option<u16>) -> Probe {
-    Probe::Http { target, host: "shop.example".into(), path: "/healthz?full=1".into(), status }
+    Probe::Http {
+        target,
+        host: "shop.example".into(),
+        path: "/healthz?full=1".into(),
+        status,
+    }
 }
 
 async fn listener() -> TcpListener {

@@ -28,7 +28,11 @@ fn a_checked_vip_is_announced_when_its_check_says_so() {
 fn a_receiver_that_is_slow_gets_the_latest_state_only() {
     let mut set = configured(&[vip("shop", "192.0.2.1/32", Some(tcp(80)))]);
     feed(&mut set, 0, "++---");
-    assert_eq!(announcements(&mut set), [""; 0], "it came and went before anybody was told");
+    assert_eq!(
+        announcements(&mut set),
+        [""; 0],
+        "it came and went before anybody was told"
+    );
     feed(&mut set, 0, "++---++");
     assert_eq!(announcements(&mut set), ["+shop 192.0.2.1/32"]);
 }
@@ -59,7 +63,10 @@ fn a_change_of_one_vip_touches_no_other() {
     feed(&mut set, 1, "++");
     announcements(&mut set);
     let changed = vip("b", "192.0.2.2/32", Some(tcp(81)));
-    set.handle(Input::Configure(vec![vip("a", "192.0.2.1/32", Some(tcp(80))), changed]), 5);
+    set.handle(
+        Input::Configure(vec![vip("a", "192.0.2.1/32", Some(tcp(80))), changed]),
+        5,
+    );
     assert_eq!(outputs(&mut set), ["stop 1", "start 2 b"]);
     assert_eq!(announcements(&mut set), [""; 0], "a new check keeps the verdict");
     assert_eq!(probe(&mut set, 2, "---"), ["-b 192.0.2.2/32"]);
@@ -71,7 +78,10 @@ fn new_attributes_are_announced_once_and_the_prober_goes_on() {
     outputs(&mut set);
     feed(&mut set, 0, "++");
     announcements(&mut set);
-    let changed = Vip { med: Some(20), ..vip("a", "192.0.2.1/32", Some(tcp(80))) };
+    let changed = Vip {
+        med: Some(20),
+        ..vip("a", "192.0.2.1/32", Some(tcp(80)))
+    };
     set.handle(Input::Configure(vec![changed.clone()]), 5);
     assert_eq!(outputs(&mut set), [""; 0]);
     assert_eq!(announcements(&mut set), ["+a 192.0.2.1/32 med 20"]);
@@ -100,8 +110,16 @@ fn a_new_address_replaces_the_old_one() {
 #[test]
 fn saved_verdicts_start_new_probers_from_where_they_were() {
     let saved = vec![
-        SavedVerdict { name: "a".into(), verdict: Verdict::Up, since_unix_s: 50 },
-        SavedVerdict { name: "b".into(), verdict: Verdict::Down, since_unix_s: 60 },
+        SavedVerdict {
+            name: "a".into(),
+            verdict: Verdict::Up,
+            since_unix_s: 50,
+        },
+        SavedVerdict {
+            name: "b".into(),
+            verdict: Verdict::Down,
+            since_unix_s: 60,
+        },
     ];
     let mut set = Set::new(saved.clone());
     let vips = vec![
@@ -146,7 +164,10 @@ fn first_probes_spread_over_a_window_that_grows_with_their_number() {
     }
     delays.sort();
     assert!(delays.iter().all(|delay| *delay < Duration::from_millis(500)));
-    assert!(delays[400] - delays[100] > Duration::from_millis(200), "{delays:?}");
+    assert!(
+        delays[400] - delays[100] > Duration::from_millis(200),
+        "{delays:?}"
+    );
 }
 
 fn configured(vips: &[Vip]) -> Set {
@@ -162,8 +183,17 @@ fn probe(set: &mut Set, prober: u64, results: &str) -> Vec<String> {
 
 fn feed(set: &mut Set, prober: u64, results: &str) {
     for sign in results.chars() {
-        let result = ProbeResult { passed: sign == '+', text: sign.to_string() };
-        set.handle(Input::Probed { prober: ProberId(prober), result }, 100);
+        let result = ProbeResult {
+            passed: sign == '+',
+            text: sign.to_string(),
+        };
+        set.handle(
+            Input::Probed {
+                prober: ProberId(prober),
+                result,
+            },
+            100,
+        );
     }
 }
 

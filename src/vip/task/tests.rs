@@ -57,12 +57,21 @@ async fn a_reload_adds_changes_and_removes() {
     let handle = spawn(vec![vip("a", None), vip("b", None)], vec![], sender);
     assert_eq!(told(&mut announcements).await, "+a");
     assert_eq!(told(&mut announcements).await, "+b");
-    let changed = Vip { med: Some(7), ..vip("b", None) };
+    let changed = Vip {
+        med: Some(7),
+        ..vip("b", None)
+    };
     handle.reconfigure(vec![changed, vip("c", None)]);
     assert_eq!(told(&mut announcements).await, "-a");
     assert_eq!(told(&mut announcements).await, "+b");
     assert_eq!(told(&mut announcements).await, "+c");
-    handle.reconfigure(vec![Vip { med: Some(7), ..vip("b", None) }, vip("c", None)]);
+    handle.reconfigure(vec![
+        Vip {
+            med: Some(7),
+            ..vip("b", None)
+        },
+        vip("c", None),
+    ]);
     handle.reconfigure(vec![]);
     assert_eq!(told(&mut announcements).await, "-b");
     assert_eq!(told(&mut announcements).await, "-c");
@@ -71,9 +80,17 @@ async fn a_reload_adds_changes_and_removes() {
 #[tokio::test]
 async fn a_saved_verdict_is_announced_before_any_probe_ends() {
     let silent: SocketAddr = "192.0.2.1:9".parse().unwrap();
-    let saved = vec![SavedVerdict { name: "a".into(), verdict: Verdict::Up, since_unix_s: 1 }];
+    let saved = vec![SavedVerdict {
+        name: "a".into(),
+        verdict: Verdict::Up,
+        since_unix_s: 1,
+    }];
     let (sender, mut announcements) = mpsc::channel(4);
-    let patient = Check { interval: Duration::from_secs(3_600), fall: 100, ..tcp(silent) };
+    let patient = Check {
+        interval: Duration::from_secs(3_600),
+        fall: 100,
+        ..tcp(silent)
+    };
     let handle = spawn(vec![vip("a", Some(patient))], saved, sender);
     assert!(handle.progress().borrow().all_verdicts_in);
     assert_eq!(told(&mut announcements).await, "+a");
