@@ -78,6 +78,15 @@ pub enum UpdateError {
     /// NLRI that cannot be read (RFC 7606 §5.3): 3/10.
     #[error("invalid network field in {0}")]
     InvalidNetworkField(Family),
+    /// An attribute error that asks for a withdraw where nothing is announced (RFC 7606 §5.2): the subcode of RFC 4271
+    /// §6.3, data is the attribute.
+    #[error("{error} in a message that announces nothing")]
+    NothingToWithdraw {
+        /// The first error.
+        error: AttributeError,
+        /// The whole attribute, where there is one.
+        attribute: Vec<u8>,
+    },
 }
 
 impl UpdateError {
@@ -91,6 +100,7 @@ impl UpdateError {
             Self::UnrecognizedWellKnown(_) => update_message::UNRECOGNIZED_WELL_KNOWN_ATTRIBUTE,
             Self::MalformedMultiprotocol { .. } => update_message::OPTIONAL_ATTRIBUTE,
             Self::InvalidNetworkField(_) => update_message::INVALID_NETWORK_FIELD,
+            Self::NothingToWithdraw { error, .. } => error.subcode(),
         }
     }
 
@@ -98,9 +108,9 @@ impl UpdateError {
     #[must_use]
     pub fn into_data(self) -> Vec<u8> {
         match self {
-            Self::UnrecognizedWellKnown(attribute) | Self::MalformedMultiprotocol { attribute, .. } => {
-                attribute
-            }
+            Self::UnrecognizedWellKnown(attribute)
+            | Self::MalformedMultiprotocol { attribute, .. }
+            | Self::NothingToWithdraw { attribute, .. } => attribute,
             Self::MalformedAttributeList | Self::DuplicateMultiprotocol(_) | Self::InvalidNetworkField(_) => {
                 Vec::new()
             }
@@ -125,6 +135,7 @@ impl UpdateError {
             Self::InvalidNetworkField(family) => Some(*family),
             Self::MalformedAttributeList
             | Self::DuplicateMultiprotocol(_)
+            | Self::NothingToWithdraw { .. }
             | Self::UnrecognizedWellKnown(_) => None,
         }
     }
@@ -215,7 +226,34 @@ impl<'a> Update<'a> {
             add_path: context.add_path,
         };
         update.check_mandatory();
+        if update.is_withdraw() {
+            update.check_reachable()?;
+        }
         Ok(update)
+    }
+
+    /// RFC 7606 §5.2: where other attributes than MP_UNREACH_NLRI come without reachable NLRI, the NLRI may have been
+    /// lost to the error, so withdrawing what is there would not do.
+    #[cold]
+    fn check_reachable(&self) -> Result<(), UpdateError> {
+        let mut attributes = self.attributes.iter_raw();
+        let reachable = !self.sections.nlri.is_empty()
+            || attributes
+                .clone()
+                .any(|attribute| attribute.code == code::MP_REACH_NLRI);
+        let only_unreach = attributes.all(|attribute| attribute.code == code::MP_UNREACH_NLRI)
+            && attributes.rest().is_empty();
+        if reachable || only_unreach {
+            return Ok(());
+        }
+        let withdraw = |error: &AttributeError| error.treatment >= Treatment::TreatAsWithdraw;
+        match self.errors.iter().find(withdraw) {
+            Some(error) => Err(UpdateError::NothingToWithdraw {
+                error,
+                attribute: self.whole_attribute(error.code),
+            }),
+            None => Err(UpdateError::MalformedAttributeList),
+        }
     }
 
     /// RFC 4271 §5: what must be there when routes are announced.

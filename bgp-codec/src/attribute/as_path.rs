@@ -177,6 +177,13 @@ impl<'a> AsPath<'a> {
         self.asns().any(|member| member == asn)
     }
 
+    /// Whether there is an AS_SET or AS_CONFED_SET, which RFC 9774 §3 lets a receiver treat as withdraw.
+    #[must_use]
+    pub fn has_set(self) -> bool {
+        self.segments()
+            .any(|segment| matches!(segment.kind, SegmentKind::Set | SegmentKind::ConfedSet))
+    }
+
     /// How often the number is in the path.
     #[must_use]
     pub fn count(self, asn: Asn) -> usize {

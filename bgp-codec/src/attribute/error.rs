@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::code;
+use crate::notification::update_message;
 
 /// What is done about an error, mildest first: of several errors the strongest counts (RFC 7606 §3(h)).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -70,6 +71,24 @@ impl AttributeError {
         }
     }
 
+    /// The subcode of a NOTIFICATION about it, RFC 4271 §6.3.
+    #[must_use]
+    pub const fn subcode(&self) -> u8 {
+        match (self.kind, self.code) {
+            (AttributeErrorKind::Flags, _) => update_message::ATTRIBUTE_FLAGS,
+            (AttributeErrorKind::Length, _) => update_message::ATTRIBUTE_LENGTH,
+            (AttributeErrorKind::Missing, _) => update_message::MISSING_WELL_KNOWN_ATTRIBUTE,
+            (AttributeErrorKind::Duplicate | AttributeErrorKind::Overrun, _) => {
+                update_message::MALFORMED_ATTRIBUTE_LIST
+            }
+            (AttributeErrorKind::Value, code::ORIGIN) => update_message::INVALID_ORIGIN,
+            (AttributeErrorKind::Value, code::AS_PATH) => update_message::MALFORMED_AS_PATH,
+            (AttributeErrorKind::Value | AttributeErrorKind::FromExternalPeer, _) => {
+                update_message::OPTIONAL_ATTRIBUTE
+            }
+        }
+    }
+
     /// RFC 7606 §4: whatever the attribute was, the routes are withdrawn.
     pub(crate) const fn overrun(code: u8) -> Self {
         Self {
@@ -93,6 +112,8 @@ const fn treatment(code: u8, kind: AttributeErrorKind) -> Treatment {
         | (AttributeErrorKind::Length | AttributeErrorKind::Value, code::ATOMIC_AGGREGATE | code::AGGREGATOR)
         // RFC 6793 §6.
         | (AttributeErrorKind::Length | AttributeErrorKind::Value, code::AS4_PATH | code::AS4_AGGREGATOR)
+        // RFC 9552 §8.2.2, RFC 8669 §6.
+        | (AttributeErrorKind::Length | AttributeErrorKind::Value, code::BGP_LS | code::PREFIX_SID)
         // RFC 7311 §3.2: malformed in any way, flags included.
         | (_, code::AIGP) => Treatment::AttributeDiscard,
         _ => Treatment::TreatAsWithdraw,

@@ -10,6 +10,7 @@ use crate::next_hop::{self, NextHop};
 pub mod as_path;
 pub mod error;
 pub mod list;
+mod opaque;
 pub mod path_attributes;
 mod unknown;
 pub(crate) mod walk;

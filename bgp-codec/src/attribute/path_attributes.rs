@@ -52,7 +52,7 @@ pub struct PathAttributes {
     pub aigp: Option<u64>,
     /// Only to Customer.
     pub only_to_customer: Option<Asn>,
-    /// Attributes that are carried unread.
+    /// Attributes that are carried unread, by ascending type.
     pub unknown: Vec<UnknownAttribute>,
     /// Bit N: the attribute of type N above, optional and transitive, carries the Partial bit, which nobody may clear
     /// (RFC 4271 §5).
@@ -71,6 +71,8 @@ impl From<&Attributes<'_>> for PathAttributes {
     /// Takes over what is usable; two-octet numbers are merged with AS4_PATH and AS4_AGGREGATOR (RFC 6793 §4.2.3).
     fn from(attributes: &Attributes<'_>) -> Self {
         let (as_path, aggregator) = merge(attributes);
+        let mut unknown: Vec<_> = attributes.unknown().map(UnknownAttribute::from).collect();
+        unknown.sort_unstable_by_key(|attribute| attribute.code);
         let next_hop = match attributes.mp_reach() {
             Some(reach) => reach.next_hop,
             None => attributes.next_hop().map(NextHop::V4),
@@ -91,7 +93,7 @@ impl From<&Attributes<'_>> for PathAttributes {
             cluster_list: attributes.cluster_list().iter().collect(),
             aigp: attributes.aigp(),
             only_to_customer: attributes.only_to_customer(),
-            unknown: attributes.unknown().map(UnknownAttribute::from).collect(),
+            unknown,
             partial: attributes.partial & attributes.present & OPTIONAL_TRANSITIVE,
         }
     }
@@ -218,11 +220,13 @@ fn merge(attributes: &Attributes<'_>) -> (AsPathBuf, Option<Aggregator>) {
     if attributes.four_octet {
         return (path.into(), aggregator);
     }
-    // An AGGREGATOR other than AS_TRANS was written by a speaker that knew no AS4_ attributes: both are out of date.
-    if aggregator.is_some_and(|aggregator| aggregator.asn != AS_TRANS) {
+    let as4_aggregator = attributes.as4_aggregator();
+    // Of both, an AGGREGATOR other than AS_TRANS was written later, by a speaker that knows no AS4_ attributes: the AS4_
+    // attributes are out of date.
+    if as4_aggregator.is_some() && aggregator.is_some_and(|aggregator| aggregator.asn != AS_TRANS) {
         return (path.into(), aggregator);
     }
-    let aggregator = aggregator.map(|aggregator| attributes.as4_aggregator().unwrap_or(aggregator));
+    let aggregator = aggregator.map(|aggregator| as4_aggregator.unwrap_or(aggregator));
     let as_path = match attributes.as4_path() {
         Some(as4_path) if as4_path.path_length() <= path.path_length() => merge_paths(path, as4_path),
         _ => path.into(),

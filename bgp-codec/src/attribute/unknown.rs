@@ -110,10 +110,9 @@ pub(crate) fn to_propagate(block: &[u8], present: u64) -> impl Iterator<Item = R
             return None;
         }
         *word |= bit;
-        Some(RawAttribute {
-            flags: attribute.flags | flag::PARTIAL,
-            ..attribute
-        })
+        // RFC 4271 §4.3: the unused bits are zero when sent; the length bit follows from the value.
+        let flags = flag::OPTIONAL | flag::TRANSITIVE | flag::PARTIAL;
+        Some(RawAttribute { flags, ..attribute })
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::as_path::{AsPath, PathError};
 use super::error::{AttributeError, AttributeErrorKind as Kind, AttributeErrors};
-use super::{Attributes, Origin, code, flag, unknown};
+use super::{Attributes, Origin, code, flag, opaque, unknown};
 use crate::family::{Afi, Family, Safi};
 use crate::next_hop;
 use crate::update::{DecodeContext, PeerKind, UpdateError};
@@ -51,11 +51,14 @@ pub(crate) fn walk<'a>(
             )?,
             _ if !unknown::is_read(code) => {
                 // RFC 4271 §6.3: an unknown attribute must not be well-known.
-                if attribute.flags & flag::OPTIONAL == 0 {
+                if attribute.flags & flag::OPTIONAL == 0 && opaque::flags(code).is_none() {
                     return Err(unrecognized(whole, after));
                 }
-                attributes.present |= if code < 64 { 1 << code } else { 0 };
-                continue;
+                let checked = opaque::check(attribute);
+                if checked.is_ok() && code < 64 {
+                    attributes.present |= 1 << code;
+                }
+                checked
             }
             _ => attributes.read(attribute.flags, code, attribute.value, context.peer),
         };
@@ -91,6 +94,7 @@ pub(crate) fn trusted(block: &[u8]) -> Attributes<'_> {
                 )
                 .is_err();
         } else if attribute.code < 64 {
+            // What was carried once is carried on.
             attributes.present |= 1 << attribute.code;
         }
     }

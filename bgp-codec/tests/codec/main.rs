@@ -1,0 +1,10 @@
+//! Tests of the codec through its public interface, in one binary.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod as4;
+mod common;
+mod open;
+mod properties;
+mod update_errors;
+mod update_writer;
