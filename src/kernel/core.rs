@@ -1,0 +1,572 @@
+//! The pure kernel edge: what is wanted, what the kernel says, and what follows for the kernel, the RIB and the importer.
+//!
+//! No I/O and no clock. `task.rs` drives it: it passes on inputs, runs the dumps and operations that are polled, and hands
+//! over the reports. Nothing is asked of the kernel before its tables have been read once, and no operation runs while a
+//! dump does, so that a dump never shows half of our own work.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bgp_codec::{Afi, Family};
+
+use super::fib::{Counts, Fib, FibKey, Operation, View};
+use super::mirror::{Key, Mirror};
+use super::next_hops::{Lookup, NextHops};
+use super::settings::Settings;
+use super::wire::{Address, DumpScope, Link, Message, Route, Verb};
+use crate::rib::interface::{FibChange, Reachability};
+use crate::route::{KernelTableChange, Prefix, TableId};
+
+/// The protocol number whose routes are never imported where configuration names none.
+pub(crate) const DEFAULT_PROTOCOL: u8 = 179;
+/// After a silent loss the kernel is asked this much later: it announces a link before it drops the routes.
+const VERIFY_AFTER: Duration = Duration::from_millis(50);
+/// A dump that was interrupted by changes is repeated after this.
+const INTERRUPTED_AFTER: Duration = Duration::from_millis(5);
+/// Overruns cause at most one full dump in this time.
+const OVERRUN_INTERVAL: Duration = Duration::from_secs(1);
+/// Everything is read again this often, in case something was missed.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(600);
+/// Changes waiting for the importer before they are replaced by one full set.
+const MAX_TABLE_CHANGES: usize = 65_536;
+
+/// The kernel edge without its sockets.
+#[derive(Debug)]
+pub(crate) struct Core {
+    settings: Option<Settings>,
+    /// Tables that configuration wants to import from.
+    imported: BTreeSet<TableId>,
+    mirror: Mirror,
+    next_hops: NextHops,
+    fib: Fib,
+    /// Dumps that have never run; the kernel's state is known when this is empty.
+    unread: Option<BTreeSet<Scope>>,
+    /// Dumps to run, in order.
+    due: VecDeque<(Instant, Scope)>,
+    running: Option<Running>,
+    last_full: Option<Instant>,
+    stale_after: Duration,
+    stale_at: Option<Instant>,
+    reachability: BTreeMap<IpAddr, Reachability>,
+    table_changes: BTreeSet<Key>,
+    full_table_due: bool,
+}
+
+/// A [`DumpScope`] that can be ordered: links, then addresses, then routes.
+type Scope = (u8, TableId, bool, Option<u32>);
+
+/// A dump under way.
+#[derive(Debug)]
+struct Running {
+    scope: Scope,
+    links: BTreeSet<u32>,
+    addresses: BTreeSet<(u32, IpAddr)>,
+    ours: Vec<Route>,
+    others: Vec<Route>,
+    interrupted: bool,
+}
+
+impl Core {
+    /// Nothing known. Routes of ours that nobody has spoken for go `stale_after` the first dump.
+    pub(crate) fn new(
+        settings: Option<Settings>,
+        imported: BTreeSet<TableId>,
+        stale_after: Duration,
+    ) -> Self {
+        Self {
+            fib: Fib::new(settings.clone()),
+            settings,
+            imported,
+            mirror: Mirror::default(),
+            next_hops: NextHops::default(),
+            unread: None,
+            due: VecDeque::new(),
+            running: None,
+            last_full: None,
+            stale_after,
+            stale_at: None,
+            reachability: BTreeMap::new(),
+            table_changes: BTreeSet::new(),
+            full_table_due: false,
+        }
+    }
+
+    /// Asks for everything to be read; to be called first, and after the sockets were opened anew.
+    pub(crate) fn read_all(&mut self, now: Instant) {
+        let scopes = self.all_scopes();
+        self.unread
+            .get_or_insert_with(|| scopes.iter().copied().collect());
+        self.last_full = Some(now);
+        for scope in scopes {
+            self.schedule(scope, now);
+        }
+    }
+
+    /// The kernel lost notifications for us.
+    pub(crate) fn overrun(&mut self, now: Instant) {
+        let at = self
+            .last_full
+            .map_or(now, |last| now.max(last + OVERRUN_INTERVAL));
+        self.last_full = Some(at);
+        for scope in self.all_scopes() {
+            self.schedule(scope, at);
+        }
+    }
+
+    /// The wanted state of prefixes changed.
+    pub(crate) fn change_routes(&mut self, changes: &[FibChange]) {
+        for change in changes {
+            self.fib.change(change, &mut self.next_hops, &self.mirror);
+        }
+        self.settle();
+    }
+
+    /// Everything wanted in this family has been put out.
+    pub(crate) fn family_complete(&mut self, family: Family) {
+        self.fib.family_complete(family.afi == Afi::IPV6);
+    }
+
+    /// The RIB asks about next hops.
+    pub(crate) fn track(&mut self, track: Vec<IpAddr>, untrack: Vec<IpAddr>) {
+        for address in &untrack {
+            self.reachability.remove(address);
+        }
+        self.next_hops.untrack(untrack);
+        self.next_hops.track(track);
+        self.settle();
+    }
+
+    /// This node begins or ceases to originate these prefixes.
+    pub(crate) fn change_own(&mut self, added: &[Prefix], removed: &[Prefix]) {
+        self.fib.change_own(added, removed);
+        self.settle();
+    }
+
+    /// Replaces the set of discard routes.
+    pub(crate) fn set_discard(&mut self, prefixes: BTreeSet<Prefix>) {
+        self.fib.set_discard(prefixes);
+        self.settle();
+    }
+
+    /// Takes over other settings and other tables to import from.
+    pub(crate) fn reconfigure(
+        &mut self,
+        settings: Option<Settings>,
+        imported: BTreeSet<TableId>,
+        now: Instant,
+    ) {
+        self.fib.reconfigure(settings.clone());
+        let before = self.tables();
+        self.settings = settings;
+        self.imported = imported;
+        let after = self.tables();
+        self.mirror.retain_tables(&after);
+        for table in after.difference(&before) {
+            for ipv6 in [false, true] {
+                self.schedule((2, *table, ipv6, None), now);
+            }
+        }
+        self.fib.gateways_changed(None, &self.next_hops, &self.mirror);
+        self.next_hops.all_changed();
+        self.settle();
+    }
+
+    /// All routes of ours are to go.
+    pub(crate) fn leave(&mut self) {
+        self.fib.leave();
+    }
+
+    /// A notification.
+    pub(crate) fn notified(&mut self, message: Message, now: Instant) {
+        match message {
+            Message::Route(verb, flags, route) => self.route(verb, flags, route),
+            Message::Link(verb, link) => self.link(verb, link, now),
+            Message::Address(verb, address) => self.address(verb, address, now),
+            Message::Nexthop(verb, id) => {
+                // Routes follow a nexthop object silently: they go with it, and change with it.
+                if self.mirror.uses_nexthop(id) {
+                    if verb == Verb::Delete {
+                        self.mirror.drop_nexthop(id);
+                    }
+                    for (table, ipv6) in self.route_scopes() {
+                        self.schedule((2, table, ipv6, None), now + VERIFY_AFTER);
+                    }
+                }
+            }
+            Message::Overrun => self.overrun(now),
+            Message::Answer { .. } | Message::Done(_) | Message::Other => {}
+        }
+        self.settle();
+    }
+
+    /// The dump to run now, if any; its messages follow in [`Core::dumped`], and [`Core::dump_done`] ends it.
+    pub(crate) fn poll_dump(&mut self, now: Instant) -> Option<DumpScope> {
+        let place = self.due.iter().position(|(at, _)| *at <= now)?;
+        let (_, scope) = self.due.remove(place)?;
+        let (what, table, ipv6, interface) = scope;
+        self.running = Some(Running {
+            scope,
+            links: self.mirror.link_indices(),
+            addresses: self.mirror.address_keys(),
+            ours: Vec::new(),
+            others: Vec::new(),
+            interrupted: false,
+        });
+        Some(match what {
+            0 => DumpScope::Links,
+            1 => DumpScope::Addresses,
+            _ => DumpScope::Routes {
+                table,
+                ipv6,
+                interface,
+            },
+        })
+    }
+
+    /// One message of the dump; `interrupted` if its header says so.
+    pub(crate) fn dumped(&mut self, message: Message, interrupted: bool) {
+        let own_protocol = self.own_protocol();
+        let Some(running) = &mut self.running else { return };
+        running.interrupted |= interrupted;
+        match message {
+            Message::Route(Verb::New, _, route) => {
+                let (_, table, ipv6, interface) = running.scope;
+                // A kernel without strict checking does not filter.
+                let through =
+                    interface.is_none_or(|index| route.hops.iter().any(|hop| hop.interface == index));
+                if route.table != table || route.prefix.addr().is_ipv6() != ipv6 || !through || route.tos != 0
+                {
+                    return;
+                }
+                let list = if route.protocol == own_protocol {
+                    &mut running.ours
+                } else {
+                    &mut running.others
+                };
+                list.push(route);
+            }
+            Message::Link(Verb::New, link) => {
+                running.links.remove(&link.index);
+                self.mirror.link(Verb::New, link);
+            }
+            Message::Address(Verb::New, address) => {
+                running.addresses.remove(&(address.interface, address.local));
+                self.mirror.address(Verb::New, address);
+            }
+            Message::Route(..)
+            | Message::Link(..)
+            | Message::Address(..)
+            | Message::Nexthop(..)
+            | Message::Answer { .. }
+            | Message::Done(_)
+            | Message::Overrun
+            | Message::Other => {}
+        }
+    }
+
+    /// The dump is over; `complete` unless it failed on the way.
+    pub(crate) fn dump_done(&mut self, complete: bool, now: Instant) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        let scope = running.scope;
+        if !complete || running.interrupted {
+            let again = if complete {
+                INTERRUPTED_AFTER
+            } else {
+                OVERRUN_INTERVAL
+            };
+            self.schedule(scope, now + again);
+            return;
+        }
+        let (what, table, ipv6, interface) = scope;
+        match what {
+            0 => self.mirror.drop_links(&running.links),
+            1 => self.mirror.drop_addresses(&running.addresses),
+            _ => {
+                self.mirror.reconcile(table, ipv6, interface, running.others);
+                if self.settings.is_some() {
+                    self.fib.reconcile(table, ipv6, interface, &running.ours);
+                }
+            }
+        }
+        if what < 2 {
+            self.next_hops.all_changed();
+        }
+        let was_ready = self.is_ready();
+        if let Some(unread) = &mut self.unread {
+            unread.remove(&scope);
+        }
+        if !was_ready && self.is_ready() {
+            self.stale_at = Some(now + self.stale_after);
+            self.full_table_due = true;
+            self.next_hops.all_changed();
+        }
+        self.settle();
+    }
+
+    /// Appends up to `limit` operations; each must be answered with [`Core::done`].
+    pub(crate) fn poll_operations(&mut self, limit: usize, now: Instant, operations: &mut Vec<Operation>) {
+        if !self.is_ready() || self.running.is_some() {
+            return;
+        }
+        while operations.len() < limit
+            && let Some(operation) = self.fib.poll_operation(View {
+                mirror: &self.mirror,
+                now,
+            })
+        {
+            operations.push(operation);
+        }
+        self.settle();
+    }
+
+    /// The kernel's answers, positive errno for failures.
+    pub(crate) fn done(&mut self, answers: &[(Operation, Result<(), i32>)], now: Instant) {
+        for (operation, result) in answers {
+            self.fib.done(
+                operation,
+                *result,
+                View {
+                    mirror: &self.mirror,
+                    now,
+                },
+            );
+        }
+        if self.fib.take_surprised() {
+            for (table, ipv6) in self.route_scopes() {
+                self.schedule((2, table, ipv6, None), now + VERIFY_AFTER);
+            }
+        }
+        self.settle();
+    }
+
+    /// Next hops whose reachability changed.
+    pub(crate) fn poll_reachability(&mut self) -> Vec<(IpAddr, Reachability)> {
+        std::mem::take(&mut self.reachability).into_iter().collect()
+    }
+
+    /// Whether [`Core::poll_reachability`] has something.
+    pub(crate) fn has_reachability(&self) -> bool {
+        !self.reachability.is_empty()
+    }
+
+    /// The next change for the importer.
+    pub(crate) fn poll_table_change(&mut self) -> Option<KernelTableChange> {
+        if !self.is_ready() {
+            return None;
+        }
+        if std::mem::take(&mut self.full_table_due) {
+            self.table_changes.clear();
+            return Some(KernelTableChange::Full(self.mirror.kernel_routes()));
+        }
+        let key = self.table_changes.pop_first()?;
+        let (table, prefix, metric) = key;
+        Some(match self.mirror.kernel_route(key) {
+            Some(route) => KernelTableChange::Added(route),
+            None => KernelTableChange::Removed {
+                table,
+                prefix,
+                metric,
+            },
+        })
+    }
+
+    /// Whether [`Core::poll_table_change`] has something.
+    pub(crate) fn has_table_change(&self) -> bool {
+        self.is_ready() && (self.full_table_due || !self.table_changes.is_empty())
+    }
+
+    /// Hands the whole set to the importer again.
+    pub(crate) fn repeat_table(&mut self) {
+        self.full_table_due = true;
+    }
+
+    /// When [`Core::tick`], a dump or an operation is due.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let dump = self.due.iter().map(|(at, _)| *at).min();
+        let audit = self.last_full.map(|last| last + AUDIT_INTERVAL);
+        let retry = self.fib.next_deadline().filter(|_| self.is_ready());
+        [dump, audit, retry, self.stale_at].into_iter().flatten().min()
+    }
+
+    /// Does what has become due.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if self.stale_at.is_some_and(|at| at <= now) {
+            self.stale_at = None;
+            self.fib.family_complete(false);
+            self.fib.family_complete(true);
+        }
+        if self.last_full.is_some_and(|last| last + AUDIT_INTERVAL <= now) {
+            self.read_all(now);
+        }
+    }
+
+    /// The kernel's state has been read once.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.unread.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+
+    /// No operation is waiting for its turn.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.fib.is_idle()
+    }
+
+    /// How many routes are in which state.
+    pub(crate) fn counts(&self) -> Counts {
+        self.fib.counts()
+    }
+
+    /// How many next hops are watched.
+    pub(crate) fn next_hop_count(&self) -> usize {
+        self.next_hops.len()
+    }
+
+    /// What the kernel holds of ours.
+    pub(crate) fn held(&self) -> Vec<(FibKey, u32)> {
+        self.fib.held()
+    }
+
+    /// A prefix in the operator's words.
+    pub(crate) fn describe(&self, prefix: Prefix) -> Option<String> {
+        self.fib.describe(prefix, &self.mirror)
+    }
+
+    /// `rtm_protocol` of our routes.
+    pub(crate) fn own_protocol(&self) -> u8 {
+        self.settings
+            .as_ref()
+            .map_or(DEFAULT_PROTOCOL, |settings| settings.protocol)
+    }
+
+    fn route(&mut self, verb: Verb, flags: u16, route: Route) {
+        if !self.tables().contains(&route.table) || route.tos != 0 {
+            return;
+        }
+        if route.protocol != self.own_protocol() {
+            self.mirror.route(verb, flags, route);
+            return;
+        }
+        // Ours in the place of somebody else's: theirs is gone.
+        let key = (route.table, route.prefix, route.metric);
+        if verb == Verb::New && flags & super::wire::flags::APPEND == 0 {
+            self.mirror.evict(key);
+        }
+        if self.settings.is_some() {
+            self.fib.observe(verb, &route);
+        }
+    }
+
+    fn link(&mut self, verb: Verb, link: Link, now: Instant) {
+        let index = link.index;
+        let change = self.mirror.link(verb, link);
+        if change.deleted || change.went_down {
+            self.fib.interface_died(index, change.deleted, &self.mirror);
+        }
+        if change.deleted {
+            // There is nothing to ask about an interface that is gone.
+            self.due.retain(|(_, scope)| scope.3 != Some(index));
+        } else if change.went_down {
+            self.verify(index, now);
+        }
+        if change.usable_changed {
+            self.next_hops.interface_changed(index);
+            self.fib.gateways_changed(None, &self.next_hops, &self.mirror);
+        }
+    }
+
+    fn address(&mut self, verb: Verb, address: Address, now: Instant) {
+        let suspects = self.mirror.address(verb, address);
+        self.next_hops.address_changed(address.local);
+        for interface in suspects {
+            self.verify(interface, now);
+        }
+    }
+
+    /// Has the kernel asked which routes are left on an interface: not at once, because it announces a link or an address
+    /// before it drops the routes, and would still show them.
+    fn verify(&mut self, interface: u32, now: Instant) {
+        if !self.mirror.uses_interface(interface) && !self.fib.uses_interface(interface) {
+            return;
+        }
+        for (table, ipv6) in self.route_scopes() {
+            self.schedule((2, table, ipv6, Some(interface)), now + VERIFY_AFTER);
+        }
+    }
+
+    /// Carries changes through until nothing follows from them.
+    fn settle(&mut self) {
+        if !self.is_ready() {
+            return;
+        }
+        loop {
+            for prefix in self.fib.take_resolution_changed() {
+                self.next_hops.prefix_changed(prefix);
+            }
+            for key in self.mirror.take_changed() {
+                self.next_hops.prefix_changed(key.1);
+                self.fib.stranger_changed((key.0, key.1));
+                self.table_changes.insert(key);
+            }
+            if self.table_changes.len() > MAX_TABLE_CHANGES {
+                self.table_changes.clear();
+                self.full_table_due = true;
+            }
+            let lookup = self.lookup();
+            let changes = self.next_hops.update(lookup, &self.mirror, &self.fib);
+            self.reachability.extend(changes.reachability);
+            if changes.gateways.is_empty() {
+                return;
+            }
+            self.fib
+                .gateways_changed(Some(&changes.gateways), &self.next_hops, &self.mirror);
+        }
+    }
+
+    fn lookup(&self) -> Lookup {
+        match &self.settings {
+            Some(settings) => Lookup {
+                table: settings.table,
+                via_default: settings.next_hop_via_default,
+            },
+            None => Lookup {
+                table: TableId::MAIN,
+                via_default: true,
+            },
+        }
+    }
+
+    fn tables(&self) -> BTreeSet<TableId> {
+        let mut tables = self.imported.clone();
+        tables.insert(TableId::MAIN);
+        tables.extend(self.settings.as_ref().map(|settings| settings.table));
+        tables
+    }
+
+    fn route_scopes(&self) -> Vec<(TableId, bool)> {
+        self.tables()
+            .into_iter()
+            .flat_map(|table| [(table, false), (table, true)])
+            .collect()
+    }
+
+    fn all_scopes(&self) -> Vec<Scope> {
+        let mut scopes = vec![(0, TableId(0), false, None), (1, TableId(0), false, None)];
+        scopes.extend(
+            self.route_scopes()
+                .into_iter()
+                .map(|(table, ipv6)| (2, table, ipv6, None)),
+        );
+        scopes
+    }
+
+    fn schedule(&mut self, scope: Scope, at: Instant) {
+        if !self.due.iter().any(|due| *due == (at, scope)) {
+            self.due.push_back((at, scope));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

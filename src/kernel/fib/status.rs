@@ -1,0 +1,193 @@
+//! What became of a route that we want in the kernel, in the operator's words.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, Fib};
+use crate::kernel::mirror::Mirror;
+use crate::kernel::next_hops::Unreachable;
+use crate::kernel::wire::{Hop, protocol_name};
+use crate::route::Prefix;
+
+/// Where a route stands.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Status {
+    /// An operation is under way or about to be.
+    #[default]
+    Pending,
+    /// The kernel holds it as wanted.
+    Installed,
+    /// Ours from before a restart; nothing has been decided yet.
+    Adopted,
+    /// Nobody wants it.
+    NotWanted,
+    /// `install = false`, no `[kernel]`, or we are leaving.
+    NotInstalled,
+    /// No next hop is reachable.
+    Unresolved {
+        /// The first of them.
+        next_hop: IpAddr,
+        /// Why.
+        reason: Unreachable,
+    },
+    /// Somebody else has a route there.
+    HeldBy {
+        /// `rtm_protocol`.
+        protocol: u8,
+        /// `RTA_PRIORITY`.
+        metric: u32,
+    },
+    /// This node originates the prefix.
+    OwnPrefix,
+    /// This node is connected to the prefix.
+    Connected {
+        /// By this interface.
+        interface: u32,
+    },
+    /// An IPv6 route cannot have an IPv4 gateway.
+    WrongFamily,
+    /// The kernel refused; it will be asked again.
+    Failed {
+        /// Positive errno.
+        errno: i32,
+    },
+}
+
+impl Status {
+    /// Whether the route is kept out of the kernel by something better, so that next hops do not resolve through it.
+    pub(super) fn stands_aside(self) -> bool {
+        matches!(
+            self,
+            Self::HeldBy { .. } | Self::OwnPrefix | Self::Connected { .. } | Self::WrongFamily
+        )
+    }
+}
+
+/// How many routes are in which state.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Counts {
+    /// The kernel holds them as wanted.
+    pub installed: u64,
+    /// They wait: for a next hop, or for the kernel's answer.
+    pub pending: u64,
+    /// Something stands against them, or the kernel refused.
+    pub rejected: u64,
+    /// Ours from before a restart that nobody has decided about yet.
+    pub stale: u64,
+}
+
+impl Counts {
+    pub(super) fn count(&mut self, wanted: bool, held: bool, status: Status) {
+        if let Some(count) = self.of(wanted, held, status) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn forget(&mut self, wanted: bool, held: bool, status: Status) {
+        if let Some(count) = self.of(wanted, held, status) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    fn of(&mut self, wanted: bool, held: bool, status: Status) -> Option<&mut u64> {
+        match status {
+            _ if !wanted => held.then_some(&mut self.stale),
+            Status::NotInstalled => None,
+            Status::Installed => Some(&mut self.installed),
+            Status::Pending | Status::Adopted | Status::NotWanted | Status::Unresolved { .. } => {
+                Some(&mut self.pending)
+            }
+            Status::HeldBy { .. }
+            | Status::OwnPrefix
+            | Status::Connected { .. }
+            | Status::WrongFamily
+            | Status::Failed { .. } => Some(&mut self.rejected),
+        }
+    }
+}
+
+impl Fib {
+    /// The state of a prefix in every table that has it wanted or held, one a line; none where there is nothing.
+    pub(crate) fn describe(&self, prefix: Prefix, mirror: &Mirror) -> Option<String> {
+        let found = self
+            .tables
+            .iter()
+            .filter_map(|table| Some((table, self.entries.get(&(*table, prefix))?)));
+        let lines: Vec<String> = found
+            .map(|(table, entry)| format!("table {table}: {}", Description { entry, mirror }))
+            .collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+}
+
+struct Description<'a> {
+    entry: &'a Entry,
+    mirror: &'a Mirror,
+}
+
+impl fmt::Display for Description<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.entry.status {
+            Status::Pending => f.write_str("pending: the kernel is being asked"),
+            Status::Installed => self.held(f, "installed"),
+            Status::Adopted => self.held(f, "kept from before the restart, not decided yet"),
+            Status::NotWanted => f.write_str("not wanted"),
+            Status::NotInstalled => f.write_str("not installed: install is off"),
+            Status::Unresolved { next_hop, reason } => write!(f, "pending: next hop {next_hop}: {reason}"),
+            Status::HeldBy { protocol, metric } => {
+                write!(
+                    f,
+                    "rejected: prefix held by proto {} metric {metric}",
+                    protocol_name(protocol)
+                )
+            }
+            Status::OwnPrefix => f.write_str("rejected: this node originates the prefix"),
+            Status::Connected { interface } => {
+                write!(
+                    f,
+                    "rejected: this node is connected to the prefix ({})",
+                    self.mirror.link_name(interface)
+                )
+            }
+            Status::WrongFamily => f.write_str("rejected: an IPv6 route cannot have an IPv4 next hop"),
+            Status::Failed { errno } => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                write!(
+                    f,
+                    "rejected: {error}; tried {} times, will be tried again",
+                    self.entry.attempts
+                )
+            }
+        }
+    }
+}
+
+impl Description<'_> {
+    fn held(&self, f: &mut fmt::Formatter<'_>, state: &str) -> fmt::Result {
+        f.write_str(state)?;
+        for held in &self.entry.held {
+            f.write_str(":")?;
+            if held.form.is_empty() {
+                f.write_str(" blackhole")?;
+            }
+            for hop in held.form.iter() {
+                self.hop(f, hop, held.form.len() > 1)?;
+            }
+            write!(f, " metric {}", held.metric)?;
+        }
+        Ok(())
+    }
+
+    fn hop(&self, f: &mut fmt::Formatter<'_>, hop: &Hop, weighted: bool) -> fmt::Result {
+        if let Some(gateway) = hop.gateway {
+            write!(f, " via {gateway}")?;
+        }
+        write!(f, " dev {}", self.mirror.link_name(hop.interface))?;
+        if weighted {
+            write!(f, " weight {}", hop.weight)?;
+        }
+        Ok(())
+    }
+}
