@@ -37,8 +37,8 @@ pub mod code {
     pub const SOFTWARE_VERSION: u8 = 75;
 }
 
-/// The longest text in FQDN and software version capabilities.
-const MAX_TEXT: usize = 64;
+/// Octets that a capability's value can have.
+const MAX_VALUE: usize = 255;
 
 /// The relation of two neighbours, RFC 9234 §4.1.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -270,7 +270,7 @@ impl Capability {
         out.extend_from_slice(&[self.code(), 0]);
         let start = out.len();
         self.encode_value(out);
-        out.truncate(start.saturating_add(255));
+        out.truncate(start.saturating_add(MAX_VALUE));
         let len = u8::try_from(out.len().saturating_sub(start)).unwrap_or(u8::MAX);
         if let Some(field) = out.get_mut(start.saturating_sub(1)) {
             *field = len;
@@ -321,10 +321,12 @@ impl Capability {
                 }
             }
             Self::Fqdn { hostname, domain } => {
-                encode_text(hostname, out);
-                encode_text(domain, out);
+                let taken = encode_text(hostname, MAX_VALUE - 2, out);
+                encode_text(domain, (MAX_VALUE - 2).saturating_sub(taken), out);
             }
-            Self::SoftwareVersion(version) => encode_text(version, out),
+            Self::SoftwareVersion(version) => {
+                encode_text(version, MAX_VALUE - 1, out);
+            }
             Self::Unknown { value, .. } => out.extend_from_slice(value),
         }
     }
@@ -335,13 +337,15 @@ fn encode_family(family: Family, out: &mut Vec<u8>) {
     out.push(family.safi.0);
 }
 
-fn encode_text(text: &str, out: &mut Vec<u8>) {
-    let end = (0..=MAX_TEXT.min(text.len()))
+/// Appends length and text, cut at a character so that it has at most `limit` octets; yields how many it has.
+fn encode_text(text: &str, limit: usize, out: &mut Vec<u8>) -> usize {
+    let end = (0..=limit.min(text.len()))
         .rev()
         .find(|end| text.is_char_boundary(*end));
     let text = end.and_then(|end| text.get(..end)).unwrap_or_default();
     out.push(u8::try_from(text.len()).unwrap_or_default());
     out.extend_from_slice(text.as_bytes());
+    text.len()
 }
 
 fn known(code: u8, value: &[u8]) -> Option<Capability> {

@@ -62,7 +62,7 @@ impl Safi {
 /// assert_eq!(Family::IPV4_UNICAST.to_string(), "ipv4-unicast");
 /// assert_eq!("ipv6-unicast".parse(), Ok(Family::IPV6_UNICAST));
 /// ```
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Family {
     /// Address family.
     pub afi: Afi,
@@ -125,6 +125,12 @@ impl Family {
     #[must_use]
     pub const fn new(afi: Afi, safi: Safi) -> Self {
         Self { afi, safi }
+    }
+}
+
+impl fmt::Debug for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -52,6 +52,7 @@ pub mod community;
 pub mod family;
 pub mod header;
 pub mod keepalive;
+pub mod mrt;
 pub mod next_hop;
 pub mod nlri;
 pub mod notification;

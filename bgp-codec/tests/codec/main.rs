@@ -4,7 +4,10 @@
 
 mod as4;
 mod common;
+mod corpus;
 mod open;
 mod properties;
+mod targets;
 mod update_errors;
 mod update_writer;
+mod vectors;

@@ -1,5 +1,6 @@
 //! Properties over generated values and arbitrary octets.
 
+use crate::targets;
 use bgp_codec::{
     AddPathMode, Afi, Aggregator, AsPathBuf, AsPathSegment, Asn, Attributes, Capability, Community,
     DecodeContext, ExtendedCommunity, Family, FamilySet, Frame, GrFamily, Ipv6ExtendedCommunity,
@@ -17,7 +18,10 @@ proptest! {
 
     #[test]
     fn no_octets_panic(bytes in vec(any::<u8>(), 0..300), flags in any::<u8>()) {
-        read_everything(&bytes, &decode_context(flags));
+        targets::open(&bytes);
+        targets::message(&bytes);
+        targets::mrt(&bytes);
+        targets::update(&[&[flags], &bytes[..]].concat());
     }
 
     #[test]
@@ -34,7 +38,7 @@ proptest! {
             let index = index.index(bytes.len());
             bytes[index] = octet;
         }
-        read_everything(&bytes[19..], &decode_context(flags));
+        targets::update(&[&[flags], &bytes[19..]].concat());
     }
 
     #[test]
@@ -154,84 +158,6 @@ proptest! {
         prop_assert_eq!(ExtendedCommunity(extended).to_string().parse(), Ok(ExtendedCommunity(extended)));
         let large = LargeCommunity { global: large[0], local1: large[1], local2: large[2] };
         prop_assert_eq!(large.to_string().parse(), Ok(large));
-    }
-}
-
-/// Touches whatever can be reached from octets.
-fn read_everything(bytes: &[u8], context: &DecodeContext) {
-    let framed = header::frame(bytes, header::MAX_EXTENDED);
-    assert!(!matches!(framed, Ok(Some(frame)) if frame.len > bytes.len()));
-    if let Err(error) = framed {
-        assert_eq!(Notification::from(error).code, 1);
-    }
-    match Open::decode(bytes) {
-        Ok(open) => {
-            let mut again = Vec::new();
-            open.encode(&mut again);
-            assert_eq!(Open::decode(&again[19..]).as_ref(), Ok(&open));
-            assert!(
-                open.graceful_restart()
-                    .is_none_or(|restart| restart.restart_time_s < 4096)
-            );
-        }
-        Err(error) => assert_eq!(Notification::from(error).code, 2),
-    }
-    if let Ok(notification) = Notification::decode(bytes) {
-        assert!(!notification.to_string().is_empty());
-    }
-    assert!(!matches!(RouteRefresh::decode(bytes), Ok(Some(_))) || bytes.len() == 4);
-    let update = match Update::decode(bytes, context) {
-        Ok(update) => update,
-        Err(error) => {
-            assert_eq!(Notification::from(error).code, 3);
-            return;
-        }
-    };
-    let whole = update.check_nlri().is_ok();
-    let blocks = update.announced().map(|item| item.nlri).chain(update.withdrawn());
-    let readable = blocks.fold(true, |readable, block| {
-        let opaque = block.opaque().all(|item| item.is_ok());
-        assert_eq!(opaque, block.check().is_ok());
-        readable && opaque
-    });
-    assert!(readable || !whole);
-    let attributes = PathAttributes::from(update.attributes());
-    let mut block = Vec::new();
-    attributes.encode_canonical(&mut block);
-    let again = PathAttributes::from(&Attributes::from_canonical(&block));
-    assert_eq!(
-        again,
-        PathAttributes {
-            next_hop: None,
-            ..attributes
-        }
-    );
-    let mut scratch = Vec::new();
-    assert!(update.interning_key(&mut scratch).len() <= bytes.len());
-}
-
-fn decode_context(flags: u8) -> DecodeContext {
-    let set = |bit: u8| {
-        if flags & bit == 0 {
-            FamilySet::EMPTY
-        } else {
-            FamilySet::ALL
-        }
-    };
-    DecodeContext {
-        four_octet_asn: flags & 1 == 0,
-        peer: if flags & 2 == 0 {
-            PeerKind::External
-        } else {
-            PeerKind::Internal
-        },
-        families: if flags & 4 == 0 {
-            FamilySet::ALL
-        } else {
-            FamilySet::IPV4_UNICAST
-        },
-        add_path: set(8),
-        extended_next_hop: set(16),
     }
 }
 

@@ -1,0 +1,333 @@
+//! TABLE_DUMP_V2 (RFC 6396 §4.3, RFC 8050 §4).
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{Entry, MrtError, TABLE_DUMP_V2, write_address, write_record};
+use crate::asn::Asn;
+use crate::attribute::{AttributeErrors, Attributes, RawAttributes, code, walk};
+use crate::family::{Afi, Family, FamilySet, Safi};
+use crate::next_hop::NextHop;
+use crate::nlri::{NlriError, WirePrefix};
+use crate::reader::Reader;
+use crate::update::{DecodeContext, PeerKind, UpdateError};
+
+const PEER_INDEX_TABLE: u16 = 1;
+/// What the length of a route's attributes leaves beside the longest next hop.
+const MAX_ATTRIBUTES: usize = 65_535 - 36;
+
+pub(super) fn parse(subtype: u16, body: &[u8]) -> Result<Entry<'_>, MrtError> {
+    let (afi, safi) = match subtype {
+        PEER_INDEX_TABLE => return peer_index_table(body).ok_or(MrtError::Truncated),
+        2 | 8 => (Afi::IPV4, Safi::UNICAST),
+        3 | 9 => (Afi::IPV4, Safi::MULTICAST),
+        4 | 10 => (Afi::IPV6, Safi::UNICAST),
+        5 | 11 => (Afi::IPV6, Safi::MULTICAST),
+        _ => return Ok(Entry::Other),
+    };
+    let mut reader = Reader::new(body);
+    let sequence = reader.u32().ok_or(MrtError::Truncated)?;
+    let (prefix, rest) = match afi {
+        Afi::IPV4 => prefix::<Ipv4Net>(reader.rest())?,
+        _ => prefix::<Ipv6Net>(reader.rest())?,
+    };
+    let mut reader = Reader::new(rest);
+    let count = reader.u16().ok_or(MrtError::Truncated)?;
+    let rib = Rib {
+        sequence,
+        family: Family::new(afi, safi),
+        prefix,
+        add_path: subtype >= 8,
+        count,
+        entries: reader.rest(),
+    };
+    Ok(Entry::Rib(rib))
+}
+
+fn prefix<P: WirePrefix + Into<IpNet>>(bytes: &[u8]) -> Result<(IpNet, &[u8]), MrtError> {
+    match P::split_from(bytes) {
+        Ok((prefix, rest)) => Ok((prefix.into(), rest)),
+        Err(NlriError::PrefixLength(len)) => Err(MrtError::PrefixLength(len)),
+        Err(NlriError::Truncated | NlriError::Family) => Err(MrtError::Truncated),
+    }
+}
+
+fn peer_index_table(body: &[u8]) -> Option<Entry<'_>> {
+    let mut reader = Reader::new(body);
+    let collector = Ipv4Addr::from(reader.u32()?);
+    let name_len = reader.u16()?;
+    let view_name = reader.take(usize::from(name_len))?;
+    let count = reader.u16()?;
+    Some(Entry::PeerIndexTable(PeerIndexTable {
+        collector,
+        view_name,
+        count,
+        peers: reader.rest(),
+    }))
+}
+
+/// The peers of a table dump; routes name them by index.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PeerIndexTable<'a> {
+    /// BGP Identifier of who recorded.
+    pub collector: Ipv4Addr,
+    /// The name of the view, often empty.
+    pub view_name: &'a [u8],
+    count: u16,
+    peers: &'a [u8],
+}
+
+/// A peer of a table dump.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct PeerEntry {
+    /// Its BGP Identifier.
+    pub bgp_identifier: Ipv4Addr,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its AS.
+    pub asn: Asn,
+}
+
+impl<'a> PeerIndexTable<'a> {
+    /// The peers in the order of their indexes.
+    #[must_use]
+    pub const fn peers(&self) -> Peers<'a> {
+        Peers {
+            reader: Reader::new(self.peers),
+            left: self.count,
+        }
+    }
+
+    /// Appends a record.
+    pub fn encode(collector: Ipv4Addr, peers: &[PeerEntry], timestamp_s: u32, out: &mut Vec<u8>) {
+        write_record((timestamp_s, TABLE_DUMP_V2, PEER_INDEX_TABLE), out, |out| {
+            out.extend_from_slice(&collector.octets());
+            out.extend_from_slice(&[0, 0]);
+            let count = u16::try_from(peers.len()).unwrap_or(u16::MAX);
+            out.extend_from_slice(&count.to_be_bytes());
+            for peer in peers.iter().take(usize::from(count)) {
+                // The low bits say that the address is IPv6 and that the AS number has four octets.
+                out.push(if peer.address.is_ipv4() { 2 } else { 3 });
+                out.extend_from_slice(&peer.bgp_identifier.octets());
+                write_address(peer.address, out);
+                out.extend_from_slice(&peer.asn.0.to_be_bytes());
+            }
+        });
+    }
+}
+
+/// Iterator over the peers of a [`PeerIndexTable`]; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct Peers<'a> {
+    reader: Reader<'a>,
+    left: u16,
+}
+
+impl Iterator for Peers<'_> {
+    type Item = Result<PeerEntry, MrtError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let entry = self.entry().ok_or(MrtError::Truncated);
+        if entry.is_err() {
+            self.left = 0;
+        }
+        Some(entry)
+    }
+}
+
+impl Peers<'_> {
+    fn entry(&mut self) -> Option<PeerEntry> {
+        let kind = self.reader.u8()?;
+        let bgp_identifier = Ipv4Addr::from(self.reader.u32()?);
+        let address = match kind & 1 {
+            0 => IpAddr::from(self.reader.array::<4>()?),
+            _ => IpAddr::from(self.reader.array::<16>()?),
+        };
+        let asn = match kind & 2 {
+            0 => Asn::from(self.reader.u16()?),
+            _ => Asn(self.reader.u32()?),
+        };
+        Some(PeerEntry {
+            bgp_identifier,
+            address,
+            asn,
+        })
+    }
+}
+
+/// One prefix of a table dump and its routes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rib<'a> {
+    /// Number of the record in the dump.
+    pub sequence: u32,
+    /// The family.
+    pub family: Family,
+    /// The prefix.
+    pub prefix: IpNet,
+    /// Whether the routes have path identifiers.
+    pub add_path: bool,
+    count: u16,
+    entries: &'a [u8],
+}
+
+impl<'a> Rib<'a> {
+    /// The routes.
+    #[must_use]
+    pub const fn entries(&self) -> Entries<'a> {
+        Entries {
+            reader: Reader::new(self.entries),
+            left: self.count,
+            add_path: self.add_path,
+        }
+    }
+}
+
+/// One route of a table dump.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RibEntry<'a> {
+    /// Index of the peer in the [`PeerIndexTable`].
+    pub peer_index: u16,
+    /// When it was received, in seconds since 1970.
+    pub originated_s: u32,
+    /// Path identifier, 0 without Add-Path.
+    pub path_id: u32,
+    /// The attribute block: AS numbers of four octets, MP_REACH_NLRI cut down to its next hop.
+    pub raw_attributes: &'a [u8],
+}
+
+impl<'a> RibEntry<'a> {
+    /// Reads the attributes; [`RibEntry::next_hop`] knows what is left of MP_REACH_NLRI.
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError`] as for an UPDATE.
+    pub fn attributes(&self) -> Result<(Attributes<'a>, AttributeErrors), UpdateError> {
+        let mut errors = AttributeErrors::default();
+        // Without families the walk steps over MP_REACH_NLRI, which is not in its usual form here.
+        let context = DecodeContext {
+            families: FamilySet::EMPTY,
+            ..DecodeContext::all(PeerKind::Internal)
+        };
+        let attributes = walk::walk(self.raw_attributes, &context, &mut errors)?;
+        Ok((attributes, errors))
+    }
+
+    /// The next hop, from NEXT_HOP or from MP_REACH_NLRI in either form: whole, or cut down (RFC 6396 §4.3.4).
+    #[must_use]
+    pub fn next_hop(&self) -> Option<NextHop> {
+        let wanted = |wanted: u8| {
+            RawAttributes::new(self.raw_attributes)
+                .find(|attribute| attribute.code == wanted)
+                .map(|found| found.value)
+        };
+        if let Some(value) = wanted(code::MP_REACH_NLRI) {
+            return match value {
+                [len, next_hop @ ..] if usize::from(*len) == next_hop.len() => NextHop::read(next_hop, false),
+                [_, _, _, len, rest @ ..] => NextHop::read(rest.get(..usize::from(*len))?, false),
+                _ => None,
+            };
+        }
+        NextHop::read(wanted(code::NEXT_HOP)?, false)
+    }
+}
+
+/// Iterator over the routes of a [`Rib`]; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    reader: Reader<'a>,
+    left: u16,
+    add_path: bool,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<RibEntry<'a>, MrtError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let entry = self.entry().ok_or(MrtError::Truncated);
+        if entry.is_err() {
+            self.left = 0;
+        }
+        Some(entry)
+    }
+}
+
+impl<'a> Entries<'a> {
+    fn entry(&mut self) -> Option<RibEntry<'a>> {
+        let peer_index = self.reader.u16()?;
+        let originated_s = self.reader.u32()?;
+        let path_id = if self.add_path { self.reader.u32()? } else { 0 };
+        let len = self.reader.u16()?;
+        let raw_attributes = self.reader.take(usize::from(len))?;
+        Some(RibEntry {
+            peer_index,
+            originated_s,
+            path_id,
+            raw_attributes,
+        })
+    }
+}
+
+/// Writes the record of one prefix.
+#[derive(Clone, Copy, Debug)]
+pub struct RibWriter {
+    /// Number of the record in the dump.
+    pub sequence: u32,
+    /// The prefix; its family is unicast.
+    pub prefix: IpNet,
+    /// Whether the routes have path identifiers.
+    pub add_path: bool,
+}
+
+impl RibWriter {
+    /// Appends a record with canonical blocks as attributes, each with its next hop. Left out are routes whose
+    /// attributes exceed what a record can say.
+    pub fn encode(&self, routes: &[(RibEntry<'_>, NextHop)], timestamp_s: u32, out: &mut Vec<u8>) {
+        let subtype = match (self.prefix, self.add_path) {
+            (IpNet::V4(_), false) => 2,
+            (IpNet::V6(_), false) => 4,
+            (IpNet::V4(_), true) => 8,
+            (IpNet::V6(_), true) => 10,
+        };
+        write_record((timestamp_s, TABLE_DUMP_V2, subtype), out, |out| {
+            out.extend_from_slice(&self.sequence.to_be_bytes());
+            match self.prefix {
+                IpNet::V4(prefix) => prefix.append_to(out),
+                IpNet::V6(prefix) => prefix.append_to(out),
+            }
+            // Two octets hold the length of a route's attributes, and as many the number of routes.
+            let fits = |(route, _): &&(RibEntry<'_>, NextHop)| route.raw_attributes.len() <= MAX_ATTRIBUTES;
+            let routes = || routes.iter().filter(fits).take(usize::from(u16::MAX));
+            out.extend_from_slice(&u16::try_from(routes().count()).unwrap_or(u16::MAX).to_be_bytes());
+            for (route, next_hop) in routes() {
+                self.encode_route(route, *next_hop, out);
+            }
+        });
+    }
+
+    fn encode_route(&self, route: &RibEntry<'_>, next_hop: NextHop, out: &mut Vec<u8>) {
+        out.extend_from_slice(&route.peer_index.to_be_bytes());
+        out.extend_from_slice(&route.originated_s.to_be_bytes());
+        if self.add_path {
+            out.extend_from_slice(&route.path_id.to_be_bytes());
+        }
+        let mut hop = Vec::with_capacity(36);
+        match next_hop {
+            NextHop::V4(address) => {
+                hop.extend_from_slice(&[0x40, code::NEXT_HOP, 4]);
+                hop.extend_from_slice(&address.octets());
+            }
+            NextHop::V6(_) | NextHop::V6WithLinkLocal { .. } => {
+                let len = u8::try_from(next_hop.wire_len()).unwrap_or_default();
+                hop.extend_from_slice(&[0x80, code::MP_REACH_NLRI, len.saturating_add(1), len]);
+                next_hop.write(false, &mut hop);
+            }
+        }
+        let len = u16::try_from(route.raw_attributes.len().saturating_add(hop.len())).unwrap_or(u16::MAX);
+        out.extend_from_slice(&len.to_be_bytes());
+        out.extend_from_slice(route.raw_attributes);
+        out.extend_from_slice(&hop);
+    }
+}
