@@ -11,7 +11,10 @@
 //! | [`kernel`] | netlink: install, import, next-hop tracking |
 //! | [`config`] | TOML to a valid configuration, and the plan of a reload |
 //! | [`control`] | the Unix socket and HTTP |
+//! | [`cli`] | the command line, one file a verb |
+//! | [`metrics`], [`telemetry`] | the metrics page; logs and the service manager |
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod kernel;

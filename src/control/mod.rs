@@ -21,6 +21,16 @@
 //! A listing is asked for page by page, so an answer is bounded and the speaker keeps nothing between two pages;
 //! [`protocol::RoutesRequest::query`] makes the shard's query of a page.
 
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::as_conversions,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
 pub mod http;
 pub mod protocol;
 pub mod scrape;

@@ -108,9 +108,10 @@ async fn http(
         }
     };
     let status = response.status();
-    let passed = expected.map_or((200..400).contains(&status.as_u16()), |expected| {
-        status == expected
-    });
+    let passed = match expected {
+        Some(expected) => status == expected,
+        None => (200..400).contains(&status.as_u16()),
+    };
     if passed {
         Ok(format!("status {status}"))
     } else {
