@@ -28,8 +28,13 @@ pub(super) fn execute(
     if terminal.client.is_live() {
         return Err(Error::StillRunning(terminal.client.path().to_path_buf()));
     }
-    let text = cleanup(&CleanupOptions { config: arguments.config.clone() }).map_err(Error::Entry)?;
-    terminal.output.print(&json!({ "text": text }), |_| format!("{text}\n"))
+    let text = cleanup(&CleanupOptions {
+        config: arguments.config.clone(),
+    })
+    .map_err(Error::Entry)?;
+    terminal
+        .output
+        .print(&json!({ "text": text }), |_| format!("{text}\n"))
 }
 
 #[cfg(test)]
@@ -40,13 +45,19 @@ mod tests {
 
     #[test]
     fn a_live_daemon_is_left_alone() {
-        let arguments = Arguments { config: "/etc/x.toml".into() };
+        let arguments = Arguments {
+            config: "/etc/x.toml".into(),
+        };
         let live = Daemon::new(|_| Response::Vips(vec![]));
-        let (_, refused) = live.ask(false, |terminal| execute(&arguments, terminal, |_| panic!("not called")));
+        let (_, refused) = live.ask(false, |terminal| {
+            execute(&arguments, terminal, |_| panic!("not called"))
+        });
         assert!(refused.unwrap_err().contains("stonechat stop"));
         let dead = Daemon::dead();
         let text = dead.text(|terminal| {
-            execute(&arguments, terminal, |options| Ok(format!("2 routes of {}", options.config.display())))
+            execute(&arguments, terminal, |options| {
+                Ok(format!("2 routes of {}", options.config.display()))
+            })
         });
         assert_eq!(text, "2 routes of /etc/x.toml\n");
     }

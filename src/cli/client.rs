@@ -80,7 +80,10 @@ impl Client {
     }
 
     fn broken(&self, error: io::Error) -> Error {
-        Error::Broken { path: self.path.clone(), error }
+        Error::Broken {
+            path: self.path.clone(),
+            error,
+        }
     }
 }
 
@@ -102,7 +105,11 @@ mod tests {
 
     #[test]
     fn a_refusal_is_an_error_with_the_daemons_words() {
-        let daemon = Daemon::new(|_| Response::Failed(Failure::Other { text: "not today".into() }));
+        let daemon = Daemon::new(|_| {
+            Response::Failed(Failure::Other {
+                text: "not today".into(),
+            })
+        });
         let error = Client::new(daemon.socket()).ask(&Request::Vips).unwrap_err();
         assert_eq!(error.to_string(), "not today");
     }

@@ -13,7 +13,12 @@ pub(super) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Error> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut CommandLine::command(), "stonechat", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut CommandLine::command(),
+        "stonechat",
+        &mut script,
+    );
     Ok(terminal.output.writer().write_all(&script)?)
 }
 
@@ -27,7 +32,10 @@ mod tests {
         let daemon = Daemon::dead();
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = daemon.text(|terminal| execute(&Arguments { shell }, terminal));
-            assert!(script.contains("vips") && script.contains("socket"), "{shell}: {script}");
+            assert!(
+                script.contains("vips") && script.contains("socket"),
+                "{shell}: {script}"
+            );
         }
     }
 }

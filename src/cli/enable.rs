@@ -10,5 +10,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Error> {
-    terminal.ask_done(&Request::EnablePeer { name: arguments.peer.clone() })
+    terminal.ask_done(&Request::EnablePeer {
+        name: arguments.peer.clone(),
+    })
 }

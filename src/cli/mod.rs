@@ -61,7 +61,11 @@ pub type EntryError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A BGP speaker for the machines that run workloads.
 #[derive(Debug, Parser)]
-#[command(name = "stonechat", disable_version_flag = true, disable_help_subcommand = true)]
+#[command(
+    name = "stonechat",
+    disable_version_flag = true,
+    disable_help_subcommand = true
+)]
 struct CommandLine {
     #[command(subcommand)]
     verb: Verb,
@@ -120,8 +124,12 @@ impl Terminal<'_> {
     /// Asks for something to be done and prints the daemon's sentence about it.
     fn ask_done(&mut self, request: &Request) -> Result<(), Error> {
         match self.client.ask(request)? {
-            Response::Done { text } => self.output.print(&json!({ "text": text }), |_| format!("{text}\n")),
-            _ => Err(Error::Answer(String::from("it is the answer to another question"))),
+            Response::Done { text } => self
+                .output
+                .print(&json!({ "text": text }), |_| format!("{text}\n")),
+            _ => Err(Error::Answer(String::from(
+                "it is the answer to another question",
+            ))),
         }
     }
 }
@@ -147,7 +155,9 @@ enum Error {
         error: io::Error,
     },
     /// The daemon speaks differently.
-    #[error("the daemon's answer is not understood ({0}); is it of another version? `stonechat status` tells")]
+    #[error(
+        "the daemon's answer is not understood ({0}); is it of another version? `stonechat status` tells"
+    )]
     Answer(String),
     /// The daemon refused.
     #[error(transparent)]
@@ -180,7 +190,10 @@ pub fn main(entrypoints: Entrypoints) -> ExitCode {
         return (entrypoints.demo)(&arguments.options());
     }
     let mut stdout = io::BufWriter::new(io::stdout().lock());
-    let mut terminal = Terminal { client: Client::new(socket), output: Output::new(&mut stdout, json) };
+    let mut terminal = Terminal {
+        client: Client::new(socket),
+        output: Output::new(&mut stdout, json),
+    };
     let done = verb.execute(&mut terminal, entrypoints);
     let done = done.and_then(|()| Ok(stdout.flush()?));
     match done {
@@ -232,16 +245,37 @@ mod tests {
     #[test]
     fn every_verb_takes_socket_and_json_behind_it() {
         for verb in CommandLine::command().get_subcommands() {
-            let words = ["stonechat", verb.get_name(), "--socket", "/tmp/s", "--json", "--help"];
+            let words = [
+                "stonechat",
+                verb.get_name(),
+                "--socket",
+                "/tmp/s",
+                "--json",
+                "--help",
+            ];
             let error = CommandLine::try_parse_from(words).unwrap_err();
-            assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp, "{}", verb.get_name());
+            assert_eq!(
+                error.kind(),
+                clap::error::ErrorKind::DisplayHelp,
+                "{}",
+                verb.get_name()
+            );
         }
     }
 
     #[test]
     fn wrong_usage_exits_with_2() {
-        for words in [&["stonechat"][..], &["stonechat", "fly"], &["stonechat", "peer"], &["stonechat", "why", "x"]] {
-            assert_eq!(CommandLine::try_parse_from(words).unwrap_err().exit_code(), 2, "{words:?}");
+        for words in [
+            &["stonechat"][..],
+            &["stonechat", "fly"],
+            &["stonechat", "peer"],
+            &["stonechat", "why", "x"],
+        ] {
+            assert_eq!(
+                CommandLine::try_parse_from(words).unwrap_err().exit_code(),
+                2,
+                "{words:?}"
+            );
         }
     }
 

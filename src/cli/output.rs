@@ -32,7 +32,11 @@ impl<'a> Output<'a> {
 
     /// As if printed at this time.
     pub(super) fn at(writer: &'a mut dyn Write, json: bool, now_unix_s: u64) -> Self {
-        Self { writer, json, now_unix_s }
+        Self {
+            writer,
+            json,
+            now_unix_s,
+        }
     }
 
     /// JSON is wanted.
@@ -46,7 +50,11 @@ impl<'a> Output<'a> {
     }
 
     /// Prints this as JSON where that is wanted, else as the text.
-    pub(super) fn print<T: Serialize + ?Sized>(&mut self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Error> {
+    pub(super) fn print<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Error> {
         if !self.json {
             return self.text(&text(value));
         }

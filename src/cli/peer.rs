@@ -16,7 +16,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Error> {
-    let request = Request::Peer { name: arguments.peer.clone() };
+    let request = Request::Peer {
+        name: arguments.peer.clone(),
+    };
     let Response::Peer(peer) = terminal.client.ask(&request)? else {
         return Err(Error::Answer(String::from("it is no peer")));
     };
@@ -38,22 +40,50 @@ fn text(peer: &PeerReport, now_unix_s: u64) -> String {
 fn session(status: &Status, now_unix_s: u64) -> String {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| String::from("-"));
     let since = since(status.since_unix_s, now_unix_s);
-    let seconds = |seconds: u64| if seconds == 0 { String::from("none") } else { format!("{seconds}s") };
+    let seconds = |seconds: u64| {
+        if seconds == 0 {
+            String::from("none")
+        } else {
+            format!("{seconds}s")
+        }
+    };
     let mut shown = vec![
         ("peer", status.name.to_string()),
         ("description", status.description.clone()),
-        ("group", status.group.as_ref().map_or_else(String::new, |group| group.to_string())),
+        (
+            "group",
+            status
+                .group
+                .as_ref()
+                .map_or_else(String::new, |group| group.to_string()),
+        ),
         ("address", status.address.to_string()),
-        ("AS", format!("{} (ours {})", or_none(status.asn.map(|asn| asn.to_string())), status.local_asn)),
+        (
+            "AS",
+            format!(
+                "{} (ours {})",
+                or_none(status.asn.map(|asn| asn.to_string())),
+                status.local_asn
+            ),
+        ),
         ("state", format!("{} for {since}", state(status))),
-        ("identifier", or_none(status.bgp_identifier.map(|id| id.to_string()))),
+        (
+            "identifier",
+            or_none(status.bgp_identifier.map(|id| id.to_string())),
+        ),
         ("local end", or_none(status.local.map(|local| local.to_string()))),
-        ("remote end", or_none(status.remote.map(|remote| remote.to_string()))),
+        (
+            "remote end",
+            or_none(status.remote.map(|remote| remote.to_string())),
+        ),
         ("hold time", seconds(status.hold_time_s)),
         ("keepalive time", seconds(status.keepalive_time_s)),
         ("families", status.families.join("\n")),
         ("capabilities", status.capabilities.join("\n")),
-        ("established", format!("{} times, {} flaps", status.established_count, status.flaps)),
+        (
+            "established",
+            format!("{} times, {} flaps", status.established_count, status.flaps),
+        ),
         ("last error", status.last_error.clone().unwrap_or_default()),
         ("notes", status.notes.join("\n")),
     ];
@@ -62,17 +92,33 @@ fn session(status: &Status, now_unix_s: u64) -> String {
 }
 
 fn messages(status: &Status) -> String {
-    let mut table = Table::new([Column::Left("MESSAGES"), Column::Right("SENT"), Column::Right("RECEIVED")]);
-    let both = kinds(status.messages_sent).into_iter().zip(kinds(status.messages_received));
+    let mut table = Table::new([
+        Column::Left("MESSAGES"),
+        Column::Right("SENT"),
+        Column::Right("RECEIVED"),
+    ]);
+    let both = kinds(status.messages_sent)
+        .into_iter()
+        .zip(kinds(status.messages_received));
     for ((kind, sent), (_, received)) in both {
         table.row([String::from(kind), sent.to_string(), received.to_string()]);
     }
-    table.row([String::from("octets"), status.bytes_sent.to_string(), status.bytes_received.to_string()]);
+    table.row([
+        String::from("octets"),
+        status.bytes_sent.to_string(),
+        status.bytes_received.to_string(),
+    ]);
     table.text()
 }
 
 fn kinds(counts: MessageCounts) -> [(&'static str, u64); 5] {
-    let MessageCounts { open, update, notification, keepalive, route_refresh } = counts;
+    let MessageCounts {
+        open,
+        update,
+        notification,
+        keepalive,
+        route_refresh,
+    } = counts;
     [
         ("open", open),
         ("update", update),
@@ -156,17 +202,25 @@ FAMILY        RECEIVED  ACCEPTED  BEST  ADVERTISED  STALE  PENDING  MALFORMED  E
 ipv4-unicast         5         3     2           1      0        0          0  received, sent
 "
         );
-        assert_eq!(daemon.json(|terminal| execute(&arguments, terminal))["name"], "f5-a");
+        assert_eq!(
+            daemon.json(|terminal| execute(&arguments, terminal))["name"],
+            "f5-a"
+        );
     }
 
     #[test]
     fn an_unknown_name_is_answered_with_the_nearest() {
         let daemon = Daemon::new(|request| {
-            let Request::Peer { name } = request else { panic!("{request:?}") };
+            let Request::Peer { name } = request else {
+                panic!("{request:?}")
+            };
             Response::Failed(no_such_peer(&name, ["node1", "f5-a"]))
         });
         let arguments = Arguments { peer: "f5a".into() };
         let (_, refused) = daemon.ask(false, |terminal| execute(&arguments, terminal));
-        assert_eq!(refused, Err("no peer \"f5a\"; the nearest are f5-a, node1".into()));
+        assert_eq!(
+            refused,
+            Err("no peer \"f5a\"; the nearest are f5-a, node1".into())
+        );
     }
 }

@@ -47,9 +47,15 @@ fn text(peers: &[PeerReport], now_unix_s: u64) -> String {
         table.row([
             status.name.to_string(),
             status.address.to_string(),
-            status.asn.map_or_else(|| String::from("-"), |asn| asn.to_string()),
+            status
+                .asn
+                .map_or_else(|| String::from("-"), |asn| asn.to_string()),
             state(status),
-            if status.is_self { String::from("-") } else { since(status.since_unix_s, now_unix_s) },
+            if status.is_self {
+                String::from("-")
+            } else {
+                since(status.since_unix_s, now_unix_s)
+            },
             sum(|counters| counters.received),
             sum(|counters| counters.accepted),
             sum(|counters| counters.advertised),
@@ -64,7 +70,11 @@ fn text(peers: &[PeerReport], now_unix_s: u64) -> String {
 
 /// What an operator should know, and why a session that should be up is not.
 fn remarks(status: &Status) -> Vec<String> {
-    let mut remarks: Vec<String> = status.notes.iter().map(|note| format!("{}: {note}", status.name)).collect();
+    let mut remarks: Vec<String> = status
+        .notes
+        .iter()
+        .map(|note| format!("{}: {note}", status.name))
+        .collect();
     let idle = status.is_self || status.shutdown || status.state == State::Established;
     if let Some(error) = status.last_error.as_ref().filter(|_| !idle) {
         remarks.push(format!("{}: last error: {error}", status.name));
@@ -110,11 +120,23 @@ far: last error: connection refused
         let mut far = status("far", "2001:db8:ff::1", 65_001, State::Active);
         far.last_error = Some("connection refused".into());
         far.notes = vec!["no filters: carries nothing, RFC 8212".into()];
-        let own = Status { is_self: true, ..status("node1", "172.16.40.199", 64_512, State::Idle) };
+        let own = Status {
+            is_self: true,
+            ..status("node1", "172.16.40.199", 64_512, State::Idle)
+        };
         vec![
-            PeerReport { status: f5, counters: vec![counters("f5-a")] },
-            PeerReport { status: far, counters: vec![] },
-            PeerReport { status: own, counters: vec![] },
+            PeerReport {
+                status: f5,
+                counters: vec![counters("f5-a")],
+            },
+            PeerReport {
+                status: far,
+                counters: vec![],
+            },
+            PeerReport {
+                status: own,
+                counters: vec![],
+            },
         ]
     }
 
@@ -140,7 +162,10 @@ far: last error: connection refused
             flaps: 2,
             established_count: 3,
             messages_sent: MessageCounts::default(),
-            messages_received: MessageCounts { update: 7, ..MessageCounts::default() },
+            messages_received: MessageCounts {
+                update: 7,
+                ..MessageCounts::default()
+            },
             bytes_sent: 0,
             bytes_received: 512,
             last_error: None,
@@ -150,7 +175,10 @@ far: last error: connection refused
 
     fn counters(name: &str) -> PeerCounters {
         PeerCounters {
-            peer: PeerId { index: 0, generation: 0 },
+            peer: PeerId {
+                index: 0,
+                generation: 0,
+            },
             name: name.into(),
             family: "ipv4-unicast".into(),
             received: 5,

@@ -16,7 +16,14 @@ pub(super) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Error> {
     let Arguments { dry_run, no_reset } = *arguments;
-    show_plan(&Request::Reload { file: None, dry_run, no_reset }, terminal)
+    show_plan(
+        &Request::Reload {
+            file: None,
+            dry_run,
+            no_reset,
+        },
+        terminal,
+    )
 }
 
 /// Asks for a reload, or for what it would do, and prints the plan.
@@ -49,31 +56,72 @@ mod tests {
     #[test]
     fn the_plan_is_printed_as_done_or_as_planned() {
         let daemon = Daemon::new(|request| {
-            let Request::Reload { dry_run, .. } = request else { panic!("{request:?}") };
-            Response::Plan(Plan { changes: changes(), applied: !dry_run })
+            let Request::Reload { dry_run, .. } = request else {
+                panic!("{request:?}")
+            };
+            Response::Plan(Plan {
+                changes: changes(),
+                applied: !dry_run,
+            })
         });
-        let reload = |dry_run| daemon.text(|terminal| execute(&Arguments { dry_run, no_reset: false }, terminal));
-        assert_eq!(reload(false), "reloaded:\n  peer f5-a: max_prefixes 100 -> 200: live\n");
-        assert_eq!(reload(true), "would change:\n  peer f5-a: max_prefixes 100 -> 200: live\n");
+        let reload = |dry_run| {
+            daemon.text(|terminal| {
+                execute(
+                    &Arguments {
+                        dry_run,
+                        no_reset: false,
+                    },
+                    terminal,
+                )
+            })
+        };
+        assert_eq!(
+            reload(false),
+            "reloaded:\n  peer f5-a: max_prefixes 100 -> 200: live\n"
+        );
+        assert_eq!(
+            reload(true),
+            "would change:\n  peer f5-a: max_prefixes 100 -> 200: live\n"
+        );
     }
 
     #[test]
     fn the_same_file_changes_nothing() {
-        let daemon = Daemon::new(|_| Response::Plan(Plan { changes: vec![], applied: true }));
-        let arguments = Arguments { dry_run: false, no_reset: false };
-        assert_eq!(daemon.text(|terminal| execute(&arguments, terminal)), "nothing changes\n");
+        let daemon = Daemon::new(|_| {
+            Response::Plan(Plan {
+                changes: vec![],
+                applied: true,
+            })
+        });
+        let arguments = Arguments {
+            dry_run: false,
+            no_reset: false,
+        };
+        assert_eq!(
+            daemon.text(|terminal| execute(&arguments, terminal)),
+            "nothing changes\n"
+        );
     }
 
     #[test]
     fn a_wrong_file_is_a_failure_with_its_text() {
-        let daemon =
-            Daemon::new(|_| Response::Failed(Failure::Configuration { text: "node.toml:4:3: no key `pear`".into() }));
-        let arguments = Arguments { dry_run: false, no_reset: false };
+        let daemon = Daemon::new(|_| {
+            Response::Failed(Failure::Configuration {
+                text: "node.toml:4:3: no key `pear`".into(),
+            })
+        });
+        let arguments = Arguments {
+            dry_run: false,
+            no_reset: false,
+        };
         let (_, refused) = daemon.ask(false, |terminal| execute(&arguments, terminal));
         assert_eq!(refused, Err("node.toml:4:3: no key `pear`".into()));
     }
 
     fn changes() -> Vec<PlannedChange> {
-        vec![PlannedChange { what: "peer f5-a: max_prefixes 100 -> 200".into(), effect: "live".into() }]
+        vec![PlannedChange {
+            what: "peer f5-a: max_prefixes 100 -> 200".into(),
+            effect: "live".into(),
+        }]
     }
 }

@@ -22,7 +22,10 @@ pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Res
         (_, true) => Reset::SoftOut,
         _ => Reset::Hard,
     };
-    terminal.ask_done(&Request::ResetPeer { name: arguments.peer.clone(), how })
+    terminal.ask_done(&Request::ResetPeer {
+        name: arguments.peer.clone(),
+        how,
+    })
 }
 
 #[cfg(test)]
@@ -33,14 +36,30 @@ mod tests {
 
     #[test]
     fn the_daemon_is_asked_for_what_was_said() {
-        for (soft_in, soft_out, text) in [(false, false, "Hard"), (true, false, "SoftIn"), (false, true, "SoftOut")] {
+        for (soft_in, soft_out, text) in [
+            (false, false, "Hard"),
+            (true, false, "SoftIn"),
+            (false, true, "SoftOut"),
+        ] {
             let daemon = Daemon::new(|request| match request {
-                Request::ResetPeer { name, how } => Response::Done { text: format!("{name} {how:?}") },
+                Request::ResetPeer { name, how } => Response::Done {
+                    text: format!("{name} {how:?}"),
+                },
                 other => panic!("{other:?}"),
             });
-            let arguments = Arguments { peer: "f5-a".into(), soft_in, soft_out };
-            assert_eq!(daemon.text(|terminal| execute(&arguments, terminal)), format!("f5-a {text}\n"));
-            assert_eq!(daemon.json(|terminal| execute(&arguments, terminal))["text"], format!("f5-a {text}"));
+            let arguments = Arguments {
+                peer: "f5-a".into(),
+                soft_in,
+                soft_out,
+            };
+            assert_eq!(
+                daemon.text(|terminal| execute(&arguments, terminal)),
+                format!("f5-a {text}\n")
+            );
+            assert_eq!(
+                daemon.json(|terminal| execute(&arguments, terminal))["text"],
+                format!("f5-a {text}")
+            );
         }
     }
 }

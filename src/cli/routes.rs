@@ -42,7 +42,9 @@ impl FromStr for Selection {
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
         }
-        let prefix: Prefix = text.parse().map_err(|_| format!("{text:?} is neither an address nor a prefix"))?;
+        let prefix: Prefix = text
+            .parse()
+            .map_err(|_| format!("{text:?} is neither an address nor a prefix"))?;
         Ok(Self::Prefix(prefix.trunc()))
     }
 }
@@ -60,7 +62,16 @@ pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Res
         Some(Selection::Prefix(prefix)) => Some(prefix),
         None => None,
     };
-    list(RoutesRequest { view, family: arguments.family, within, after: None, limit: PAGE }, terminal)
+    list(
+        RoutesRequest {
+            view,
+            family: arguments.family,
+            within,
+            after: None,
+            limit: PAGE,
+        },
+        terminal,
+    )
 }
 
 fn look_up(address: IpAddr, terminal: &mut Terminal<'_>) -> Result<(), Error> {
@@ -125,7 +136,9 @@ impl Listing {
             return terminal.output.text(&self.table.text());
         }
         for route in routes {
-            terminal.output.text(if self.count == 0 { "[\n" } else { ",\n" })?;
+            terminal
+                .output
+                .text(if self.count == 0 { "[\n" } else { ",\n" })?;
             let line = serde_json::to_string(route).map_err(std::io::Error::from)?;
             terminal.output.text(&line)?;
             self.count += 1;
@@ -138,7 +151,9 @@ impl Listing {
             (true, 0) => terminal.output.text("[]\n"),
             (true, _) => terminal.output.text("\n]\n"),
             (false, 0) => terminal.output.text("no routes\n"),
-            (false, _) => terminal.output.text("* best, = used beside it, s stale, x not usable\n"),
+            (false, _) => terminal
+                .output
+                .text("* best, = used beside it, s stale, x not usable\n"),
         }
     }
 }
@@ -148,11 +163,17 @@ fn cells(route: &RouteEntry) -> [String; 10] {
         (true, origin) => String::from(origin),
         (false, origin) => format!("{} {origin}", route.as_path),
     };
-    let id = if route.path_id == 0 { String::new() } else { format!(" #{}", route.path_id) };
+    let id = if route.path_id == 0 {
+        String::new()
+    } else {
+        format!(" #{}", route.path_id)
+    };
     [
         flags(route),
         format!("{}{id}", route.prefix),
-        route.next_hop.map_or_else(|| String::from("-"), |next_hop| next_hop.to_string()),
+        route
+            .next_hop
+            .map_or_else(|| String::from("-"), |next_hop| next_hop.to_string()),
         route.source.to_string(),
         route.local_pref.to_string(),
         route.med.map_or_else(|| String::from("-"), |med| med.to_string()),
@@ -170,14 +191,19 @@ pub(super) fn flags(route: &RouteEntry) -> String {
         (route.stale, 's'),
         (route.unusable.is_some(), 'x'),
     ];
-    flags.into_iter().filter_map(|(set, flag)| set.then_some(flag)).collect()
+    flags
+        .into_iter()
+        .filter_map(|(set, flag)| set.then_some(flag))
+        .collect()
 }
 
 fn parse_family(text: &str) -> Result<Family, String> {
     match text {
         "ipv4" => Ok(Family::IPV4_UNICAST),
         "ipv6" => Ok(Family::IPV6_UNICAST),
-        _ => text.parse().map_err(|_| format!("no address family {text:?}; ipv4 and ipv6 are the usual ones")),
+        _ => text
+            .parse()
+            .map_err(|_| format!("no address family {text:?}; ipv4 and ipv6 are the usual ones")),
     }
 }
 
@@ -213,7 +239,9 @@ pub(super) mod tests {
     #[test]
     fn all_pages_are_asked_for() {
         let daemon = Daemon::new(|request| {
-            let Request::Routes(request) = request else { panic!("{request:?}") };
+            let Request::Routes(request) = request else {
+                panic!("{request:?}")
+            };
             match request.after {
                 None => page("10.0.0.0/24", Some("10.0.0.0/24")),
                 Some(after) if after == prefix("10.0.0.0/24") => page("10.0.1.0/24", Some("10.0.1.0/24")),
@@ -223,24 +251,47 @@ pub(super) mod tests {
         let text = daemon.text(|terminal| execute(&arguments(), terminal));
         assert_eq!(text.lines().count(), 5, "{text}");
         let json = daemon.json(|terminal| execute(&arguments(), terminal));
-        let prefixes: Vec<&str> = json.as_array().unwrap().iter().map(|r| r["prefix"].as_str().unwrap()).collect();
+        let prefixes: Vec<&str> = json
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["prefix"].as_str().unwrap())
+            .collect();
         assert_eq!(prefixes, ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24"]);
     }
 
     #[test]
     fn an_empty_table_is_said_to_be_empty() {
-        let daemon = Daemon::new(|_| Response::Routes { routes: vec![], next: None });
-        assert_eq!(daemon.text(|terminal| execute(&arguments(), terminal)), "no routes\n");
-        assert_eq!(daemon.json(|terminal| execute(&arguments(), terminal)), serde_json::json!([]));
-        let lookup = Arguments { what: Some("192.0.2.9".parse().unwrap()), ..arguments() };
+        let daemon = Daemon::new(|_| Response::Routes {
+            routes: vec![],
+            next: None,
+        });
+        assert_eq!(
+            daemon.text(|terminal| execute(&arguments(), terminal)),
+            "no routes\n"
+        );
+        assert_eq!(
+            daemon.json(|terminal| execute(&arguments(), terminal)),
+            serde_json::json!([])
+        );
+        let lookup = Arguments {
+            what: Some("192.0.2.9".parse().unwrap()),
+            ..arguments()
+        };
         let (_, done) = daemon.ask(false, |terminal| execute(&lookup, terminal));
         assert_eq!(done, Err("no route to 192.0.2.9".into()));
     }
 
     #[test]
     fn what_is_asked_for_is_what_was_typed() {
-        check(arguments(), r#"{"routes":{"view":"best","family":null,"within":null,"after":null,"limit":1000}}"#);
-        let lookup = Arguments { what: Some("2001:db8::9".parse().unwrap()), ..arguments() };
+        check(
+            arguments(),
+            r#"{"routes":{"view":"best","family":null,"within":null,"after":null,"limit":1000}}"#,
+        );
+        let lookup = Arguments {
+            what: Some("2001:db8::9".parse().unwrap()),
+            ..arguments()
+        };
         check(lookup, r#"{"lookup":{"address":"2001:db8::9"}}"#);
         let received = Arguments {
             what: Some("10.1.2.3/8".parse().unwrap()),
@@ -280,11 +331,19 @@ pub(super) mod tests {
     }
 
     fn arguments() -> Arguments {
-        Arguments { what: None, received: None, advertised: None, family: None }
+        Arguments {
+            what: None,
+            received: None,
+            advertised: None,
+            family: None,
+        }
     }
 
     fn page(only: &str, next: Option<&str>) -> Response {
-        Response::Routes { routes: vec![route(only, "node2")], next: next.map(prefix) }
+        Response::Routes {
+            routes: vec![route(only, "node2")],
+            next: next.map(prefix),
+        }
     }
 
     fn prefix(text: &str) -> Prefix {

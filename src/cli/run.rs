@@ -61,15 +61,22 @@ mod tests {
 
     #[test]
     fn without_a_file_it_says_so_with_the_smallest_one() {
-        let error = default_config(Path::new("/nonexistent/stonechat.toml")).unwrap_err().to_string();
-        assert!(error.starts_with("there is no /nonexistent/stonechat.toml"), "{error}");
+        let error = default_config(Path::new("/nonexistent/stonechat.toml"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("there is no /nonexistent/stonechat.toml"),
+            "{error}"
+        );
         assert!(error.contains("\n  [speaker]\n  asn = 64512\n"), "{error}");
     }
 
     #[test]
     fn the_daemon_is_run_with_the_file_and_the_socket() {
         let nobody = Daemon::dead();
-        let arguments = Arguments { config: Some("/etc/x.toml".into()) };
+        let arguments = Arguments {
+            config: Some("/etc/x.toml".into()),
+        };
         let (_, ended) = nobody.ask(false, |terminal| {
             execute(&arguments, terminal, |options| {
                 Err(format!("{} {}", options.config.display(), options.socket.is_absolute()).into())

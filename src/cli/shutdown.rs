@@ -14,5 +14,8 @@ pub(super) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Error> {
     let Arguments { peer, text } = arguments;
-    terminal.ask_done(&Request::ShutdownPeer { name: peer.clone(), text: text.clone() })
+    terminal.ask_done(&Request::ShutdownPeer {
+        name: peer.clone(),
+        text: text.clone(),
+    })
 }

@@ -17,7 +17,11 @@ fn text(status: &DaemonStatus) -> String {
     let counters = &status.counters;
     let other = status.version != env!("CARGO_PKG_VERSION");
     let version = if other {
-        format!("{} (this command line is {})", status.version, env!("CARGO_PKG_VERSION"))
+        format!(
+            "{} (this command line is {})",
+            status.version,
+            env!("CARGO_PKG_VERSION")
+        )
     } else {
         status.version.clone()
     };
@@ -27,11 +31,20 @@ fn text(status: &DaemonStatus) -> String {
         ("AS", status.asn.to_string()),
         ("router id", status.router_id.to_string()),
         ("configuration", status.config.display().to_string()),
-        ("last reload", status.last_reload.clone().unwrap_or_else(|| String::from("-"))),
-        ("prefixes", format!("{} with {} paths", counters.prefixes, counters.paths)),
+        (
+            "last reload",
+            status.last_reload.clone().unwrap_or_else(|| String::from("-")),
+        ),
+        (
+            "prefixes",
+            format!("{} with {} paths", counters.prefixes, counters.paths),
+        ),
         ("attribute sets", counters.attribute_sets.to_string()),
         ("update groups", counters.groups.to_string()),
-        ("ready", if status.readiness.is_ready() { "yes" } else { "no" }.to_owned()),
+        (
+            "ready",
+            if status.readiness.is_ready() { "yes" } else { "no" }.to_owned(),
+        ),
         ("parts", status.readiness.text()),
     ])
 }
@@ -58,13 +71,22 @@ mod tests {
                 uptime_s: 61,
                 readiness,
                 last_reload: None,
-                counters: Counters { prefixes: 3, paths: 4, ..Counters::default() },
+                counters: Counters {
+                    prefixes: 3,
+                    paths: 4,
+                    ..Counters::default()
+                },
             }))
         });
         let text = daemon.text(execute);
         assert!(text.contains("process         7, up 1m01s\n"), "{text}");
         assert!(text.contains("prefixes        3 with 4 paths\n"), "{text}");
         assert!(text.contains("ready           no\n"), "{text}");
-        assert!(text.ends_with("parts           listener: ok\n                kernel: not ready: no permission\n"), "{text}");
+        assert!(
+            text.ends_with(
+                "parts           listener: ok\n                kernel: not ready: no permission\n"
+            ),
+            "{text}"
+        );
     }
 }

@@ -14,7 +14,13 @@ pub(super) fn execute(terminal: &mut Terminal<'_>) -> Result<(), Error> {
     let text = match answer {
         Some(Response::Done { text }) => text,
         None => String::from("stopped"),
-        Some(_) => return Err(Error::Answer(String::from("it is the answer to another question"))),
+        Some(_) => {
+            return Err(Error::Answer(String::from(
+                "it is the answer to another question",
+            )));
+        }
     };
-    terminal.output.print(&json!({ "text": text }), |_| format!("{text}\n"))
+    terminal
+        .output
+        .print(&json!({ "text": text }), |_| format!("{text}\n"))
 }

@@ -25,7 +25,12 @@ impl Table {
     pub(super) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
         let columns: Vec<Column> = columns.into_iter().collect();
         let widths = columns.iter().map(|column| width(column.heading())).collect();
-        Self { columns, widths, rows: Vec::new(), headed: false }
+        Self {
+            columns,
+            widths,
+            rows: Vec::new(),
+            headed: false,
+        }
     }
 
     /// Adds a row, one text a column.
@@ -41,7 +46,11 @@ impl Table {
     pub(super) fn text(&mut self) -> String {
         let mut text = String::new();
         if !std::mem::replace(&mut self.headed, true) {
-            let headings: Vec<String> = self.columns.iter().map(|column| String::from(column.heading())).collect();
+            let headings: Vec<String> = self
+                .columns
+                .iter()
+                .map(|column| String::from(column.heading()))
+                .collect();
             self.line(&headings, &mut text);
         }
         for row in std::mem::take(&mut self.rows) {
@@ -112,12 +121,20 @@ mod tests {
              2001:db8:ffff:ffff::/64  1234  näh\n"
         );
         table.row(["::/0".into(), "1".into(), String::new()]);
-        assert_eq!(table.text(), "::/0                        1\n", "a further part has no heading");
+        assert_eq!(
+            table.text(),
+            "::/0                        1\n",
+            "a further part has no heading"
+        );
     }
 
     #[test]
     fn values_stand_in_one_column() {
-        let text = pairs([("name", "a".into()), ("families", "one\ntwo".into()), ("empty", String::new())]);
+        let text = pairs([
+            ("name", "a".into()),
+            ("families", "one\ntwo".into()),
+            ("empty", String::new()),
+        ]);
         assert_eq!(text, "name      a\nfamilies  one\n          two\nempty\n");
     }
 }

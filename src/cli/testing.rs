@@ -47,7 +47,10 @@ impl Daemon {
             output: Output::at(&mut printed, json, 1_000_000),
         };
         let done = verb(&mut terminal);
-        (String::from_utf8(printed).expect("text"), done.map_err(|error| error.to_string()))
+        (
+            String::from_utf8(printed).expect("text"),
+            done.map_err(|error| error.to_string()),
+        )
     }
 
     /// What a verb that succeeds prints.
@@ -58,7 +61,10 @@ impl Daemon {
     }
 
     /// The JSON that a verb prints.
-    pub(super) fn json(&self, verb: impl FnOnce(&mut Terminal<'_>) -> Result<(), Error>) -> serde_json::Value {
+    pub(super) fn json(
+        &self,
+        verb: impl FnOnce(&mut Terminal<'_>) -> Result<(), Error>,
+    ) -> serde_json::Value {
         let (printed, done) = self.ask(true, verb);
         done.expect("the verb succeeds");
         serde_json::from_str(&printed).expect("JSON")
@@ -78,7 +84,10 @@ impl Daemon {
                 let mut line = String::new();
                 // A connection without a question is somebody who looks whether the daemon lives.
                 if reader.read_line(&mut line).expect("read") > 0 {
-                    reader.get_mut().write_all(answer(&line).as_bytes()).expect("write");
+                    reader
+                        .get_mut()
+                        .write_all(answer(&line).as_bytes())
+                        .expect("write");
                 }
             }
         });

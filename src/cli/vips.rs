@@ -33,7 +33,11 @@ fn text(vips: &[Status], now_unix_s: u64) -> String {
         table.row([
             vip.name.to_string(),
             vip.address.to_string(),
-            if vip.saved { format!("{} (saved)", vip.verdict) } else { vip.verdict.to_string() },
+            if vip.saved {
+                format!("{} (saved)", vip.verdict)
+            } else {
+                vip.verdict.to_string()
+            },
             since(vip.since_unix_s, now_unix_s),
             vip.check.clone(),
             in_a_row(vip),
@@ -48,8 +52,12 @@ fn text(vips: &[Status], now_unix_s: u64) -> String {
 fn in_a_row(vip: &Status) -> String {
     match vip.verdict {
         _ if vip.rise == 0 => String::from("-"),
-        Verdict::Unknown | Verdict::Up if vip.failures > 0 => format!("{} of {} failed", vip.failures, vip.fall),
-        Verdict::Unknown | Verdict::Down if vip.successes > 0 => format!("{} of {} passed", vip.successes, vip.rise),
+        Verdict::Unknown | Verdict::Up if vip.failures > 0 => {
+            format!("{} of {} failed", vip.failures, vip.fall)
+        }
+        Verdict::Unknown | Verdict::Down if vip.successes > 0 => {
+            format!("{} of {} passed", vip.successes, vip.rise)
+        }
         Verdict::Up => String::from("passing"),
         Verdict::Down => String::from("failing"),
         Verdict::Unknown => String::from("no result"),

@@ -22,7 +22,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Error> {
-    let request = Request::Why { prefix: arguments.prefix, peer: arguments.peer.clone() };
+    let request = Request::Why {
+        prefix: arguments.prefix,
+        peer: arguments.peer.clone(),
+    };
     let Response::Why(report) = terminal.client.ask(&request)? else {
         return Err(Error::Answer(String::from("it is no explanation")));
     };
@@ -36,7 +39,10 @@ fn text(report: &WhyReport) -> String {
         text.push_str("\nnobody sent it and we do not originate it\n");
     } else {
         text.push_str("\npaths:\n");
-        story.paths.iter().for_each(|path| text.push_str(&path_text(path)));
+        story
+            .paths
+            .iter()
+            .for_each(|path| text.push_str(&path_text(path)));
     }
     section(&mut text, "nearby prefixes that exist", &story.nearby);
     section(&mut text, "kernel", &report.kernel);
@@ -51,15 +57,27 @@ fn text(report: &WhyReport) -> String {
 fn section(text: &mut String, heading: &str, lines: &[String]) {
     if !lines.is_empty() {
         text.push_str(&format!("\n{heading}:\n"));
-        lines.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+        lines
+            .iter()
+            .for_each(|line| text.push_str(&format!("  {line}\n")));
     }
 }
 
 fn path_text(story: &PathStory) -> String {
-    let PathStory { route, import, decision } = story;
-    let next_hop = route.next_hop.map_or_else(String::new, |next_hop| format!(", next hop {next_hop}"));
+    let PathStory {
+        route,
+        import,
+        decision,
+    } = story;
+    let next_hop = route
+        .next_hop
+        .map_or_else(String::new, |next_hop| format!(", next hop {next_hop}"));
     let med = route.med.map_or_else(String::new, |med| format!(", MED {med}"));
-    let as_path = if route.as_path.is_empty() { "empty" } else { &route.as_path };
+    let as_path = if route.as_path.is_empty() {
+        "empty"
+    } else {
+        &route.as_path
+    };
     let mut text = format!(
         "  {:2}from {}{next_hop}, LOCAL_PREF {}{med}, AS path {as_path}, {}, {} old\n",
         flags(route),
@@ -73,7 +91,10 @@ fn path_text(story: &PathStory) -> String {
     }
     if let Some(originator) = route.originator_id {
         let clusters: Vec<String> = route.cluster_list.iter().map(IpAddr::to_string).collect();
-        text.push_str(&format!("      originator {originator}, clusters {}\n", clusters.join(" ")));
+        text.push_str(&format!(
+            "      originator {originator}, clusters {}\n",
+            clusters.join(" ")
+        ));
     }
     for (name, value) in [("import", import), ("decision", decision)] {
         if !value.is_empty() {
@@ -84,8 +105,18 @@ fn path_text(story: &PathStory) -> String {
 }
 
 fn exports_text(exports: &[ExportStory]) -> String {
-    let mut table = Table::new([Column::Left("  PEER"), Column::Left("TOLD"), Column::Left("BECAUSE")]);
-    for ExportStory { peer, advertised, reason, pending } in exports {
+    let mut table = Table::new([
+        Column::Left("  PEER"),
+        Column::Left("TOLD"),
+        Column::Left("BECAUSE"),
+    ]);
+    for ExportStory {
+        peer,
+        advertised,
+        reason,
+        pending,
+    } in exports
+    {
         let told = match (advertised, pending) {
             (true, false) => "yes",
             (false, false) => "no",
@@ -98,10 +129,17 @@ fn exports_text(exports: &[ExportStory]) -> String {
 }
 
 fn parse_prefix(text: &str) -> Result<Prefix, String> {
-    let prefix = text.parse::<IpAddr>().map(Prefix::from).or_else(|_| text.parse::<Prefix>());
+    let prefix = text
+        .parse::<IpAddr>()
+        .map(Prefix::from)
+        .or_else(|_| text.parse::<Prefix>());
     let prefix = prefix.map_err(|_| format!("{text:?} is no prefix such as 10.244.0.0/24"))?;
     let whole = prefix.trunc();
-    if whole == prefix { Ok(prefix) } else { Err(format!("{text} has host bits set; did you mean {whole}?")) }
+    if whole == prefix {
+        Ok(prefix)
+    } else {
+        Err(format!("{text} has host bits set; did you mean {whole}?"))
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +152,10 @@ mod tests {
     #[test]
     fn the_whole_story_is_told() {
         let daemon = Daemon::new(|_| Response::Why(Box::new(report())));
-        let arguments = Arguments { prefix: parse_prefix("10.244.1.0/24").unwrap(), peer: None };
+        let arguments = Arguments {
+            prefix: parse_prefix("10.244.1.0/24").unwrap(),
+            peer: None,
+        };
         assert_eq!(
             daemon.text(|terminal| execute(&arguments, terminal)),
             "\
@@ -147,10 +188,20 @@ advertised:
     fn a_prefix_that_nobody_sent_is_told_with_its_neighbours() {
         let daemon = Daemon::new(|_| {
             let nearby = vec!["10.244.0.0/16 from node2".into()];
-            let explanation = Explanation { prefix: "10.244.9.0/24".into(), nearby, ..Explanation::default() };
-            Response::Why(Box::new(WhyReport { explanation, kernel: vec![] }))
+            let explanation = Explanation {
+                prefix: "10.244.9.0/24".into(),
+                nearby,
+                ..Explanation::default()
+            };
+            Response::Why(Box::new(WhyReport {
+                explanation,
+                kernel: vec![],
+            }))
         });
-        let arguments = Arguments { prefix: parse_prefix("10.244.9.0/24").unwrap(), peer: None };
+        let arguments = Arguments {
+            prefix: parse_prefix("10.244.9.0/24").unwrap(),
+            peer: None,
+        };
         assert_eq!(
             daemon.text(|terminal| execute(&arguments, terminal)),
             "10.244.9.0/24\n\nnobody sent it and we do not originate it\n\nnearby prefixes that exist:\n  \
@@ -161,7 +212,10 @@ advertised:
     #[test]
     fn host_bits_are_pointed_out() {
         assert_eq!(parse_prefix("192.0.2.1").unwrap().to_string(), "192.0.2.1/32");
-        assert_eq!(parse_prefix("2001:db8::1").unwrap().to_string(), "2001:db8::1/128");
+        assert_eq!(
+            parse_prefix("2001:db8::1").unwrap().to_string(),
+            "2001:db8::1/128"
+        );
         assert_eq!(
             parse_prefix("10.244.0.1/24").unwrap_err(),
             "10.244.0.1/24 has host bits set; did you mean 10.244.0.0/24?"
@@ -198,6 +252,9 @@ advertised:
             ],
             ..Explanation::default()
         };
-        WhyReport { explanation, kernel: vec!["installed in main via 172.16.40.198, metric 200".into()] }
+        WhyReport {
+            explanation,
+            kernel: vec!["installed in main via 172.16.40.198, metric 200".into()],
+        }
     }
 }
