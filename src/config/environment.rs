@@ -46,7 +46,10 @@ pub(super) fn read_secret(path: &Path) -> io::Result<SecretFile> {
     }
     let mut bytes = Vec::new();
     file.take(SECRET_LIMIT).read_to_end(&mut bytes)?;
-    Ok(SecretFile { bytes, mode: metadata.permissions().mode() & 0o7777 })
+    Ok(SecretFile {
+        bytes,
+        mode: metadata.permissions().mode() & 0o7777,
+    })
 }
 
 /// Replaces each `${NAME}` by the variable's value, and `${NAME:-text}` by `text` where it is not set or empty. What
@@ -78,7 +81,9 @@ pub(super) fn substitute(text: &str, variable: Variables<'_>) -> Result<String, 
 
 fn is_variable_name(name: &str) -> bool {
     let mut octets = name.bytes();
-    octets.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+    octets
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && octets.all(|octet| octet.is_ascii_alphanumeric() || octet == b'_')
 }
 

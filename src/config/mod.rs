@@ -2,6 +2,18 @@
 //!
 //! A [`Config`] is always valid: nobody parses again behind an `expect`.
 
+mod environment;
+mod file;
+mod load;
+mod nearest;
+mod reader;
+mod report;
+mod scalar;
+mod source;
+#[cfg(test)]
+mod tests;
+mod validate;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +21,9 @@ use std::time::Duration;
 
 use bgp_codec::Asn;
 
+pub use self::environment::Variables;
+pub use self::load::{Loaded, minimal_file};
+pub use self::report::{Problem, Report};
 use crate::policy::Filter;
 use crate::{kernel, originate, session, vip};
 

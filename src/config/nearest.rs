@@ -6,7 +6,12 @@ pub(super) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'
     let allowed = (written.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&written, &normal(candidate)), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&written, &normal(candidate)),
+                candidate,
+            )
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::environment::{Environment, SubstitutionError, substitute};
+use super::file::Keys;
 use super::nearest::nearest;
 use super::report::{Problem, Severity};
 use super::source::Source;
@@ -44,7 +45,12 @@ pub(super) enum Referent {
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(source: &'a Source, environment: Environment<'a>) -> Self {
-        Self { source, environment, problems: RefCell::new(Vec::new()), references: RefCell::new(Vec::new()) }
+        Self {
+            source,
+            environment,
+            problems: RefCell::new(Vec::new()),
+            references: RefCell::new(Vec::new()),
+        }
     }
 
     /// Reports an error; `help` says what to write.
@@ -53,7 +59,12 @@ impl<'a> Reader<'a> {
         self.problems.borrow_mut().push(problem);
     }
 
-    pub(super) fn warning(&self, span: &Range<usize>, message: String, help: impl IntoIterator<Item = String>) {
+    pub(super) fn warning(
+        &self,
+        span: &Range<usize>,
+        message: String,
+        help: impl IntoIterator<Item = String>,
+    ) {
         let problem = Problem::new(self.source, span, Severity::Warning, message).with_help(help);
         self.problems.borrow_mut().push(problem);
     }
@@ -95,13 +106,14 @@ pub(super) struct Value<'r> {
 impl<'r> Value<'r> {
     /// Reports that this value is wrong.
     pub(super) fn fail<T>(&self, wrong: impl Display, help: impl Display) -> Option<T> {
-        self.reader.error(&self.span, format!("`{}`: {wrong}", self.key), [help.to_string()]);
+        self.reader
+            .error(&self.span, format!("`{}`: {wrong}", self.key), [help.to_string()]);
         None
     }
 
     /// Reports a value of the wrong type.
     pub(super) fn wrong_type<T>(&self, expected: impl Display) -> Option<T> {
-        self.fail(format_args!("{} where {expected} is expected", a(self.node.type_str())), format_args!("expected {expected}"))
+        self.fail(a(self.node.type_str()), format_args!("expected {expected}"))
     }
 
     pub(super) const fn is_text(&self) -> bool {
@@ -121,13 +133,19 @@ impl<'r> Value<'r> {
 
     /// A string, with environment variables put in.
     pub(super) fn text(&self, expected: &str) -> Option<String> {
-        let DeValue::String(text) = self.node else { return self.wrong_type(expected) };
+        let DeValue::String(text) = self.node else {
+            return self.wrong_type(expected);
+        };
         match substitute(text, self.reader.environment.variable) {
             Ok(text) => Some(text),
-            Err(error @ SubstitutionError::Unset(_)) => {
-                self.fail(error, "set it, or write `${NAME:-text}` to say what stands in for it")
-            }
-            Err(error) => self.fail(error, "environment variables are written `${NAME}` or `${NAME:-text}`"),
+            Err(error @ SubstitutionError::Unset(_)) => self.fail(
+                error,
+                "set it, or write `${NAME:-text}` to say what stands in for it",
+            ),
+            Err(error) => self.fail(
+                error,
+                "environment variables are written `${NAME}` or `${NAME:-text}`",
+            ),
         }
     }
 
@@ -147,27 +165,38 @@ impl<'r> Value<'r> {
     /// A number in the range, written plainly or as a string from the environment (`"${PORT}"`).
     pub(super) fn number(&self, range: &std::ops::RangeInclusive<u64>) -> Option<u64> {
         let expected = format!("a number from {} to {}", range.start(), range.end());
-        let parsed = match self.node {
-            DeValue::Integer(integer) => {
-                let digits = integer.as_str();
-                i128::from_str_radix(digits, integer.radix()).ok().and_then(|number| u64::try_from(number).ok())
-            }
-            DeValue::String(text) if text.contains("${") => self.text(&expected)?.parse().ok(),
+        let written = match self.node {
+            DeValue::Integer(integer) => integer.to_string(),
+            DeValue::String(text) if text.contains("${") => self.text(&expected)?,
             _ => return self.wrong_type(expected),
+        };
+        let parsed = match self.node {
+            DeValue::Integer(integer) => u64::from_str_radix(integer.as_str(), integer.radix()).ok(),
+            _ => written.parse().ok(),
         };
         match parsed.filter(|number| range.contains(number)) {
             Some(number) => Some(number),
-            None => self.fail("out of range", format_args!("expected {expected}")),
+            None => self.fail(
+                format_args!("{written} is out of range"),
+                format_args!("expected {expected}"),
+            ),
         }
     }
 
     /// Every item of an array; all wrong ones are reported.
     pub(super) fn list<T>(&self, expected: &str, item: impl Fn(&Value<'_>) -> Option<T>) -> Option<Vec<T>> {
-        let DeValue::Array(array) = self.node else { return self.wrong_type(expected) };
+        let DeValue::Array(array) = self.node else {
+            return self.wrong_type(expected);
+        };
         let mut items = Vec::with_capacity(array.len());
         let mut complete = true;
         for node in array {
-            let value = Value { reader: self.reader, span: node.span(), node: node.get_ref(), key: self.key };
+            let value = Value {
+                reader: self.reader,
+                span: node.span(),
+                node: node.get_ref(),
+                key: self.key,
+            };
             match item(&value) {
                 Some(item) => items.push(item),
                 None => complete = false,
@@ -176,15 +205,42 @@ impl<'r> Value<'r> {
         complete.then_some(items)
     }
 
+    /// The items of an array that are right; the wrong ones are reported.
+    pub(super) fn list_of_good<T>(&self, item: impl Fn(&Value<'_>) -> Option<T>) -> Option<Vec<T>> {
+        let goods = RefCell::new(Vec::new());
+        self.list("a list", |value| {
+            goods.borrow_mut().extend(item(value));
+            Some(())
+        })?;
+        Some(goods.into_inner())
+    }
+
     /// An array, or one item without brackets.
     pub(super) fn one_or_many<T>(&self, item: impl Fn(&Value<'_>) -> Option<T>) -> Option<Vec<T>> {
-        if matches!(self.node, DeValue::Array(_)) { self.list("a list", item) } else { item(self).map(|item| vec![item]) }
+        if matches!(self.node, DeValue::Array(_)) {
+            self.list("a list", item)
+        } else {
+            item(self).map(|item| vec![item])
+        }
     }
 
     /// A table; what `read` leaves unread is an unknown key.
     pub(super) fn table<T>(&self, name: &'static str, read: impl FnOnce(&Section<'_>) -> T) -> Option<T> {
-        let DeValue::Table(table) = self.node else { return self.wrong_type("a table") };
+        let DeValue::Table(table) = self.node else {
+            return self.wrong_type("a table");
+        };
         Some(Section::new(self.reader, table, self.span.clone(), name).read_whole(read))
+    }
+
+    /// An inline table of keys; an empty one says nothing, which is hardly meant.
+    pub(super) fn keys<T: Keys>(&self) -> Option<T> {
+        let keys = self.table(T::SECTION, T::read)?;
+        if keys.header().is_empty() {
+            let help = format!("known here: {}", T::KEYS.join(", "));
+            self.reader
+                .warning(&self.span, format!("`{}` is empty", self.key), [help]);
+        }
+        Some(keys)
     }
 }
 
@@ -205,19 +261,36 @@ impl<'r> Section<'r> {
         span: Range<usize>,
         name: &'static str,
     ) -> Self {
-        Self { reader, span, table, name, asked: RefCell::new(BTreeSet::new()) }
+        Self {
+            reader,
+            span,
+            table,
+            name,
+            asked: RefCell::new(BTreeSet::new()),
+        }
     }
 
     /// Reads, then reports the keys that nobody asked for.
     pub(super) fn read_whole<T>(&self, read: impl FnOnce(&Self) -> T) -> T {
         let result = read(self);
         let asked = self.asked.borrow();
-        for key in self.table.keys().filter(|key| !asked.contains(key.get_ref().as_ref())) {
+        for key in self
+            .table
+            .keys()
+            .filter(|key| !asked.contains(key.get_ref().as_ref()))
+        {
             let help = match nearest(key.get_ref(), asked.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("known here: {}", asked.iter().copied().collect::<Vec<_>>().join(", ")),
+                None => format!(
+                    "known here: {}",
+                    asked.iter().copied().collect::<Vec<_>>().join(", ")
+                ),
             };
-            self.reader.error(&key.span(), format!("unknown key `{}` in {}", key.get_ref(), self.name), [help]);
+            self.reader.error(
+                &key.span(),
+                format!("unknown key `{}` in {}", key.get_ref(), self.name),
+                [help],
+            );
         }
         result
     }
@@ -230,18 +303,30 @@ impl<'r> Section<'r> {
     ) -> Option<Spanned<T>> {
         self.asked.borrow_mut().insert(key);
         let node = self.table.get(key)?;
-        let value = Value { reader: self.reader, span: node.span(), node: node.get_ref(), key };
+        let value = Value {
+            reader: self.reader,
+            span: node.span(),
+            node: node.get_ref(),
+            key,
+        };
         parse(&value).map(|parsed| Spanned::new(node.span(), parsed))
     }
 
     /// Which of the keys stand in the table, rightly or wrongly.
     pub(super) fn present(&self, keys: &[&'static str]) -> BTreeSet<&'static str> {
-        keys.iter().copied().filter(|key| self.table.contains_key(*key)).collect()
+        keys.iter()
+            .copied()
+            .filter(|key| self.table.contains_key(*key))
+            .collect()
     }
 }
 
 /// `an array`, `a string`.
 fn a(noun: &str) -> String {
-    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
     format!("{article} {noun}")
 }

@@ -21,6 +21,9 @@ pub struct Problem {
     severity: Severity,
 }
 
+/// A list of keys is longer than a terminal is wide.
+const HELP_WIDTH: usize = 100;
+
 /// Whether a [`Problem`] makes the configuration unusable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Severity {
@@ -44,18 +47,18 @@ pub enum Report {
     /// The file was read and is wrong.
     #[error("{}", Listing(problems))]
     Invalid {
-        /// Errors and warnings, in file order.
+        /// Every error, in file order.
         problems: Vec<Problem>,
     },
 }
 
 impl Report {
-    /// How many errors there are, warnings not counted.
+    /// How many errors there are.
     #[must_use]
-    pub fn error_count(&self) -> usize {
+    pub const fn error_count(&self) -> usize {
         match self {
             Self::Unreadable { .. } => 1,
-            Self::Invalid { problems } => problems.iter().filter(|problem| !problem.is_warning()).count(),
+            Self::Invalid { problems } => problems.len(),
         }
     }
 }
@@ -99,11 +102,19 @@ impl fmt::Display for Problem {
         let margin = " ".repeat(number.len());
         let before = usize::try_from(column).unwrap_or(1).saturating_sub(1);
         // A tab stays a tab beneath the line, so that the marker stands where the text does.
-        let indent: String = self.line.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let indent: String = self
+            .line
+            .chars()
+            .take(before)
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
         write!(f, "\n  {number} | {}", self.line)?;
         write!(f, "\n  {margin} | {indent}{}", "^".repeat(self.width))?;
         for help in &self.help {
-            write!(f, "\n  {margin} = {help}")?;
+            for (index, line) in wrapped(help).iter().enumerate() {
+                let mark = if index == 0 { '=' } else { ' ' };
+                write!(f, "\n  {margin} {mark} {line}")?;
+            }
         }
         Ok(())
     }
@@ -117,20 +128,26 @@ impl fmt::Display for Listing<'_> {
         for problem in self.0 {
             write!(f, "{problem}\n\n")?;
         }
-        let warnings = self.0.iter().filter(|problem| problem.is_warning()).count();
-        write!(f, "{}", Count(self.0.len() - warnings, "error"))?;
-        if warnings > 0 {
-            write!(f, ", {}", Count(warnings, "warning"))?;
-        }
-        Ok(())
+        write!(
+            f,
+            "{} error{}",
+            self.0.len(),
+            if self.0.len() == 1 { "" } else { "s" }
+        )
     }
 }
 
-/// `1 error`, `2 errors`.
-struct Count(usize, &'static str);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
+/// The text in lines of at most [`HELP_WIDTH`] characters, broken at spaces.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= HELP_WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
     }
+    lines
 }

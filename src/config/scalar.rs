@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bgp_codec::{Asn, Community, Family, FamilySet, LargeCommunity};
 use ipnet::IpNet;
 
+use super::file::Keys;
 use super::nearest::{nearest, one_of};
 use super::reader::Value;
 use crate::policy::{AsPathPattern, CommunityPattern, LargeCommunityPattern, PrefixPattern, PrefixSet};
@@ -17,6 +19,9 @@ const SOCKET_ADDRESS: &str = "an address and port such as \"0.0.0.0:179\" or \"[
 const PREFIX: &str = "a prefix such as \"10.244.0.0/16\" or \"fd00:10:244::/48\"";
 const PREFIX_PATTERN: &str = "a prefix, optionally with lengths: \"10.0.0.0/8 ge 16 le 24\"";
 const COMMUNITY: &str = "a community such as \"64512:100\" or \"no-export\"";
+const COMMUNITY_PATTERN: &str = "a community such as \"64512:100\", \"64512:*\" or \"no-export\"";
+const LARGE_COMMUNITY_PATTERN: &str = "a large community such as \"64512:1:100\" or \"64512:1:*\"";
+const AS_PATH_PATTERN: &str = "a pattern such as \"_65001_\", \"^65001\" or \"65001$\"";
 const LARGE_COMMUNITY: &str = "a large community such as \"64512:1:100\"";
 
 pub(super) fn text(value: &Value<'_>) -> Option<String> {
@@ -30,13 +35,12 @@ pub(super) fn name(value: &Value<'_>) -> Option<Arc<str>> {
         return value.fail("an empty name", "expected a name such as \"node1\"");
     }
     if name.contains(|c: char| c.is_control() || c.is_whitespace() || c == '"') {
-        return value.fail(format_args!("`{}` has a space or quote in it", name.escape_debug()), "names are one word");
+        return value.fail(
+            format_args!("`{}` has a space or quote in it", name.escape_debug()),
+            "names are one word",
+        );
     }
     Some(name.into())
-}
-
-pub(super) fn names(value: &Value<'_>) -> Option<Vec<Arc<str>>> {
-    value.one_or_many(name)
 }
 
 pub(super) fn boolean(value: &Value<'_>) -> Option<bool> {
@@ -59,18 +63,25 @@ pub(super) fn any_u32(value: &Value<'_>) -> Option<u32> {
 pub(super) fn asn(value: &Value<'_>) -> Option<Asn> {
     let asn = if value.is_text() {
         value.parse("an AS number from 1 to 4294967295", |text| {
-            text.parse::<Asn>().map_err(|_| format!("`{text}` is not an AS number"))
+            text.parse::<Asn>()
+                .map_err(|_| format!("`{text}` is not an AS number"))
         })?
     } else {
-        Asn(any_u32(value)?)
+        Asn(number::<u32, 1, 4_294_967_295>(value)?)
     };
     // RFC 7607 §2: AS 0 is nobody's.
-    if asn.0 == 0 { value.fail("AS 0 is nobody's", "expected an AS number from 1 to 4294967295") } else { Some(asn) }
+    if asn.0 == 0 {
+        value.fail("AS 0 is nobody's", "expected an AS number from 1 to 4294967295")
+    } else {
+        Some(asn)
+    }
 }
 
 pub(super) fn duration(value: &Value<'_>) -> Option<Duration> {
     if value.is_text() {
-        value.parse(DURATION, |text| parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration")))
+        value.parse(DURATION, |text| {
+            parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration"))
+        })
     } else {
         value.number(&(0..=31_536_000)).map(Duration::from_secs)
     }
@@ -79,7 +90,11 @@ pub(super) fn duration(value: &Value<'_>) -> Option<Duration> {
 /// A duration that is not zero.
 pub(super) fn positive_duration(value: &Value<'_>) -> Option<Duration> {
     let duration = duration(value)?;
-    if duration.is_zero() { value.fail("may not be zero", format_args!("expected {DURATION}")) } else { Some(duration) }
+    if duration.is_zero() {
+        value.fail("may not be zero", format_args!("expected {DURATION}"))
+    } else {
+        Some(duration)
+    }
 }
 
 /// `1h30m`, `90s`, `1m30s`, `500ms`, `90`; each unit at most once, the larger first.
@@ -104,20 +119,21 @@ fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 pub(super) fn address(value: &Value<'_>) -> Option<IpAddr> {
-    value.parse("an IP address such as \"172.16.40.202\"", |text| {
-        text.parse::<IpAddr>().map_err(|_| format!("`{text}` is not an IP address"))
-    })
+    parsed(value, "an IP address", "an IP address such as \"172.16.40.202\"")
 }
 
 pub(super) fn ipv4_address(value: &Value<'_>) -> Option<Ipv4Addr> {
-    value.parse("an IPv4 address such as \"192.0.2.1\"", |text| {
-        text.parse::<Ipv4Addr>().map_err(|_| format!("`{text}` is not an IPv4 address"))
-    })
+    parsed(value, "an IPv4 address", "an IPv4 address such as \"192.0.2.1\"")
 }
 
 pub(super) fn socket_address(value: &Value<'_>) -> Option<SocketAddr> {
-    value.parse(SOCKET_ADDRESS, |text| {
-        text.parse::<SocketAddr>().map_err(|_| format!("`{text}` is not an address and port"))
+    parsed(value, "an address and port", SOCKET_ADDRESS)
+}
+
+/// Text whose type says nothing useful when it does not parse: what it is not, and what was expected.
+fn parsed<T: FromStr>(value: &Value<'_>, noun: &str, expected: &str) -> Option<T> {
+    value.parse(expected, |text| {
+        text.parse::<T>().map_err(|_| format!("`{text}` is not {noun}"))
     })
 }
 
@@ -130,7 +146,11 @@ pub(super) fn prefix(value: &Value<'_>) -> Option<IpNet> {
     value.parse(PREFIX, |text| {
         let given: IpNet = text.parse().map_err(|_| format!("`{text}` is not a prefix"))?;
         let network = given.trunc();
-        if given == network { Ok(network) } else { Err(format!("`{text}` has host bits set; the prefix is {network}")) }
+        if given == network {
+            Ok(network)
+        } else {
+            Err(format!("`{text}` has host bits set; the prefix is {network}"))
+        }
     })
 }
 
@@ -154,7 +174,15 @@ pub(super) fn prefix_set(value: &Value<'_>) -> Option<PrefixSet> {
 
 /// Next hops: addresses, or prefixes that contain them.
 pub(super) fn address_set(value: &Value<'_>) -> Option<PrefixSet> {
-    let pattern = |value: &Value<'_>| prefix_or_address(value).map(PrefixPattern::or_longer);
+    let pattern = |value: &Value<'_>| {
+        value.parse("an address, or a prefix that contains it", |text| {
+            let address = text.parse::<IpAddr>().map(IpNet::from);
+            let prefix = address.or_else(|_| text.parse::<IpNet>());
+            prefix
+                .map(|prefix| PrefixPattern::or_longer(prefix.trunc()))
+                .map_err(|_| format!("`{text}` is neither"))
+        })
+    };
     value.one_or_many(pattern).map(PrefixSet::new)
 }
 
@@ -165,33 +193,45 @@ pub(super) fn family(value: &Value<'_>) -> Option<Family> {
     let written = value.text(&one_of(words()))?;
     match SUPPORTED.iter().find(|family| family.to_string() == written) {
         Some(family) => Some(*family),
-        None => value.fail(format_args!("`{written}` is not a family"), format_args!("expected {}", one_of(words()))),
+        None => value.fail(
+            format_args!("`{written}` is not a family"),
+            format_args!("expected {}", one_of(words())),
+        ),
     }
 }
 
 pub(super) fn families(value: &Value<'_>) -> Option<FamilySet> {
     let families: FamilySet = value.one_or_many(family)?.into_iter().collect();
-    if families.is_empty() { value.fail("no family", "leave the key out for both unicast families") } else { Some(families) }
+    if families.is_empty() {
+        value.fail("no family", "leave the key out for both unicast families")
+    } else {
+        Some(families)
+    }
 }
 
 pub(super) fn communities(value: &Value<'_>) -> Option<Vec<Community>> {
-    value.one_or_many(|value| value.parse(COMMUNITY, str::parse::<Community>))
+    value.one_or_many(|value| parsed(value, "a community", COMMUNITY))
 }
 
 pub(super) fn large_communities(value: &Value<'_>) -> Option<Vec<LargeCommunity>> {
-    value.one_or_many(|value| value.parse(LARGE_COMMUNITY, str::parse::<LargeCommunity>))
+    value.one_or_many(|value| parsed(value, "a large community", LARGE_COMMUNITY))
 }
 
 pub(super) fn community_patterns(value: &Value<'_>) -> Option<Vec<CommunityPattern>> {
-    value.one_or_many(|value| value.parse("a community, `*` for any half", str::parse::<CommunityPattern>))
+    value.one_or_many(|value| parsed(value, "a community", COMMUNITY_PATTERN))
 }
 
 pub(super) fn large_community_patterns(value: &Value<'_>) -> Option<Vec<LargeCommunityPattern>> {
-    value.one_or_many(|value| value.parse("a large community, `*` for any part", str::parse::<LargeCommunityPattern>))
+    value.one_or_many(|value| parsed(value, "a large community", LARGE_COMMUNITY_PATTERN))
 }
 
 pub(super) fn as_path_patterns(value: &Value<'_>) -> Option<Vec<AsPathPattern>> {
-    value.one_or_many(|value| value.parse("a pattern such as \"_65001_\", \"^65001\" or \"65001$\"", str::parse::<AsPathPattern>))
+    value.one_or_many(|value| value.parse(AS_PATH_PATTERN, str::parse::<AsPathPattern>))
+}
+
+/// An inline table of keys.
+pub(super) fn table<T: Keys>(value: &Value<'_>) -> Option<T> {
+    value.keys()
 }
 
 /// One of some words.
@@ -203,8 +243,14 @@ pub(super) fn word<T: Copy>(value: &Value<'_>, words: &[(&str, T)]) -> Option<T>
     }
     let expected = one_of(known());
     match nearest(&written, known()) {
-        Some(meant) => value.fail(format_args!("`{written}`"), format_args!("did you mean `{meant}`? (expected {expected})")),
-        None => value.fail(format_args!("`{written}`"), format_args!("expected {expected}")),
+        Some(meant) => value.fail(
+            format_args!("`{written}` is not known"),
+            format_args!("did you mean `{meant}`? (expected {expected})"),
+        ),
+        None => value.fail(
+            format_args!("`{written}` is not known"),
+            format_args!("expected {expected}"),
+        ),
     }
 }
 
@@ -232,7 +278,11 @@ mod tests {
             ("1d", None),
             ("18446744073709551615h", None),
         ] {
-            assert_eq!(parse_duration(text), expected_ms.map(Duration::from_millis), "{text}");
+            assert_eq!(
+                parse_duration(text),
+                expected_ms.map(Duration::from_millis),
+                "{text}"
+            );
         }
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bgp_codec::{Asn, Community, FamilySet, LargeCommunity, Origin};
 use toml::Spanned;
 
-use super::keys;
+use super::{Keys, keys};
 use crate::config::reader::{Referent, Section, Value};
 use crate::config::scalar;
 use crate::policy::{
-    Action, AsPathPattern, CommunityPattern, Condition, Edit, Fallthrough, LargeCommunityPattern, NextHopEdit,
-    PrefixSet, SourcePattern,
+    Action, AsPathPattern, CommunityPattern, Condition, Edit, Fallthrough, LargeCommunityPattern,
+    NextHopEdit, PrefixSet, SourcePattern,
 };
 use crate::route::OriginKind;
 
@@ -35,7 +35,10 @@ impl RuleKeys {
     const SECTION: &'static str = "a rule";
 
     fn read(section: &Section<'_>) -> Self {
-        Self { conditions: ConditionKeys::read(section), verdict: VerdictKeys::read(section) }
+        Self {
+            conditions: ConditionKeys::read(section),
+            verdict: VerdictKeys::read(section),
+        }
     }
 }
 
@@ -43,7 +46,7 @@ keys! {
     /// What a rule does.
     VerdictKeys in "a rule" {
         action: Action = action;
-        set: SetKeys = |value| value.table(SetKeys::SECTION, SetKeys::read);
+        set: SetKeys = scalar::table;
     }
 }
 
@@ -76,8 +79,8 @@ keys! {
         origin: Origin = origin;
         prepend: Prepend = prepend;
         next_hop: NextHopEdit = next_hop;
-        community: CommunityKeys = |value| value.table(CommunityKeys::SECTION, CommunityKeys::read);
-        large_community: LargeCommunityKeys = |value| value.table(LargeCommunityKeys::SECTION, LargeCommunityKeys::read);
+        community: CommunityKeys = scalar::table;
+        large_community: LargeCommunityKeys = scalar::table;
     }
 }
 
@@ -132,10 +135,13 @@ impl ConditionKeys {
             self.family.map(|value| Condition::Family(value.into_inner())),
             self.origin.map(|value| Condition::Origin(value.into_inner())),
             self.med.map(|value| Condition::Med(value.into_inner())),
-            self.local_pref.map(|value| Condition::LocalPref(value.into_inner())),
+            self.local_pref
+                .map(|value| Condition::LocalPref(value.into_inner())),
             self.next_hop.map(|value| Condition::NextHop(value.into_inner())),
-            self.community.map(|value| Condition::Community(value.into_inner())),
-            self.large_community.map(|value| Condition::LargeCommunity(value.into_inner())),
+            self.community
+                .map(|value| Condition::Community(value.into_inner())),
+            self.large_community
+                .map(|value| Condition::LargeCommunity(value.into_inner())),
             self.as_path.map(|value| Condition::AsPath(value.into_inner())),
             self.not.map(|value| Condition::Not(Box::new(value.into_inner()))),
             self.any.map(|value| Condition::Any(value.into_inner())),
@@ -175,14 +181,38 @@ impl SetKeys {
         .flatten()
         .collect();
         if let Some(community) = self.community.map(Spanned::into_inner) {
-            edits.extend(community.set.map(|value| Edit::SetCommunities(value.into_inner())));
-            edits.extend(community.remove.map(|value| Edit::RemoveCommunities(value.into_inner())));
-            edits.extend(community.add.map(|value| Edit::AddCommunities(value.into_inner())));
+            edits.extend(
+                community
+                    .set
+                    .map(|value| Edit::SetCommunities(value.into_inner())),
+            );
+            edits.extend(
+                community
+                    .remove
+                    .map(|value| Edit::RemoveCommunities(value.into_inner())),
+            );
+            edits.extend(
+                community
+                    .add
+                    .map(|value| Edit::AddCommunities(value.into_inner())),
+            );
         }
         if let Some(community) = self.large_community.map(Spanned::into_inner) {
-            edits.extend(community.set.map(|value| Edit::SetLargeCommunities(value.into_inner())));
-            edits.extend(community.remove.map(|value| Edit::RemoveLargeCommunities(value.into_inner())));
-            edits.extend(community.add.map(|value| Edit::AddLargeCommunities(value.into_inner())));
+            edits.extend(
+                community
+                    .set
+                    .map(|value| Edit::SetLargeCommunities(value.into_inner())),
+            );
+            edits.extend(
+                community
+                    .remove
+                    .map(|value| Edit::RemoveLargeCommunities(value.into_inner())),
+            );
+            edits.extend(
+                community
+                    .add
+                    .map(|value| Edit::AddLargeCommunities(value.into_inner())),
+            );
         }
         edits
     }
@@ -203,42 +233,70 @@ fn source(value: &Value<'_>) -> Option<SourcePattern> {
     if let Some((_, pattern)) = SOURCE_WORDS.iter().find(|(word, _)| **word == *written) {
         return Some(pattern.clone());
     }
-    value.reader.refer(Referent::Source, Spanned::new(value.span.clone(), written.to_string()));
+    value.reader.refer(
+        Referent::Source,
+        Spanned::new(value.span.clone(), written.to_string()),
+    );
     Some(SourcePattern::Name(written))
 }
 
 /// A name that is checked once the whole file has been read.
 pub(super) fn reference(value: &Value<'_>, to: Referent) -> Option<Arc<str>> {
     let name = scalar::name(value)?;
-    value.reader.refer(to, Spanned::new(value.span.clone(), name.to_string()));
+    value
+        .reader
+        .refer(to, Spanned::new(value.span.clone(), name.to_string()));
     Some(name)
 }
 
 fn rules(value: &Value<'_>) -> Option<Vec<RuleKeys>> {
-    value.list("a list of rules", |value| value.table(RuleKeys::SECTION, RuleKeys::read))
+    value.list("a list of rules", |value| {
+        value.table(RuleKeys::SECTION, RuleKeys::read)
+    })
 }
 
 fn condition(value: &Value<'_>) -> Option<Condition> {
-    value.table(ConditionKeys::SECTION, ConditionKeys::read).map(ConditionKeys::into_condition)
+    value.keys::<ConditionKeys>().map(ConditionKeys::into_condition)
 }
 
 fn action(value: &Value<'_>) -> Option<Action> {
-    scalar::word(value, &[("accept", Action::Accept), ("reject", Action::Reject), ("continue", Action::Continue)])
+    scalar::word(
+        value,
+        &[
+            ("accept", Action::Accept),
+            ("reject", Action::Reject),
+            ("continue", Action::Continue),
+        ],
+    )
 }
 
 fn fallthrough(value: &Value<'_>) -> Option<Fallthrough> {
-    let words =
-        [("accept", Fallthrough::Accept), ("reject", Fallthrough::Reject), ("next", Fallthrough::Next)];
+    let words = [
+        ("accept", Fallthrough::Accept),
+        ("reject", Fallthrough::Reject),
+        ("next", Fallthrough::Next),
+    ];
     scalar::word(value, &words)
 }
 
 fn origin(value: &Value<'_>) -> Option<Origin> {
-    scalar::word(value, &[("igp", Origin::Igp), ("egp", Origin::Egp), ("incomplete", Origin::Incomplete)])
+    scalar::word(
+        value,
+        &[
+            ("igp", Origin::Igp),
+            ("egp", Origin::Egp),
+            ("incomplete", Origin::Incomplete),
+        ],
+    )
 }
 
 fn med(value: &Value<'_>) -> Option<MedEdit> {
     if value.is_text() {
-        scalar::word(value, &[("remove", MedEdit::Remove)])
+        let remove = |text: &str| match text {
+            "remove" => Ok(MedEdit::Remove),
+            other => Err(format!("`{other}` is not known")),
+        };
+        value.parse("a number, or `remove`", remove)
     } else {
         scalar::any_u32(value).map(MedEdit::Set)
     }
@@ -248,8 +306,11 @@ fn prepend(value: &Value<'_>) -> Option<Prepend> {
     if !value.is_table() {
         return scalar::number::<u8, 1, 64>(value).map(|count| Prepend { asn: None, count });
     }
-    let keys = value.table(PrependKeys::SECTION, PrependKeys::read)?;
-    Some(Prepend { asn: keys.asn.map(Spanned::into_inner), count: keys.count.map_or(1, Spanned::into_inner) })
+    let keys = value.keys::<PrependKeys>()?;
+    Some(Prepend {
+        asn: keys.asn.map(Spanned::into_inner),
+        count: keys.count.map_or(1, Spanned::into_inner),
+    })
 }
 
 fn next_hop(value: &Value<'_>) -> Option<NextHopEdit> {
@@ -259,7 +320,10 @@ fn next_hop(value: &Value<'_>) -> Option<NextHopEdit> {
         "unchanged" => Some(NextHopEdit::Unchanged),
         other => match other.parse::<IpAddr>() {
             Ok(address) => Some(NextHopEdit::Address(address)),
-            Err(_) => value.fail(format_args!("`{other}`"), format_args!("expected {expected}")),
+            Err(_) => value.fail(
+                format_args!("`{other}` is not known"),
+                format_args!("expected {expected}"),
+            ),
         },
     }
 }

@@ -49,12 +49,20 @@ const PROTOCOLS: &[(&str, u8)] = &[
 ];
 
 /// As in `/etc/iproute2/rt_scopes`.
-const SCOPES: &[(&str, u8)] = &[("global", 0), ("universe", 0), ("site", 200), ("link", 253), ("host", 254), ("nowhere", 255)];
+const SCOPES: &[(&str, u8)] = &[
+    ("global", 0),
+    ("universe", 0),
+    ("site", 200),
+    ("link", 253),
+    ("host", 254),
+    ("nowhere", 255),
+];
 
 /// A routing table, by name or number.
 pub(super) fn table(value: &Value<'_>) -> Option<TableId> {
     if value.is_text() {
-        named(value, TABLES, "a table: a number, `main`, `default` or `local`").map(|table| TableId(table.into()))
+        named(value, TABLES, "a table: a number, `main`, `default` or `local`")
+            .map(|table| TableId(table.into()))
     } else {
         scalar::number::<u32, 1, 4_294_967_295>(value).map(TableId)
     }
@@ -63,7 +71,11 @@ pub(super) fn table(value: &Value<'_>) -> Option<TableId> {
 /// A route protocol, by name or number.
 pub(super) fn protocol(value: &Value<'_>) -> Option<u8> {
     if value.is_text() {
-        named(value, PROTOCOLS, "a protocol: a number from 1 to 255, or a name such as `static`, `bird` or `zebra`")
+        named(
+            value,
+            PROTOCOLS,
+            "a protocol: a number from 1 to 255, or a name such as `static`, `bird` or `zebra`",
+        )
     } else {
         scalar::number::<u8, 1, 255>(value)
     }
@@ -72,7 +84,11 @@ pub(super) fn protocol(value: &Value<'_>) -> Option<u8> {
 /// A route scope, by name or number.
 pub(super) fn scope(value: &Value<'_>) -> Option<u8> {
     if value.is_text() {
-        named(value, SCOPES, "a scope: a number from 0 to 255, `global`, `site`, `link`, `host` or `nowhere`")
+        named(
+            value,
+            SCOPES,
+            "a scope: a number from 0 to 255, `global`, `site`, `link`, `host` or `nowhere`",
+        )
     } else {
         scalar::number::<u8, 0, 255>(value)
     }
@@ -88,14 +104,24 @@ fn named(value: &Value<'_>, names: &[(&str, u8)], expected: &str) -> Option<u8> 
     }
     let expected = format!("expected {expected}");
     match nearest(&written, names.iter().map(|(name, _)| *name)) {
-        Some(meant) => value.fail(format_args!("`{written}`"), format_args!("did you mean `{meant}`? ({expected})")),
-        None => value.fail(format_args!("`{written}`"), expected),
+        Some(meant) => value.fail(
+            format_args!("`{written}` is not known"),
+            format_args!("did you mean `{meant}`? ({expected})"),
+        ),
+        None => value.fail(format_args!("`{written}` is not known"), expected),
     }
 }
 
 fn metric(value: &Value<'_>) -> Option<Metric> {
     if value.is_text() {
-        scalar::word(value, &[("calico", Metric::CalicoLocalPref)])
+        let calico = |text: &str| match text {
+            "calico" => Ok(Metric::CalicoLocalPref),
+            other => Err(format!("`{other}` is not known")),
+        };
+        value.parse(
+            "a number, or `calico` to derive it from LOCAL_PREF as Calico does",
+            calico,
+        )
     } else {
         scalar::any_u32(value).map(Metric::Fixed)
     }

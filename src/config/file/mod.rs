@@ -34,21 +34,52 @@ macro_rules! keys {
             $(pub(in crate::config) $key: Option<toml::Spanned<$type>>,)*
         }
 
-        impl $name {
-            /// How messages and the documentation call the table.
-            pub(in crate::config) const SECTION: &'static str = $section;
-            pub(in crate::config) const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+        impl $crate::config::file::Keys for $name {
+            const SECTION: &'static str = $section;
+            const KEYS: &'static [&'static str] = &[$($crate::config::file::plain(stringify!($key))),*];
 
-            pub(in crate::config) fn read(section: &$crate::config::reader::Section<'_>) -> Self {
+            fn header(&self) -> &$crate::config::file::Header {
+                &self.header
+            }
+
+            fn read(section: &$crate::config::reader::Section<'_>) -> Self {
                 Self {
-                    header: $crate::config::file::Header::new(section, Self::KEYS),
-                    $($key: section.read(stringify!($key), $parser),)*
+                    header: $crate::config::file::Header::new(
+                        section,
+                        <Self as $crate::config::file::Keys>::KEYS,
+                    ),
+                    $($key: section.read($crate::config::file::plain(stringify!($key)), $parser),)*
                 }
             }
         }
     };
 }
 use keys;
+
+/// The keys of one table.
+pub(super) trait Keys: Sized {
+    /// How messages and the documentation call the table.
+    const SECTION: &'static str;
+    /// In the order in which they are documented.
+    const KEYS: &'static [&'static str];
+
+    /// Where the table begins and which keys it holds.
+    fn header(&self) -> &Header;
+
+    /// Reads what is there; unknown keys are the caller's business, because a table may have several such types.
+    fn read(section: &Section<'_>) -> Self;
+}
+
+/// A key as it is written in the file: Rust's `r#type` is the file's `type`.
+const fn plain(key: &'static str) -> &'static str {
+    match key.as_bytes() {
+        [b'r', b'#', rest @ ..] => match std::str::from_utf8(rest) {
+            Ok(key) => key,
+            Err(_) => key,
+        },
+        _ => key,
+    }
+}
 
 /// Where a table begins and which keys it holds, rightly or wrongly.
 #[derive(Clone, Debug)]
@@ -59,7 +90,15 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) fn new(section: &Section<'_>, keys: &[&'static str]) -> Self {
-        Self { span: section.span.clone(), present: section.present(keys) }
+        Self {
+            span: section.span.clone(),
+            present: section.present(keys),
+        }
+    }
+
+    /// Whether the table holds none of the keys.
+    pub(super) fn is_empty(&self) -> bool {
+        self.present.is_empty()
     }
 
     /// Whether the table holds the key, even with a value that was refused.
@@ -76,7 +115,11 @@ impl Header {
         example: &str,
     ) -> Option<&'k T> {
         if value.is_none() && !self.has(key) {
-            reader.error(&self.span, format!("`{key}` is missing"), [format!("add `{key} = {example}`")]);
+            reader.error(
+                &self.span,
+                format!("`{key}` is missing"),
+                [format!("add `{key} = {example}`")],
+            );
         }
         value.map(Spanned::get_ref)
     }
@@ -98,10 +141,14 @@ impl File {
     pub(super) fn read(reader: &Reader<'_>, table: &Spanned<DeTable<'_>>) -> Self {
         Section::new(reader, table.get_ref(), table.span(), "the file").read_whole(|top| Self {
             speaker: top
-                .read("speaker", |value| value.table(SpeakerKeys::SECTION, SpeakerKeys::read))
+                .read("speaker", |value| {
+                    value.table(SpeakerKeys::SECTION, SpeakerKeys::read)
+                })
                 .map(Spanned::into_inner),
             kernel: top
-                .read("kernel", |value| value.table(KernelKeys::SECTION, KernelKeys::read))
+                .read("kernel", |value| {
+                    value.table(KernelKeys::SECTION, KernelKeys::read)
+                })
                 .map(Spanned::into_inner),
             originate: tables(top, "originate", OriginateKeys::SECTION, OriginateKeys::read),
             vips: tables(top, "vip", VipKeys::SECTION, VipKeys::read),
@@ -123,9 +170,12 @@ fn tables<T>(
     // A wrong item has been reported; the right ones are still checked.
     let list = top.read(key, |value| {
         if value.is_table() {
-            return value.fail("a single table", format_args!("write `[[{key}]]` with two brackets"));
+            return value.fail(
+                "a single table",
+                format_args!("write `[[{key}]]` with two brackets"),
+            );
         }
-        Some(value.list_of_good("tables", item))
+        value.list_of_good(item)
     });
     list.map(Spanned::into_inner).unwrap_or_default()
 }

@@ -17,7 +17,7 @@ keys! {
         name: Arc<str> = scalar::name;
         prefixes: Vec<Spanned<IpNet>> = spanned_prefixes;
         discard: bool = scalar::boolean;
-        kernel: KernelMatchKeys = |value| value.table(KernelMatchKeys::SECTION, KernelMatchKeys::read);
+        kernel: KernelMatchKeys = scalar::table;
         community: Vec<Community> = scalar::communities;
         large_community: Vec<LargeCommunity> = scalar::large_communities;
         med: u32 = scalar::any_u32;

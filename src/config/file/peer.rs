@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use super::filter::reference;
-use super::keys;
+use super::{Keys, keys};
 use crate::config::reader::{Referent, Section, Value};
 use crate::config::scalar;
 use crate::rib::interface::NextHopPolicy;
@@ -99,7 +99,10 @@ impl PeerTable {
     pub(in crate::config) const SECTION: &'static str = PeerKeys::SECTION;
 
     pub(in crate::config) fn read(section: &Section<'_>) -> Self {
-        Self { own: PeerKeys::read(section), shared: SharedKeys::read(section) }
+        Self {
+            own: PeerKeys::read(section),
+            shared: SharedKeys::read(section),
+        }
     }
 }
 
@@ -114,7 +117,10 @@ impl PeerGroup {
     pub(in crate::config) const SECTION: &'static str = GroupKeys::SECTION;
 
     pub(in crate::config) fn read(section: &Section<'_>) -> Self {
-        Self { own: GroupKeys::read(section), shared: SharedKeys::read(section) }
+        Self {
+            own: GroupKeys::read(section),
+            shared: SharedKeys::read(section),
+        }
     }
 }
 
@@ -151,8 +157,11 @@ const SHUTDOWN_TEXT_LIMIT: usize = 255;
 const INTERFACE_NAME_LIMIT: usize = 15;
 
 fn remote_asn(value: &Value<'_>) -> Option<RemoteAsn> {
-    const WORDS: [(&str, RemoteAsn); 3] =
-        [("internal", RemoteAsn::Internal), ("external", RemoteAsn::External), ("any", RemoteAsn::Any)];
+    const WORDS: [(&str, RemoteAsn); 3] = [
+        ("internal", RemoteAsn::Internal),
+        ("external", RemoteAsn::External),
+        ("any", RemoteAsn::Any),
+    ];
     if value.is_text() {
         let written = value.text("an AS number")?;
         if let Some((_, asn)) = WORDS.into_iter().find(|(word, _)| *word == written) {
@@ -160,7 +169,7 @@ fn remote_asn(value: &Value<'_>) -> Option<RemoteAsn> {
         }
         if !written.starts_with(|c: char| c.is_ascii_digit()) {
             return value.fail(
-                format_args!("`{written}`"),
+                format_args!("`{written}` is not known"),
                 "expected an AS number from 1 to 4294967295, `internal`, `external` or `any`",
             );
         }
@@ -178,7 +187,10 @@ fn shutdown(value: &Value<'_>) -> Option<Shutdown> {
     }
     let text = value.text("true, false or a text for the peer")?;
     if text.len() > SHUTDOWN_TEXT_LIMIT {
-        return value.fail("too long", format_args!("at most {SHUTDOWN_TEXT_LIMIT} octets reach the peer"));
+        return value.fail(
+            "too long",
+            format_args!("at most {SHUTDOWN_TEXT_LIMIT} octets reach the peer"),
+        );
     }
     Some(Shutdown(Some(text)))
 }
@@ -189,7 +201,10 @@ fn hold_time(value: &Value<'_>) -> Option<Duration> {
     let duration = scalar::duration(value)?;
     let valid = duration.is_zero() || (3..=65_535).contains(&duration.as_secs());
     if !valid || duration.subsec_nanos() != 0 {
-        return value.fail("not a hold time", format_args!("expected {expected} (RFC 4271 §4.2)"));
+        return value.fail(
+            "not a hold time",
+            format_args!("expected {expected} (RFC 4271 §4.2)"),
+        );
     }
     Some(duration)
 }
@@ -198,7 +213,10 @@ fn hold_time(value: &Value<'_>) -> Option<Duration> {
 fn restart_time(value: &Value<'_>) -> Option<Duration> {
     let duration = scalar::duration(value)?;
     if !(1..=4_095).contains(&duration.as_secs()) || duration.subsec_nanos() != 0 {
-        return value.fail("not a restart time", "expected 1 s to 4095 s in whole seconds (RFC 4724 §3)");
+        return value.fail(
+            "not a restart time",
+            "expected 1 s to 4095 s in whole seconds (RFC 4724 §3)",
+        );
     }
     Some(duration)
 }
@@ -207,9 +225,7 @@ fn graceful_restart(value: &Value<'_>) -> Option<Restart> {
     match value.as_boolean() {
         Some(true) => Some(Restart::On(None)),
         Some(false) => Some(Restart::Off),
-        None if value.is_table() => {
-            value.table(RestartKeys::SECTION, RestartKeys::read).map(|keys| Restart::On(Some(keys)))
-        }
+        None if value.is_table() => value.keys::<RestartKeys>().map(|keys| Restart::On(Some(keys))),
         None => value.wrong_type("true, false or a table such as { restart_time = \"120s\" }"),
     }
 }
@@ -238,7 +254,10 @@ fn next_hop(value: &Value<'_>) -> Option<NextHopPolicy> {
 fn interface(value: &Value<'_>) -> Option<Arc<str>> {
     let name = scalar::name(value)?;
     if name.len() > INTERFACE_NAME_LIMIT || name.contains('/') {
-        return value.fail(format_args!("`{name}`"), "an interface's name has at most 15 characters and no `/`");
+        return value.fail(
+            format_args!("`{name}` is no interface"),
+            "an interface's name has at most 15 characters and no `/`",
+        );
     }
     Some(name)
 }

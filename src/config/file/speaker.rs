@@ -27,7 +27,10 @@ keys! {
 }
 
 /// `false` and `"off"` turn a listener off that a shared file turns on.
-#[expect(clippy::option_option, reason = "the outer says whether it parses, the inner is what was written")]
+#[expect(
+    clippy::option_option,
+    reason = "the outer says whether it parses, the inner is what was written"
+)]
 fn address_or_off(value: &Value<'_>) -> Option<Option<SocketAddr>> {
     if value.as_boolean() == Some(false) {
         return Some(None);

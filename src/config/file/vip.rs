@@ -16,7 +16,7 @@ keys! {
     VipKeys in "[[vip]]" {
         name: Arc<str> = scalar::name;
         address: IpNet = scalar::prefix_or_address;
-        check: CheckKeys = |value| value.table(CheckKeys::SECTION, CheckKeys::read);
+        check: CheckKeys = scalar::table;
         community: Vec<Community> = scalar::communities;
         large_community: Vec<LargeCommunity> = scalar::large_communities;
         med: u32 = scalar::any_u32;
@@ -68,7 +68,11 @@ fn http_target(value: &Value<'_>) -> Option<HttpTarget> {
 
 fn parse_url(url: &str) -> Result<HttpTarget, UrlError> {
     let rest = url.strip_prefix("http://").ok_or_else(|| {
-        if url.starts_with("https://") { UrlError::Https } else { UrlError::Scheme(url.to_owned()) }
+        if url.starts_with("https://") {
+            UrlError::Https
+        } else {
+            UrlError::Scheme(url.to_owned())
+        }
     })?;
     if !rest.bytes().all(|octet| octet.is_ascii_graphic()) {
         return Err(UrlError::Characters(url.to_owned()));
@@ -76,8 +80,16 @@ fn parse_url(url: &str) -> Result<HttpTarget, UrlError> {
     let rest = rest.split('#').next().unwrap_or_default();
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    Ok(HttpTarget { target: parse_authority(authority)?, host: authority.to_owned(), path })
+    let path = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/{path}")
+    };
+    Ok(HttpTarget {
+        target: parse_authority(authority)?,
+        host: authority.to_owned(),
+        path,
+    })
 }
 
 /// `127.0.0.1`, `[::1]:8080`, `localhost:8080`; port 80 unless given.
@@ -88,7 +100,10 @@ fn parse_authority(authority: &str) -> Result<SocketAddr, UrlError> {
         }
         _ => (authority, 80),
     };
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     let address = match bare {
         "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
         other => other.parse().map_err(|_| UrlError::Name(other.to_owned()))?,
@@ -107,8 +122,14 @@ fn command(value: &Value<'_>) -> Option<Vec<String>> {
     let words = value.list("a list of words", scalar::text)?;
     match words.first() {
         Some(program) if program.starts_with('/') => Some(words),
-        Some(program) => value.fail(format_args!("`{program}` is not an absolute path"), "begin with the program's path"),
-        None => value.fail("an empty command", "expected a list such as [\"/usr/local/bin/check\"]"),
+        Some(program) => value.fail(
+            format_args!("`{program}` is not an absolute path"),
+            "begin with the program's path",
+        ),
+        None => value.fail(
+            "an empty command",
+            "expected a list such as [\"/usr/local/bin/check\"]",
+        ),
     }
 }
 
@@ -119,13 +140,22 @@ mod tests {
     #[test]
     fn urls_come_apart() {
         for (url, target, host, path) in [
-            ("http://127.0.0.1:8080/healthz", "127.0.0.1:8080", "127.0.0.1:8080", "/healthz"),
+            (
+                "http://127.0.0.1:8080/healthz",
+                "127.0.0.1:8080",
+                "127.0.0.1:8080",
+                "/healthz",
+            ),
             ("http://10.0.0.1", "10.0.0.1:80", "10.0.0.1", "/"),
             ("http://localhost:81?x=1", "127.0.0.1:81", "localhost:81", "/?x=1"),
             ("http://[::1]:8080/a?b#c", "[::1]:8080", "[::1]:8080", "/a?b"),
             ("http://[fd00::1]/", "[fd00::1]:80", "[fd00::1]", "/"),
         ] {
-            let expected = HttpTarget { target: target.parse().unwrap(), host: host.into(), path: path.into() };
+            let expected = HttpTarget {
+                target: target.parse().unwrap(),
+                host: host.into(),
+                path: path.into(),
+            };
             assert_eq!(parse_url(url), Ok(expected), "{url}");
         }
     }
@@ -137,7 +167,10 @@ mod tests {
             ("127.0.0.1:80", UrlError::Scheme("127.0.0.1:80".into())),
             ("http://shop.example/", UrlError::Name("shop.example".into())),
             ("http://127.0.0.1:http/", UrlError::Port("http".into())),
-            ("http://127.0.0.1/a b", UrlError::Characters("http://127.0.0.1/a b".into())),
+            (
+                "http://127.0.0.1/a b",
+                UrlError::Characters("http://127.0.0.1/a b".into()),
+            ),
             ("http://", UrlError::Name(String::new())),
         ] {
             assert_eq!(parse_url(url), Err(error), "{url}");

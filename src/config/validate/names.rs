@@ -1,0 +1,112 @@
+//! Names: unique where they are given, known where they are used.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::twice;
+use crate::config::file::File;
+use crate::config::file::filter::SOURCE_WORDS;
+use crate::config::nearest::nearest;
+use crate::config::reader::{Reader, Reference, Referent};
+
+/// Longest list of known names that an error repeats.
+const NAMES_SHOWN: usize = 12;
+
+pub(super) fn check(reader: &Reader<'_>, file: &File) {
+    let filters = unique(
+        reader,
+        "filter",
+        file.filters.iter().map(|filter| filter.name.as_ref()),
+    );
+    let groups = unique(
+        reader,
+        "peer group",
+        file.groups.iter().map(|group| group.own.name.as_ref()),
+    );
+    let peers = unique(
+        reader,
+        "peer",
+        file.peers.iter().map(|peer| peer.own.name.as_ref()),
+    );
+    let originate = file.originate.iter().map(|source| source.name.as_ref());
+    let vips = file.vips.iter().map(|vip| vip.name.as_ref());
+    // One space of names: `source` in a filter must not be ambiguous.
+    let sources = unique(reader, "`[[originate]]` or `[[vip]]`", originate.chain(vips));
+    for (name, span) in &sources {
+        if SOURCE_WORDS.iter().any(|(word, _)| *word == &**name) {
+            let help = "filters use this word in `source` for a kind of route; choose another name";
+            reader.error(
+                span,
+                format!("`{name}` may not be a name here"),
+                [help.to_owned()],
+            );
+        }
+    }
+    for Reference { to, name } in reader.references() {
+        let (what, known, words): (_, _, &[(&str, _)]) = match to {
+            Referent::Filter => ("filter", &filters, &[]),
+            Referent::Group => ("peer group", &groups, &[]),
+            Referent::Peer => ("peer", &peers, &[]),
+            Referent::Source => ("source", &sources, SOURCE_WORDS),
+        };
+        if known.contains_key(name.get_ref().as_str()) {
+            continue;
+        }
+        let candidates: Vec<&str> = words
+            .iter()
+            .map(|(word, _)| *word)
+            .chain(known.keys().map(|name| &**name))
+            .collect();
+        let help = match nearest(name.get_ref(), candidates.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if candidates.is_empty() => format!("there is no {what} in this file"),
+            None => format!("known: {}", shown(&candidates)),
+        };
+        reader.error(
+            &name.span(),
+            format!("there is no {what} `{}`", name.get_ref()),
+            [help],
+        );
+    }
+}
+
+/// Each name and where it is given; reports those given twice.
+fn unique<'f>(
+    reader: &Reader<'_>,
+    what: &str,
+    names: impl Iterator<Item = Option<&'f Spanned<Arc<str>>>>,
+) -> BTreeMap<Arc<str>, Range<usize>> {
+    let mut known: BTreeMap<Arc<str>, Range<usize>> = BTreeMap::new();
+    for name in names.flatten() {
+        match known.get(name.get_ref()) {
+            Some(first) => {
+                twice(
+                    reader,
+                    &name.span(),
+                    first,
+                    format!("a second {what} is called `{}`", name.get_ref()),
+                );
+            }
+            None => {
+                known.insert(Arc::clone(name.get_ref()), name.span());
+            }
+        }
+    }
+    known
+}
+
+fn shown(names: &[&str]) -> String {
+    let listed = names
+        .iter()
+        .take(NAMES_SHOWN)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len().checked_sub(NAMES_SHOWN) {
+        Some(more) if more > 0 => format!("{listed} and {more} more"),
+        _ => listed,
+    }
+}
