@@ -1,0 +1,170 @@
+//! Which differences between two settings of a peer are live and which need a new session.
+//!
+//! One place decides: a reload's plan prints what this function says, and the core of the peer does it.
+
+use super::settings::PeerSettings;
+
+/// What a change of settings means for the session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// Nothing differs.
+    None,
+    /// Taken over without touching the session.
+    Live,
+    /// The session is closed and opened again because of this setting.
+    Reset(&'static str),
+}
+
+/// Decides what going from `old` to `new` means.
+#[must_use]
+pub fn settings_change(old: &PeerSettings, new: &PeerSettings) -> Change {
+    if old == new {
+        return Change::None;
+    }
+    reset_reason(old, new).map_or(Change::Live, Change::Reset)
+}
+
+/// The first setting that is part of the OPEN, of the connection or of what the RIB knows a session by.
+fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> {
+    // Named one by one, so that a new setting has to be put somewhere.
+    let PeerSettings {
+        name,
+        group,
+        description: _,
+        address,
+        port: _,
+        local_asn,
+        remote_asn,
+        passive: _,
+        shutdown: _,
+        password,
+        hold_time,
+        keepalive_time: _,
+        connect_retry_time: _,
+        idle_hold_time: _,
+        send_hold_time: _,
+        families,
+        add_path_receive,
+        add_path_send,
+        extended_message,
+        extended_next_hop,
+        graceful_restart,
+        multihop,
+        ttl_security,
+        source_address,
+        interface,
+        table,
+        range_limit: _,
+        policy: _,
+    } = old;
+    let announced_restart = |settings: &Option<super::settings::GracefulRestart>| {
+        settings.as_ref().map(|graceful| graceful.restart_time)
+    };
+    // A key is changed on the open socket; with a key on one side only no segment would pass.
+    let has_password = |settings: &Option<super::settings::Password>| settings.is_some();
+    [
+        ("name", *name != new.name),
+        ("group", *group != new.group),
+        ("address", *address != new.address),
+        ("local_asn", *local_asn != new.local_asn),
+        ("asn", *remote_asn != new.remote_asn),
+        (
+            "password_file",
+            has_password(password) != has_password(&new.password),
+        ),
+        ("hold_time", *hold_time != new.hold_time),
+        ("families", *families != new.families),
+        ("add_path_receive", *add_path_receive != new.add_path_receive),
+        ("add_path_send", *add_path_send != new.add_path_send),
+        ("extended_message", *extended_message != new.extended_message),
+        ("extended_next_hop", *extended_next_hop != new.extended_next_hop),
+        (
+            "graceful_restart",
+            announced_restart(graceful_restart) != announced_restart(&new.graceful_restart),
+        ),
+        ("multihop", *multihop != new.multihop),
+        ("ttl_security", *ttl_security != new.ttl_security),
+        ("source_address", *source_address != new.source_address),
+        ("interface", *interface != new.interface),
+        ("table", *table != new.table),
+    ]
+    .into_iter()
+    .find_map(|(setting, differs)| differs.then_some(setting))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::route::Secret;
+    use crate::session::peer::tests::settings;
+    use crate::session::settings::{GracefulRestart, Password};
+
+    fn check(edit: impl FnOnce(&mut PeerSettings), expected: Change) {
+        let old = settings();
+        let mut new = old.clone();
+        edit(&mut new);
+        assert_eq!(settings_change(&old, &new), expected);
+    }
+
+    fn password(key: &[u8]) -> Option<Password> {
+        Some(Password {
+            key: Secret::new(key.to_vec()),
+            file: "/etc/stonechat/key".into(),
+        })
+    }
+
+    #[test]
+    fn equal_settings_change_nothing() {
+        check(|_| {}, Change::None);
+    }
+
+    #[test]
+    fn what_the_open_says_resets() {
+        check(
+            |settings| settings.hold_time = Duration::from_secs(9),
+            Change::Reset("hold_time"),
+        );
+        check(
+            |settings| settings.extended_message = true,
+            Change::Reset("extended_message"),
+        );
+        check(
+            |settings| {
+                settings.graceful_restart = Some(GracefulRestart {
+                    restart_time: Duration::from_secs(120),
+                    max_peer_restart_time: Duration::from_secs(120),
+                });
+            },
+            Change::Reset("graceful_restart"),
+        );
+    }
+
+    #[test]
+    fn policy_timers_and_words_are_live() {
+        check(|settings| settings.policy.rr_client = true, Change::Live);
+        check(
+            |settings| settings.keepalive_time = Some(Duration::from_secs(1)),
+            Change::Live,
+        );
+        check(|settings| settings.description = "rack 7".into(), Change::Live);
+        check(
+            |settings| settings.shutdown = Some("maintenance".into()),
+            Change::Live,
+        );
+    }
+
+    #[test]
+    fn a_changed_key_is_live_and_a_new_one_resets() {
+        check(
+            |settings| settings.password = password(b"one"),
+            Change::Reset("password_file"),
+        );
+        let mut old = settings();
+        old.password = password(b"one");
+        let mut new = old.clone();
+        new.password = password(b"two");
+        assert_eq!(settings_change(&old, &new), Change::Live);
+    }
+}

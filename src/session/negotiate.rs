@@ -1,0 +1,276 @@
+//! What the OPEN exchange settles: our OPEN, the checks on the peer's (RFC 4271 §6.2), and what both agree on.
+//!
+//! Pure. An OPEN that is refused yields an [`OpenRefusal`], which knows its NOTIFICATION.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use bgp_codec::header::{MAX_EXTENDED, MAX_MESSAGE};
+use bgp_codec::notification::{code, open_message};
+use bgp_codec::{
+    AS_TRANS, AddPathMode, Afi, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily,
+    Notification, Open, OpenError, PeerKind,
+};
+use thiserror::Error;
+
+use super::settings::{PeerSettings, RemoteAsn, SpeakerIdentity};
+use crate::rib::interface::{Negotiated, PeerGracefulRestart};
+
+/// RFC 4724 §3: twelve bits.
+const MAX_RESTART_TIME_S: u16 = 4095;
+
+/// What two OPENs agree on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Agreement {
+    /// What the RIB must know.
+    pub negotiated: Negotiated,
+    /// The peer's AS.
+    pub asn: Asn,
+    /// The peer's BGP Identifier.
+    pub bgp_identifier: Ipv4Addr,
+    /// Inside or outside our AS.
+    pub kind: PeerKind,
+    /// RFC 4271 §4.2; zero for none.
+    pub hold_time: Duration,
+    /// How often we send KEEPALIVEs; zero for never.
+    pub keepalive_time: Duration,
+    /// The longest message we take, octets.
+    pub max_receive: usize,
+    /// Graceful restart as both announced it.
+    pub graceful_restart: Option<Graceful>,
+}
+
+/// Graceful restart in force on a session (RFC 4724): both sides announced it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Graceful {
+    /// Families whose routes are kept when the session is lost.
+    pub families: FamilySet,
+    /// For how long: what the peer asks for, within our own limit.
+    pub restart_time: Duration,
+    /// NOTIFICATIONs too leave the routes in place, RFC 8538 (both set the N bit).
+    pub notification: bool,
+}
+
+/// Why the peer's OPEN is refused.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum OpenRefusal {
+    /// It is malformed, or says what no OPEN may say.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Another AS than configured: 2/2.
+    #[error("the peer announces AS {announced}, which is not what is configured for it")]
+    WrongAsn {
+        /// What it said.
+        announced: Asn,
+    },
+    /// An internal peer with our own BGP Identifier, RFC 6286 §2.2: 2/3.
+    #[error("the peer has our own BGP identifier {0}")]
+    OurIdentifier(Ipv4Addr),
+    /// No family in common, so nothing could be exchanged: 2/7 with the families we would take (RFC 5492 §5).
+    #[error("no address family in common: ours are {0:?}")]
+    NoCommonFamily(FamilySet),
+}
+
+impl From<OpenRefusal> for Notification {
+    fn from(refusal: OpenRefusal) -> Self {
+        let (subcode, data) = match refusal {
+            OpenRefusal::Open(error) => return error.into(),
+            OpenRefusal::WrongAsn { .. } => (open_message::BAD_PEER_AS, Vec::new()),
+            OpenRefusal::OurIdentifier(_) => (open_message::BAD_BGP_IDENTIFIER, Vec::new()),
+            OpenRefusal::NoCommonFamily(families) => (
+                open_message::UNSUPPORTED_CAPABILITY,
+                families.iter().flat_map(multiprotocol_octets).collect(),
+            ),
+        };
+        Self {
+            code: code::OPEN_MESSAGE,
+            subcode,
+            data,
+        }
+    }
+}
+
+/// RFC 4760 §8: the multiprotocol capability with its code and length.
+fn multiprotocol_octets(family: Family) -> [u8; 6] {
+    let [high, low] = family.afi.0.to_be_bytes();
+    [
+        bgp_codec::capability::code::MULTIPROTOCOL,
+        4,
+        high,
+        low,
+        0,
+        family.safi.0,
+    ]
+}
+
+/// Builds the OPEN that a peer is sent; `kept` are families whose forwarding state has outlived the last session.
+#[must_use]
+pub fn our_open(settings: &PeerSettings, identity: &SpeakerIdentity, kept: FamilySet, now: Instant) -> Open {
+    let mut capabilities: Vec<Capability> = settings.families.iter().map(Capability::Multiprotocol).collect();
+    capabilities.push(Capability::RouteRefresh);
+    capabilities.push(Capability::EnhancedRouteRefresh);
+    capabilities.push(Capability::FourOctetAsn(settings.local_asn));
+    if settings.extended_message {
+        capabilities.push(Capability::ExtendedMessage);
+    }
+    if settings.extended_next_hop && settings.families.contains(Family::IPV4_UNICAST) {
+        let family = ExtendedNextHopFamily {
+            family: Family::IPV4_UNICAST,
+            next_hop: Afi::IPV6,
+        };
+        capabilities.push(Capability::ExtendedNextHop(vec![family]));
+    }
+    let add_path: Vec<_> = settings
+        .families
+        .iter()
+        .filter_map(|family| Some((family, add_path_mode(settings, family)?)))
+        .collect();
+    if !add_path.is_empty() {
+        capabilities.push(Capability::AddPath(add_path));
+    }
+    if let Some(graceful) = settings.graceful_restart {
+        let forwarding = identity.forwarding.union(kept);
+        let families = settings
+            .families
+            .iter()
+            .map(|family| GrFamily {
+                family,
+                forwarding: forwarding.contains(family),
+            })
+            .collect();
+        capabilities.push(Capability::GracefulRestart {
+            restarting: identity.restarting_until.is_some_and(|until| now < until),
+            notification: true,
+            restart_time_s: seconds(graceful.restart_time).min(MAX_RESTART_TIME_S),
+            families,
+        });
+    }
+    Open {
+        version: bgp_codec::open::VERSION,
+        asn: settings.local_asn.to_two_octets(),
+        hold_time: seconds(settings.hold_time),
+        bgp_identifier: identity.bgp_identifier,
+        capabilities,
+    }
+}
+
+fn add_path_mode(settings: &PeerSettings, family: Family) -> Option<AddPathMode> {
+    match (
+        settings.add_path_receive.contains(family),
+        settings.add_path_send.contains(family),
+    ) {
+        (true, true) => Some(AddPathMode::Both),
+        (true, false) => Some(AddPathMode::Receive),
+        (false, true) => Some(AddPathMode::Send),
+        (false, false) => None,
+    }
+}
+
+fn seconds(time: Duration) -> u16 {
+    u16::try_from(time.as_secs()).unwrap_or(u16::MAX)
+}
+
+/// Checks the body of the peer's OPEN against `settings` and yields what it and `ours` agree on.
+///
+/// # Errors
+///
+/// [`OpenRefusal`]; the peer is told code 2 with the subcode that the variant names.
+pub fn agree(settings: &PeerSettings, ours: &Open, body: &[u8]) -> Result<Agreement, OpenRefusal> {
+    let theirs = Open::decode(body)?;
+    let asn = theirs.asn();
+    let kind = if asn == settings.local_asn {
+        PeerKind::Internal
+    } else {
+        PeerKind::External
+    };
+    let expected = match settings.remote_asn {
+        RemoteAsn::Is(expected) => asn == expected,
+        RemoteAsn::Internal => kind == PeerKind::Internal,
+        RemoteAsn::External => kind == PeerKind::External,
+        RemoteAsn::Any => true,
+    };
+    // RFC 6793 §9: AS_TRANS is nobody's number.
+    if !expected || asn == AS_TRANS {
+        return Err(OpenRefusal::WrongAsn { announced: asn });
+    }
+    // RFC 6286 §2.2: zero is refused while decoding; within an AS identifiers are unique.
+    if kind == PeerKind::Internal && theirs.bgp_identifier == ours.bgp_identifier {
+        return Err(OpenRefusal::OurIdentifier(theirs.bgp_identifier));
+    }
+    let families = settings.families.intersection(theirs.families());
+    if families.is_empty() {
+        return Err(OpenRefusal::NoCommonFamily(settings.families));
+    }
+    let hold_time = Duration::from_secs(u64::from(ours.hold_time.min(theirs.hold_time)));
+    Ok(Agreement {
+        negotiated: negotiated(settings, ours, &theirs, families),
+        asn,
+        bgp_identifier: theirs.bgp_identifier,
+        kind,
+        hold_time,
+        keepalive_time: keepalive_time(settings.keepalive_time, hold_time),
+        max_receive: if settings.extended_message {
+            MAX_EXTENDED
+        } else {
+            MAX_MESSAGE
+        },
+        graceful_restart: graceful(settings, ours, &theirs, families),
+    })
+}
+
+/// RFC 4271 §4.4: a third of the hold time, or more often where that is configured.
+pub(super) fn keepalive_time(configured: Option<Duration>, hold_time: Duration) -> Duration {
+    let third = hold_time / 3;
+    configured.map_or(third, |time| time.min(third))
+}
+
+fn negotiated(settings: &PeerSettings, ours: &Open, theirs: &Open, families: FamilySet) -> Negotiated {
+    let add_path = |wanted: FamilySet, able: fn(AddPathMode) -> bool| {
+        let both = wanted.intersection(families).iter();
+        both.filter(|family| theirs.add_path(*family).is_some_and(able))
+            .collect()
+    };
+    let both = |capability: Capability| ours.has(&capability) && theirs.has(&capability);
+    let graceful_restart = theirs.graceful_restart().map(|theirs| PeerGracefulRestart {
+        restarting: theirs.restarting,
+        families: theirs.families.iter().map(|entry| entry.family).collect(),
+        forwarding: theirs
+            .families
+            .iter()
+            .filter(|entry| entry.forwarding)
+            .map(|entry| entry.family)
+            .collect(),
+    });
+    Negotiated {
+        families,
+        four_octet_asn: theirs.four_octet_asn().is_some(),
+        max_message: if both(Capability::ExtendedMessage) {
+            MAX_EXTENDED
+        } else {
+            MAX_MESSAGE
+        },
+        add_path_receive: add_path(settings.add_path_receive, AddPathMode::sends),
+        add_path_send: add_path(settings.add_path_send, AddPathMode::receives),
+        extended_next_hop: families.contains(Family::IPV4_UNICAST)
+            && ours.extended_next_hop().contains(Family::IPV4_UNICAST)
+            && theirs.extended_next_hop().contains(Family::IPV4_UNICAST),
+        route_refresh: both(Capability::RouteRefresh),
+        enhanced_route_refresh: both(Capability::EnhancedRouteRefresh),
+        graceful_restart,
+    }
+}
+
+fn graceful(settings: &PeerSettings, ours: &Open, theirs: &Open, families: FamilySet) -> Option<Graceful> {
+    let (configured, announced) = (settings.graceful_restart?, ours.graceful_restart()?);
+    let theirs = theirs.graceful_restart()?;
+    let kept = theirs.families.iter().map(|entry| entry.family).collect();
+    Some(Graceful {
+        families: families.intersection(kept),
+        restart_time: Duration::from_secs(u64::from(theirs.restart_time_s))
+            .min(configured.max_peer_restart_time),
+        notification: announced.notification && theirs.notification,
+    })
+}
+
+#[cfg(test)]
+mod tests;
