@@ -200,11 +200,15 @@ pub fn main(entrypoints: Entrypoints) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has seen enough (`| head`).
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            output::complain(&error.to_string());
-            ExitCode::FAILURE
-        }
+        // A problem in a file begins with its place, where editors look for it.
+        Err(error @ (Error::Configuration(_) | Error::Entry(_))) => failed(&error.to_string()),
+        Err(error) => failed(&format!("stonechat: {error}")),
     }
+}
+
+fn failed(message: &str) -> ExitCode {
+    output::complain(message);
+    ExitCode::FAILURE
 }
 
 impl Verb {

@@ -77,5 +77,5 @@ impl<'a> Output<'a> {
 /// Says on standard error what is wrong.
 pub(super) fn complain(message: &str) {
     // Where standard error is closed the exit code still tells.
-    drop(writeln!(io::stderr(), "stonechat: {}", message.trim_end()));
+    drop(writeln!(io::stderr(), "{}", message.trim_end()));
 }

@@ -65,7 +65,7 @@ fn in_a_row(vip: &Status) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::cli::testing::Daemon;
 
@@ -85,7 +85,7 @@ shop   192.0.2.1/32         down        1m40s  tcp 127.0.0.1:443  failing       
         assert_eq!(daemon.json(execute)[3]["verdict"], "down");
     }
 
-    fn vips() -> Vec<Status> {
+    pub(in crate::cli) fn vips() -> Vec<Status> {
         let checked = Status {
             name: "shop".into(),
             address: "192.0.2.1/32".parse().unwrap(),

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use super::routes::flags;
-use super::span::span;
+use super::span::{since, span};
 use super::table::{Column, Table};
 use super::{Error, Terminal};
 use crate::control::show::WhyReport;
 use crate::control::{Request, Response};
 use crate::rib::explain::{ExportStory, PathStory};
 use crate::route::Prefix;
+use crate::vip;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -29,14 +30,15 @@ pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Res
     let Response::Why(report) = terminal.client.ask(&request)? else {
         return Err(Error::Answer(String::from("it is no explanation")));
     };
-    terminal.output.print(&*report, text)
+    let now = terminal.output.now_unix_s();
+    terminal.output.print(&*report, |report| text(report, now))
 }
 
-fn text(report: &WhyReport) -> String {
+fn text(report: &WhyReport, now_unix_s: u64) -> String {
     let story = &report.explanation;
     let mut text = format!("{}\n", story.prefix);
     if story.paths.is_empty() {
-        text.push_str("\nnobody sent it and we do not originate it\n");
+        text.push_str("\nno paths: nobody sent it and we do not originate it\n");
     } else {
         text.push_str("\npaths:\n");
         story
@@ -44,6 +46,8 @@ fn text(report: &WhyReport) -> String {
             .iter()
             .for_each(|path| text.push_str(&path_text(path)));
     }
+    let vips: Vec<String> = report.vips.iter().map(|vip| vip_text(vip, now_unix_s)).collect();
+    section(&mut text, "originated while its check passes", &vips);
     section(&mut text, "nearby prefixes that exist", &story.nearby);
     section(&mut text, "kernel", &report.kernel);
     if !story.exports.is_empty() {
@@ -61,6 +65,18 @@ fn section(text: &mut String, heading: &str, lines: &[String]) {
             .iter()
             .for_each(|line| text.push_str(&format!("  {line}\n")));
     }
+}
+
+fn vip_text(vip: &vip::Status, now_unix_s: u64) -> String {
+    let span = since(vip.since_unix_s, now_unix_s);
+    let result = vip
+        .last_result
+        .as_ref()
+        .map_or_else(String::new, |result| format!(", last result: {result}"));
+    format!(
+        "vip {} is {} for {span}, check {}{result}",
+        vip.name, vip.verdict, vip.check
+    )
 }
 
 fn path_text(story: &PathStory) -> String {
@@ -193,10 +209,7 @@ advertised:
                 nearby,
                 ..Explanation::default()
             };
-            Response::Why(Box::new(WhyReport {
-                explanation,
-                kernel: vec![],
-            }))
+            Response::Why(Box::new(WhyReport::join(explanation, vec![], vec![])))
         });
         let arguments = Arguments {
             prefix: parse_prefix("10.244.9.0/24").unwrap(),
@@ -204,8 +217,30 @@ advertised:
         };
         assert_eq!(
             daemon.text(|terminal| execute(&arguments, terminal)),
-            "10.244.9.0/24\n\nnobody sent it and we do not originate it\n\nnearby prefixes that exist:\n  \
+            "10.244.9.0/24\n\nno paths: nobody sent it and we do not originate it\n\nnearby prefixes that exist:\n  \
              10.244.0.0/16 from node2\n"
+        );
+    }
+
+    #[test]
+    fn a_vip_that_is_down_is_told_with_its_last_result() {
+        let daemon = Daemon::new(|_| {
+            let explanation = Explanation {
+                prefix: "192.0.2.1/32".into(),
+                ..Explanation::default()
+            };
+            let report = WhyReport::join(explanation, vec![], crate::cli::vips::tests::vips());
+            Response::Why(Box::new(report))
+        });
+        let arguments = Arguments {
+            prefix: parse_prefix("192.0.2.1").unwrap(),
+            peer: None,
+        };
+        assert_eq!(
+            daemon.text(|terminal| execute(&arguments, terminal)),
+            "192.0.2.1/32\n\nno paths: nobody sent it and we do not originate it\n\n\
+             originated while its check passes:\n  vip shop is down for 1m40s, check tcp 127.0.0.1:443, last result: \
+             no answer within 1s\n"
         );
     }
 
@@ -252,9 +287,10 @@ advertised:
             ],
             ..Explanation::default()
         };
-        WhyReport {
+        WhyReport::join(
             explanation,
-            kernel: vec!["installed in main via 172.16.40.198, metric 200".into()],
-        }
+            vec!["installed in main via 172.16.40.198, metric 200".into()],
+            vec![],
+        )
     }
 }

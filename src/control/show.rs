@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::protocol::Failure;
 use crate::rib::explain::{Counters, Explanation, PeerCounters};
 use crate::session::status::Status;
+use crate::vip;
 
 /// One peer: its session and its counts.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -117,6 +118,22 @@ pub struct WhyReport {
     pub explanation: Explanation,
     /// What became of it in the kernel, one sentence each; empty where nothing is installed.
     pub kernel: Vec<String>,
+    /// The VIPs of ours with this address: their checks decide whether we originate it.
+    pub vips: Vec<vip::Status>,
+}
+
+impl WhyReport {
+    /// Joins the RIB's story with the kernel's, and picks the VIPs that it concerns.
+    #[must_use]
+    pub fn join(explanation: Explanation, kernel: Vec<String>, vips: Vec<vip::Status>) -> Self {
+        let concerned = |vip: &vip::Status| vip.address.to_string() == explanation.prefix;
+        let vips = vips.into_iter().filter(concerned).collect();
+        Self {
+            explanation,
+            kernel,
+            vips,
+        }
+    }
 }
 
 /// What a reload changes (design: reload is a plan).
