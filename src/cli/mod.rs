@@ -4,6 +4,7 @@
 //! command line do not import each other. Exit codes: 0 done, 1 not done (standard error says what to do), 2 wrong
 //! usage.
 
+mod check;
 mod cleanup;
 mod client;
 mod completions;
@@ -81,6 +82,8 @@ struct CommandLine {
 enum Verb {
     /// Run the daemon
     Run(run::Arguments),
+    /// Say whether a configuration is valid, or what it would change
+    Check(check::Arguments),
     /// Show the daemon: uptime, tables, whether each part is well
     Status,
     /// Show every peer
@@ -215,6 +218,7 @@ impl Verb {
     fn execute(&self, terminal: &mut Terminal<'_>, entrypoints: Entrypoints) -> Result<(), Error> {
         match self {
             Self::Run(arguments) => run::execute(arguments, terminal, entrypoints.run),
+            Self::Check(arguments) => check::execute(arguments, terminal),
             Self::Status => status::execute(terminal),
             Self::Peers => peers::execute(terminal),
             Self::Peer(arguments) => peer::execute(arguments, terminal),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{DEFAULT_CONFIG, EntryError, Error, Terminal};
+use crate::config;
 
 /// How the daemon is run.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,16 +20,6 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
-
-/// The smallest file that makes a speaker.
-const SMALLEST: &str = r#"[speaker]
-asn = 64512
-
-[[peer]]
-name = "router"
-address = "192.0.2.1"
-asn = 64512
-"#;
 
 pub(super) fn execute(
     arguments: &Arguments,
@@ -47,7 +38,10 @@ fn default_config(path: &Path) -> Result<PathBuf, Error> {
     if path.exists() {
         return Ok(path.to_path_buf());
     }
-    let smallest: String = SMALLEST.lines().map(|line| format!("  {line}\n")).collect();
+    let smallest: String = config::minimal_file()
+        .lines()
+        .map(|line| format!("  {line}\n"))
+        .collect();
     let path = path.display();
     Err(Error::Configuration(format!(
         "there is no {path}; write one, or name another with --config. The smallest that does something:\n\n{smallest}"
