@@ -1,7 +1,8 @@
 //! BGP sessions: the state machine, what it negotiates, and the thin edge that owns the sockets.
 //!
-//! `fsm.rs`, `negotiate.rs`, `collision.rs`, `deadlines.rs`, `change.rs` and `peer.rs` are pure: no sockets, no clock, no
-//! random source. `task.rs`, `listener.rs` and `socket.rs` do the I/O.
+//! `fsm.rs`, `negotiate.rs`, `collision.rs`, `deadlines.rs`, `change.rs`, `outbox.rs` and `peer.rs` are pure: no sockets, no
+//! clock, no random source. `task.rs` (one for each peer), `wires.rs`, `listener.rs` and `socket.rs` do the I/O;
+//! `supervisor.rs` is what the speaker holds.
 
 #![warn(
     clippy::as_conversions,
@@ -14,7 +15,10 @@ pub mod change;
 pub mod collision;
 pub mod deadlines;
 pub mod fsm;
+pub mod local_addresses;
 pub mod negotiate;
+pub mod outbox;
 pub mod peer;
 pub mod settings;
+mod socket;
 pub mod status;
