@@ -2,6 +2,7 @@
 //!
 //! A [`Config`] is always valid: nobody parses again behind an `expect`.
 
+mod diff;
 mod environment;
 mod file;
 mod load;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use bgp_codec::Asn;
 
+pub use self::diff::{Change, Effect, PeerChanges, Plan};
 pub use self::environment::Variables;
 pub use self::load::{Loaded, minimal_file};
 pub use self::report::{Problem, Report};

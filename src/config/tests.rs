@@ -82,7 +82,7 @@ fn a_missing_file_is_told_from_an_unreadable_one() {
     );
 }
 
-fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
+pub(super) fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
     let source = Source::new(name, text.to_owned());
     load::parse(
         &source,

@@ -90,6 +90,12 @@ impl Chain {
         self.0.rest == Rest::NoPolicy
     }
 
+    /// Whether a default route reaches the filters.
+    #[must_use]
+    pub fn accepts_default_route(&self) -> bool {
+        self.0.guard.is_none_or(|guard| guard.accept_default_route)
+    }
+
     /// The filters, in order; none for the two built-in chains.
     #[must_use]
     pub fn filters(&self) -> &[Arc<Filter>] {

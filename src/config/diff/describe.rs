@@ -1,0 +1,369 @@
+//! Differences in the words of the file: `hold_time 90s -> 30s`.
+
+use std::fmt::{self, Debug, Display};
+use std::sync::Arc;
+
+use bgp_codec::FamilySet;
+
+use crate::config::{LogFormat, Speaker};
+use crate::kernel::settings::{Metric, OnStop, Settings};
+use crate::originate::settings::{From, Source};
+use crate::policy::{Chain, Filter};
+use crate::rib::interface::NextHopPolicy;
+use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
+use crate::vip::settings::{Check, Probe, Vip};
+
+/// Settings that differ, each with its old and new value.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Differences(Vec<String>);
+
+impl Differences {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Notes a setting if it differs.
+    fn setting<T: PartialEq>(&mut self, key: &str, old: &T, new: &T, show: impl Fn(&T) -> String) {
+        if old != new {
+            self.0.push(format!("{key} {} -> {}", show(old), show(new)));
+        }
+    }
+
+    fn plain<T: PartialEq + Display>(&mut self, key: &str, old: &T, new: &T) {
+        self.setting(key, old, new, T::to_string);
+    }
+
+    fn optional<T: PartialEq + Display>(&mut self, key: &str, old: &Option<T>, new: &Option<T>) {
+        self.setting(key, old, new, |value| or_none(value.as_ref()));
+    }
+
+    /// Durations: `90s`.
+    fn debug<T: PartialEq + Debug>(&mut self, key: &str, old: &T, new: &T) {
+        self.setting(key, old, new, |value| format!("{value:?}"));
+    }
+
+    fn list<T: PartialEq + Display>(&mut self, key: &str, old: &[T], new: &[T]) {
+        if old != new {
+            self.0.push(format!("{key} {} -> {}", listed(old), listed(new)));
+        }
+    }
+
+    /// Notes that something differs that is too long to print, or secret.
+    fn changed(&mut self, key: &str, differs: bool) {
+        if differs {
+            self.0.push(format!("{key} changed"));
+        }
+    }
+}
+
+impl Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+/// Differences of `[speaker]`: what is live, and what needs a restart.
+pub(super) fn speaker(old: &Speaker, new: &Speaker) -> (Differences, Differences) {
+    let mut live = Differences::default();
+    live.debug("deferral_time", &old.deferral_time, &new.deferral_time);
+    live.plain("log_level", &old.log_level, &new.log_level);
+    let mut restart = Differences::default();
+    restart.optional("router_id", &old.router_id, &new.router_id);
+    restart.optional("cluster_id", &old.cluster_id, &new.cluster_id);
+    restart.list("listen", &old.listen, &new.listen);
+    restart.optional("http", &old.http, &new.http);
+    restart.setting("state_dir", &old.state_dir, &new.state_dir, |path| {
+        path.display().to_string()
+    });
+    restart.plain(
+        "always_compare_med",
+        &old.always_compare_med,
+        &new.always_compare_med,
+    );
+    restart.setting(
+        "log_format",
+        &old.log_format,
+        &new.log_format,
+        |format| match format {
+            LogFormat::Text => "text".to_owned(),
+            LogFormat::Json => "json".to_owned(),
+        },
+    );
+    (live, restart)
+}
+
+/// Differences of `[kernel]`: what is live, and what needs a restart.
+pub(super) fn kernel(old: &Settings, new: &Settings) -> (Differences, Differences) {
+    let mut live = Differences::default();
+    live.setting("metric", &old.metric, &new.metric, |metric| match metric {
+        Metric::Fixed(metric) => metric.to_string(),
+        Metric::CalicoLocalPref => "calico".to_owned(),
+    });
+    live.plain(
+        "next_hop_via_default",
+        &old.next_hop_via_default,
+        &new.next_hop_via_default,
+    );
+    live.setting("on_stop", &old.on_stop, &new.on_stop, |on_stop| match on_stop {
+        OnStop::Keep => "keep".to_owned(),
+        OnStop::Remove => "remove".to_owned(),
+    });
+    // Routes that are installed carry table and protocol; the RIB is built with the other two.
+    let mut restart = Differences::default();
+    restart.plain("install", &old.install, &new.install);
+    restart.plain("table", &old.table, &new.table);
+    restart.plain("protocol", &old.protocol, &new.protocol);
+    restart.plain("multipath", &old.multipath, &new.multipath);
+    (live, restart)
+}
+
+pub(super) fn originate(old: &Source, new: &Source) -> Differences {
+    let mut differences = Differences::default();
+    match (&old.from, &new.from) {
+        (
+            From::Prefixes {
+                prefixes: old_prefixes,
+                discard: old_discard,
+            },
+            From::Prefixes {
+                prefixes: new_prefixes,
+                discard: new_discard,
+            },
+        ) => {
+            differences.list("prefixes", old_prefixes, new_prefixes);
+            differences.plain("discard", old_discard, new_discard);
+        }
+        (From::Kernel(old), From::Kernel(new)) => differences.changed("kernel", old != new),
+        (From::Prefixes { .. }, From::Kernel(_)) => differences.0.push("prefixes -> kernel".to_owned()),
+        (From::Kernel(_), From::Prefixes { .. }) => differences.0.push("kernel -> prefixes".to_owned()),
+    }
+    differences.list("community", &old.communities, &new.communities);
+    differences.list("large_community", &old.large_communities, &new.large_communities);
+    differences.optional("med", &old.med, &new.med);
+    differences
+}
+
+pub(super) fn vip(old: &Vip, new: &Vip) -> Differences {
+    let mut differences = Differences::default();
+    differences.plain("address", &old.address, &new.address);
+    match (&old.check, &new.check) {
+        (Some(old), Some(new)) => check(&mut differences, old, new),
+        (None, Some(_)) => differences.0.push("check added".to_owned()),
+        (Some(_), None) => differences.0.push("check removed".to_owned()),
+        (None, None) => {}
+    }
+    differences.list("community", &old.communities, &new.communities);
+    differences.list("large_community", &old.large_communities, &new.large_communities);
+    differences.optional("med", &old.med, &new.med);
+    differences
+}
+
+fn check(differences: &mut Differences, old: &Check, new: &Check) {
+    differences.setting("check", &old.probe, &new.probe, |probe| match probe {
+        Probe::Tcp(target) => format!("tcp {target}"),
+        Probe::Http {
+            host,
+            path,
+            status: None,
+            ..
+        } => format!("http://{host}{path}"),
+        Probe::Http {
+            host,
+            path,
+            status: Some(status),
+            ..
+        } => format!("http://{host}{path} ({status})"),
+        Probe::Command(words) => words.join(" "),
+    });
+    differences.debug("interval", &old.interval, &new.interval);
+    differences.debug("timeout", &old.timeout, &new.timeout);
+    differences.plain("rise", &old.rise, &new.rise);
+    differences.plain("fall", &old.fall, &new.fall);
+}
+
+pub(super) fn filter(old: &Arc<Filter>, new: &Arc<Filter>) -> Differences {
+    let mut differences = Differences::default();
+    differences.setting("default", &old.default, &new.default, |default| {
+        format!("{default:?}").to_lowercase()
+    });
+    let count = |filter: &Filter| match filter.rules.len() {
+        1 => "1 rule".to_owned(),
+        count => format!("{count} rules"),
+    };
+    if old.rules.len() != new.rules.len() {
+        differences.0.push(format!("{} -> {}", count(old), count(new)));
+    } else {
+        let changed = old
+            .rules
+            .iter()
+            .zip(&new.rules)
+            .enumerate()
+            .filter(|(_, (old, new))| old != new);
+        differences
+            .0
+            .extend(changed.map(|(index, _)| format!("rule {} changed", index + 1)));
+    }
+    differences
+}
+
+/// Differences of a peer; filters that changed under their names are not among them.
+pub(super) fn peer(old: &PeerSettings, new: &PeerSettings) -> Differences {
+    let mut differences = Differences::default();
+    identity(&mut differences, old, new);
+    differences.debug("hold_time", &old.hold_time, &new.hold_time);
+    differences.setting(
+        "keepalive_time",
+        &old.keepalive_time,
+        &new.keepalive_time,
+        |time| match time {
+            Some(time) => format!("{time:?}"),
+            None => "a third of the hold time".to_owned(),
+        },
+    );
+    differences.debug(
+        "connect_retry_time",
+        &old.connect_retry_time,
+        &new.connect_retry_time,
+    );
+    differences.debug("idle_hold_time", &old.idle_hold_time, &new.idle_hold_time);
+    differences.debug("send_hold_time", &old.send_hold_time, &new.send_hold_time);
+    differences.setting("families", &old.families, &new.families, families);
+    let add_path =
+        |peer: &PeerSettings| match (peer.add_path_receive.is_empty(), peer.add_path_send.is_empty()) {
+            (true, true) => "off",
+            (false, true) => "receive",
+            (true, false) => "send",
+            (false, false) => "both",
+        };
+    differences.plain("add_path", &add_path(old), &add_path(new));
+    differences.plain("extended_message", &old.extended_message, &new.extended_message);
+    differences.plain(
+        "extended_next_hop",
+        &old.extended_next_hop,
+        &new.extended_next_hop,
+    );
+    differences.setting(
+        "graceful_restart",
+        &old.graceful_restart,
+        &new.graceful_restart,
+        |restart| match restart {
+            Some(restart) => format!(
+                "{:?} (at most {:?})",
+                restart.restart_time, restart.max_peer_restart_time
+            ),
+            None => "off".to_owned(),
+        },
+    );
+    differences.plain("range_limit", &old.range_limit, &new.range_limit);
+    policy(&mut differences, old, new);
+    differences
+}
+
+/// Who the peer is and how it is reached.
+fn identity(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings) {
+    differences.optional("group", &old.group, &new.group);
+    differences.changed("description", old.description != new.description);
+    differences.setting("address", &old.address, &new.address, |address| match address {
+        PeerAddress::Address(address) => address.to_string(),
+        PeerAddress::Range(range) => range.to_string(),
+    });
+    differences.plain("port", &old.port, &new.port);
+    differences.plain("local_asn", &old.local_asn, &new.local_asn);
+    differences.setting("asn", &old.remote_asn, &new.remote_asn, |asn| match asn {
+        RemoteAsn::Is(asn) => asn.to_string(),
+        RemoteAsn::Internal => "internal".to_owned(),
+        RemoteAsn::External => "external".to_owned(),
+        RemoteAsn::Any => "any".to_owned(),
+    });
+    differences.plain("passive", &old.passive, &new.passive);
+    differences.plain("shutdown", &old.shutdown.is_some(), &new.shutdown.is_some());
+    let file = |peer: &PeerSettings| {
+        peer.password
+            .as_ref()
+            .map(|password| password.file.display().to_string())
+    };
+    differences.optional("password_file", &file(old), &file(new));
+    let key = |peer: &PeerSettings| peer.password.as_ref().map(|password| password.key.clone());
+    differences.changed("password", file(old) == file(new) && key(old) != key(new));
+    differences.optional("multihop", &old.multihop, &new.multihop);
+    differences.optional("ttl_security", &old.ttl_security, &new.ttl_security);
+    differences.optional("source_address", &old.source_address, &new.source_address);
+    differences.optional("interface", &old.interface, &new.interface);
+}
+
+/// What needs no new session.
+fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings) {
+    let (old, new) = (&old.policy, &new.policy);
+    differences.setting("import", &chain(&old.import), &chain(&new.import), String::clone);
+    differences.plain(
+        "accept_default_route",
+        &old.import.accepts_default_route(),
+        &new.import.accepts_default_route(),
+    );
+    differences.setting("export", &chain(&old.export), &chain(&new.export), String::clone);
+    differences.plain("rr_client", &old.rr_client, &new.rr_client);
+    differences.plain(
+        "route_server_client",
+        &old.route_server_client,
+        &new.route_server_client,
+    );
+    differences.setting("next_hop", &old.next_hop, &new.next_hop, |next_hop| {
+        match next_hop {
+            NextHopPolicy::Standard => "standard",
+            NextHopPolicy::Own => "self",
+            NextHopPolicy::OwnForced => "self-forced",
+            NextHopPolicy::Unchanged => "unchanged",
+        }
+        .to_owned()
+    });
+    differences.plain("allow_own_as", &old.allow_own_as, &new.allow_own_as);
+    differences.optional("max_prefixes", &old.max_prefixes, &new.max_prefixes);
+    differences.optional(
+        "max_prefixes_accepted",
+        &old.max_prefixes_accepted,
+        &new.max_prefixes_accepted,
+    );
+    differences.setting(
+        "max_prefix_restart",
+        &old.max_prefix_restart,
+        &new.max_prefix_restart,
+        |time| match time {
+            Some(time) => format!("{time:?}"),
+            None => "never".to_owned(),
+        },
+    );
+    differences.plain("enforce_first_as", &old.enforce_first_as, &new.enforce_first_as);
+    differences.plain("install", &old.install, &new.install);
+}
+
+fn or_none<T: Display>(value: Option<&T>) -> String {
+    value.map_or_else(|| "none".to_owned(), T::to_string)
+}
+
+fn listed<T: Display>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(T::to_string).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn families(families: &FamilySet) -> String {
+    listed(&families.iter().collect::<Vec<_>>())
+}
+
+/// The names of a chain's filters.
+fn chain(chain: &Chain) -> String {
+    if chain.filters().is_empty() {
+        return if chain.is_no_policy() {
+            "none (RFC 8212)"
+        } else {
+            "none"
+        }
+        .to_owned();
+    }
+    listed(
+        &chain
+            .filters()
+            .iter()
+            .map(|filter| &filter.name)
+            .collect::<Vec<_>>(),
+    )
+}
