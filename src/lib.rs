@@ -11,12 +11,14 @@
 //! | [`kernel`] | netlink: install, import, next-hop tracking |
 //! | [`config`] | TOML to a valid configuration, and the plan of a reload |
 //! | [`control`] | the Unix socket and HTTP |
+//! | [`demo`] | the throwaway lab of `stonechat demo` |
 //! | [`cli`] | the command line, one file a verb |
 //! | [`metrics`], [`telemetry`] | the metrics page; logs and the service manager |
 
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod kernel;
 pub mod metrics;
 pub mod originate;
