@@ -18,6 +18,8 @@
 //! }
 //! ```
 //!
+//! The control server is to be ended last: `stonechat stop` returns when its connection closes.
+//!
 //! A listing is asked for page by page, so an answer is bounded and the speaker keeps nothing between two pages;
 //! [`protocol::RoutesRequest::query`] makes the shard's query of a page.
 

@@ -1,11 +1,12 @@
 //! A check that is a command: run without privileges, in a process group of its own that does not outlive its timeout.
 //!
 //! As root the command runs as `nobody` without supplementary groups, and so loses every capability; this needs
-//! CAP_SETUID and CAP_SETGID, and CAP_KILL to end it. Its environment is a plain PATH and the VIP's name and address.
+//! CAP_SETUID and CAP_SETGID, and CAP_KILL to end it. As another user it runs as that user, without capabilities. Its environment is a plain PATH and the VIP's name and address.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use caps::CapSet;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -82,6 +83,12 @@ fn spawn(vip: &Vip, words: &[String]) -> Result<(Child, Group), ProbeError> {
     })?;
     let group = Group(child.id());
     Ok((child, group))
+}
+
+/// A daemon that runs as a user of its own has its capabilities from the ambient set (systemd's `AmbientCapabilities`),
+/// and whatever it starts would have them too. Only this thread's set is cleared, and only starting programs uses it.
+pub(super) fn keep_capabilities_to_ourselves() -> Result<(), ProbeError> {
+    caps::clear(None, CapSet::Ambient).map_err(|error| ProbeError::Privileges(error.to_string()))
 }
 
 /// Waits for the command and keeps what it printed; what a grandchild prints later is of no interest.

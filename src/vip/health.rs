@@ -59,6 +59,9 @@ pub(super) enum ProbeError {
         /// Why not.
         error: std::io::Error,
     },
+    /// The command would have inherited capabilities.
+    #[error("cannot run a command without privileges: {0}")]
+    Privileges(String),
     /// The command said no, or was killed.
     #[error("{status}{output}")]
     Exit {

@@ -67,6 +67,15 @@ pub enum Output {
     },
     /// End that run.
     Stop(ProberId),
+    /// Results changed a verdict: for the log.
+    Changed {
+        /// Whose.
+        vip: Arc<Vip>,
+        /// The new one.
+        verdict: Verdict,
+        /// What the probe that decided said.
+        result: String,
+    },
 }
 
 /// The VIPs of a node.
@@ -244,10 +253,17 @@ impl Set {
             rise: check.rise,
             fall: check.fall,
         };
+        let text = result.text.clone();
         if entry.state.record(result, thresholds, now_unix_s) {
             self.transitions += 1;
             let vip = Arc::clone(&entry.vip);
+            let verdict = entry.state.verdict();
             self.mark(&vip);
+            self.outputs.push_back(Output::Changed {
+                vip,
+                verdict,
+                result: text,
+            });
         }
     }
 

@@ -16,7 +16,7 @@ use super::health;
 use super::set::{Announcement, Input, Output, ProberId, SavedVerdict, Set};
 use super::settings::{Check, Probe, Vip};
 use super::state::ProbeResult;
-use super::status::Status;
+use super::status::{Status, Verdict};
 
 /// Commands that run at the same time; more wait for their turn.
 const MOST_COMMANDS: usize = 256;
@@ -155,12 +155,8 @@ impl Task {
                 () = self.announcements.closed() => return,
                 Ok(permit) = self.announcements.reserve(), if announce => {
                     if let Some(announcement) = self.shared.lock().poll_announcement() {
-                        tracing::info!(
-                            vip = &*announcement.vip.name,
-                            prefix = %announcement.vip.address,
-                            up = announcement.up,
-                            "vip changed"
-                        );
+                        let (vip, up) = (&announcement.vip, announcement.up);
+                        tracing::debug!(vip = &*vip.name, prefix = %vip.address, up, "vip announcement");
                         permit.send(announcement);
                     }
                 }
@@ -183,6 +179,7 @@ impl Task {
                         running.abort();
                     }
                 }
+                Output::Changed { vip, verdict, result } => report(&vip, verdict, &result),
             }
         }
         self.progress
@@ -211,6 +208,15 @@ impl Task {
         self.shared
             .lock()
             .handle(Input::Probed { prober, result }, unix_s());
+    }
+}
+
+/// Logs a change of verdict; one that takes the VIP down deserves a look.
+fn report(vip: &Vip, verdict: Verdict, result: &str) {
+    let (vip, prefix) = (&*vip.name, vip.address);
+    match verdict {
+        Verdict::Up => tracing::info!(vip, %prefix, result, "vip is up"),
+        Verdict::Down | Verdict::Unknown => tracing::warn!(vip, %prefix, result, "vip is down"),
     }
 }
 

@@ -121,6 +121,20 @@ async fn a_command_runs_without_privileges() {
 }
 
 #[tokio::test]
+async fn a_command_inherits_no_ambient_capability() {
+    use caps::{CapSet, Capability};
+    let capability = Capability::CAP_NET_BIND_SERVICE;
+    let raised = caps::raise(None, CapSet::Inheritable, capability)
+        .and_then(|()| caps::raise(None, CapSet::Ambient, capability));
+    if raised.is_err() {
+        eprintln!("skipped: only root has capabilities to hand on");
+        return;
+    }
+    super::super::command::keep_capabilities_to_ourselves().unwrap();
+    assert!(caps::read(None, CapSet::Ambient).unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn at_the_timeout_the_whole_process_group_is_killed() {
     let directory = open_directory();
     let pids = directory.join("pids");

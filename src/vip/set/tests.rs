@@ -25,6 +25,20 @@ fn a_checked_vip_is_announced_when_its_check_says_so() {
 }
 
 #[test]
+fn a_change_of_verdict_is_reported_with_the_result_that_decided() {
+    let mut set = configured(&[vip("shop", "192.0.2.1/32", Some(tcp(80)))]);
+    outputs(&mut set);
+    feed(&mut set, 0, "---");
+    assert_eq!(
+        outputs(&mut set),
+        ["shop down: -"],
+        "also where nothing was announced"
+    );
+    feed(&mut set, 0, "--++");
+    assert_eq!(outputs(&mut set), ["shop up: +"]);
+}
+
+#[test]
 fn a_receiver_that_is_slow_gets_the_latest_state_only() {
     let mut set = configured(&[vip("shop", "192.0.2.1/32", Some(tcp(80)))]);
     feed(&mut set, 0, "++---");
@@ -58,9 +72,9 @@ fn a_change_of_one_vip_touches_no_other() {
         vip("a", "192.0.2.1/32", Some(tcp(80))),
         vip("b", "192.0.2.2/32", Some(tcp(80))),
     ]);
-    outputs(&mut set);
     feed(&mut set, 0, "++");
     feed(&mut set, 1, "++");
+    outputs(&mut set);
     announcements(&mut set);
     let changed = vip("b", "192.0.2.2/32", Some(tcp(81)));
     set.handle(
@@ -75,8 +89,8 @@ fn a_change_of_one_vip_touches_no_other() {
 #[test]
 fn new_attributes_are_announced_once_and_the_prober_goes_on() {
     let mut set = configured(&[vip("a", "192.0.2.1/32", Some(tcp(80)))]);
-    outputs(&mut set);
     feed(&mut set, 0, "++");
+    outputs(&mut set);
     announcements(&mut set);
     let changed = Vip {
         med: Some(20),
@@ -212,6 +226,7 @@ fn outputs(set: &mut Set) -> Vec<String> {
         .map(|output| match output {
             Output::Start { prober, vip, .. } => format!("start {} {}", prober.0, vip.name),
             Output::Stop(prober) => format!("stop {}", prober.0),
+            Output::Changed { vip, verdict, result } => format!("{} {verdict}: {result}", vip.name),
         })
         .collect()
 }

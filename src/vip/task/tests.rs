@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::vip::status::Verdict;
 
 #[tokio::test]
 async fn a_vip_is_announced_while_its_server_listens() {
