@@ -408,11 +408,6 @@ impl Core {
         self.unread.as_ref().is_some_and(BTreeSet::is_empty)
     }
 
-    /// No operation is waiting for its turn.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.fib.is_idle()
-    }
-
     /// How many routes are in which state.
     pub(crate) fn counts(&self) -> Counts {
         self.fib.counts()
@@ -431,6 +426,11 @@ impl Core {
     /// A prefix in the operator's words.
     pub(crate) fn describe(&self, prefix: Prefix) -> Option<String> {
         self.fib.describe(prefix, &self.mirror)
+    }
+
+    /// The settings in use.
+    pub(crate) fn settings(&self) -> Option<&Settings> {
+        self.settings.as_ref()
     }
 
     /// `rtm_protocol` of our routes.
@@ -460,6 +460,7 @@ impl Core {
 
     fn link(&mut self, verb: Verb, link: Link, now: Instant) {
         let index = link.index;
+        let may_lose_routes = (verb == Verb::Delete || !link.up) && self.uses_interface(index);
         let change = self.mirror.link(verb, link);
         if change.deleted || change.went_down {
             self.fib.interface_died(index, change.deleted, &self.mirror);
@@ -467,7 +468,7 @@ impl Core {
         if change.deleted {
             // There is nothing to ask about an interface that is gone.
             self.due.retain(|(_, scope)| scope.3 != Some(index));
-        } else if change.went_down {
+        } else if change.went_down && may_lose_routes {
             self.verify(index, now);
         }
         if change.usable_changed {
@@ -477,19 +478,21 @@ impl Core {
     }
 
     fn address(&mut self, verb: Verb, address: Address, now: Instant) {
+        let may_lose_routes = verb == Verb::Delete && self.uses_interface(address.interface);
         let suspects = self.mirror.address(verb, address);
         self.next_hops.address_changed(address.local);
-        for interface in suspects {
+        for interface in suspects.into_iter().filter(|_| may_lose_routes) {
             self.verify(interface, now);
         }
+    }
+
+    fn uses_interface(&self, interface: u32) -> bool {
+        self.mirror.uses_interface(interface) || self.fib.uses_interface(interface)
     }
 
     /// Has the kernel asked which routes are left on an interface: not at once, because it announces a link or an address
     /// before it drops the routes, and would still show them.
     fn verify(&mut self, interface: u32, now: Instant) {
-        if !self.mirror.uses_interface(interface) && !self.fib.uses_interface(interface) {
-            return;
-        }
         for (table, ipv6) in self.route_scopes() {
             self.schedule((2, table, ipv6, Some(interface)), now + VERIFY_AFTER);
         }

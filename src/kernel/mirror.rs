@@ -146,11 +146,6 @@ impl Mirror {
         std::mem::take(&mut self.changed)
     }
 
-    /// Whether [`Mirror::take_changed`] would return anything.
-    pub(crate) fn is_changed(&self) -> bool {
-        !self.changed.is_empty()
-    }
-
     /// Forgets tables that nobody watches any more.
     pub(crate) fn retain_tables(&mut self, watched: &BTreeSet<TableId>) {
         let gone = self
@@ -257,11 +252,6 @@ impl Mirror {
             .is_some_and(|&count| count > 0)
     }
 
-    /// The link with this index.
-    pub(crate) fn link_at(&self, index: u32) -> Option<&Link> {
-        self.links.get(&index)
-    }
-
     /// The interface's name, or its number.
     pub(crate) fn link_name(&self, index: u32) -> Arc<str> {
         self.links
@@ -287,11 +277,6 @@ impl Mirror {
     /// All addresses of the node, by interface.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &Address> {
         self.addresses.values()
-    }
-
-    /// All links, by index.
-    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
-        self.links.values()
     }
 
     /// The route with this key in the importer's words.

@@ -28,7 +28,8 @@ use smallvec::SmallVec;
 
 pub(crate) use self::groups::Form;
 use self::groups::{GroupId, Groups};
-pub(crate) use self::status::{Counts, Status};
+pub use self::status::Counts;
+use self::status::Status;
 use super::mirror::Mirror;
 use super::next_hops::{NextHops, OwnRoute, OwnRoutes};
 use super::settings::{Metric, Settings};
@@ -181,12 +182,14 @@ impl Fib {
     /// Replaces the set of discard routes.
     pub(crate) fn set_discard(&mut self, prefixes: BTreeSet<Prefix>) {
         let table = self.kernel_table(TableId::MAIN);
-        let before = std::mem::replace(&mut self.discard, prefixes.clone());
-        for prefix in before.difference(&prefixes) {
-            self.decide((table, *prefix), |entry| entry.discard = false);
+        let gone: Vec<Prefix> = self.discard.difference(&prefixes).copied().collect();
+        let new: Vec<Prefix> = prefixes.difference(&self.discard).copied().collect();
+        self.discard = prefixes;
+        for prefix in gone {
+            self.decide((table, prefix), |entry| entry.discard = false);
         }
-        for prefix in prefixes.difference(&before) {
-            self.decide((table, *prefix), |entry| entry.discard = true);
+        for prefix in new {
+            self.decide((table, prefix), |entry| entry.discard = true);
         }
     }
 
@@ -385,11 +388,6 @@ impl Fib {
     /// When an attempt is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.retries.first().map(|(at, _)| *at)
-    }
-
-    /// Whether operations may be waiting.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_empty()
     }
 
     /// Prefixes whose part in next-hop resolution changed since the last call.

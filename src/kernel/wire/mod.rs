@@ -192,10 +192,6 @@ impl Cursor<'_> {
         Some(*head)
     }
 
-    fn u8(&mut self) -> Option<u8> {
-        self.take::<1>().map(|[octet]| octet)
-    }
-
     fn u16(&mut self) -> Option<u16> {
         self.take().map(u16::from_ne_bytes)
     }
