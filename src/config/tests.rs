@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bgp_codec::{Attributes, Family, FamilySet, PathAttributes, PeerKind};
+
 use super::environment::{Environment, SecretFile};
 use super::load::{self, Loaded};
-use super::source::Source;
 use super::*;
+use crate::policy::{Chain, RouteView, Source};
+use crate::route::OriginKind;
+use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
 
 /// Each `tests/wrong/NAME.toml` yields `tests/wrong/NAME.txt`; `UPDATE=1` rewrites what changed, for review.
 #[test]
@@ -82,8 +86,264 @@ fn a_missing_file_is_told_from_an_unreadable_one() {
     );
 }
 
+#[test]
+fn every_key_is_documented() {
+    let page = include_str!("../../docs/configuration.md");
+    let heading = |section: &str| page.find(&format!("\n## `{section}`")).map(|at| at + 1);
+    for (section, keys) in file::documented_keys() {
+        let table = section
+            .split(' ')
+            .find(|word| word.starts_with('['))
+            .unwrap_or("[[filter]]");
+        let table = if table == "[[peer_group]]" {
+            "[[peer]]"
+        } else {
+            table
+        };
+        let start =
+            heading(table).unwrap_or_else(|| panic!("docs/configuration.md has no heading for {table}"));
+        let end = page[start..].find("\n## ").map_or(page.len(), |at| start + at);
+        let rows: Vec<&str> = page[start..end]
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .collect();
+        for key in keys {
+            // In a row of its own, or (`add`, `count`) in that of the key it belongs to.
+            let shapes = [format!("`{key}`"), format!("{{ {key} ="), format!(", {key} =")];
+            let documented = rows
+                .iter()
+                .any(|row| shapes.iter().any(|shape| row.contains(shape)));
+            assert!(documented, "docs/configuration.md has no `{key}` of {section}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_takes_over_what_its_group_says_and_it_does_not() {
+    let peers = peers(
+        "[[peer_group]]\nname = \"g\"\nasn = 65001\nhold_time = 30\nport = 1179\nlisten_range = \"10.0.0.0/8\"\n\
+         multihop = 2\n\
+         [[peer]]\nname = \"p\"\naddress = \"192.0.2.1\"\ngroup = \"g\"\nhold_time = \"60s\"\n",
+    );
+    let [peer, range] = peers.as_slice() else {
+        panic!("{peers:?}")
+    };
+    assert_eq!((&*peer.name, peer.group.as_deref()), ("p", Some("g")));
+    assert_eq!(peer.address, PeerAddress::Address([192, 0, 2, 1].into()));
+    assert_eq!(
+        (peer.hold_time, peer.port, peer.multihop),
+        (Duration::from_secs(60), 1179, Some(2))
+    );
+    assert!(!peer.passive);
+    assert_eq!((&*range.name, range.group.as_deref()), ("g", Some("g")));
+    assert_eq!(range.address, PeerAddress::Range("10.0.0.0/8".parse().unwrap()));
+    assert_eq!(range.hold_time, Duration::from_secs(30));
+    assert!(range.passive);
+}
+
+#[test]
+fn ranges_of_a_list_are_told_apart_by_name() {
+    let peers =
+        peers("[[peer]]\nname = \"r\"\nasn = \"any\"\nlisten_range = [\"10.0.0.0/8\", \"fd00::/8\"]\n");
+    let names: Vec<&str> = peers.iter().map(|peer| &*peer.name).collect();
+    assert_eq!(names, ["r[10.0.0.0/8]", "r[fd00::/8]"]);
+}
+
+#[test]
+fn internal_peers_carry_everything_and_external_ones_nothing_unless_filtered() {
+    let peers = peers(
+        "[[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\n\
+         [[peer]]\nname = \"b\"\naddress = \"192.0.2.2\"\nasn = \"internal\"\n\
+         [[peer]]\nname = \"c\"\naddress = \"192.0.2.3\"\nasn = 65001\n\
+         [[peer]]\nname = \"d\"\naddress = \"192.0.2.4\"\nasn = \"any\"\n\
+         [[peer]]\nname = \"e\"\naddress = \"192.0.2.5\"\nasn = 64512\nlocal_asn = 65002\n",
+    );
+    let silent: Vec<bool> = peers
+        .iter()
+        .map(|peer| peer.policy.export.is_no_policy())
+        .collect();
+    assert_eq!(silent, [false, false, true, true, true]);
+    for peer in &peers {
+        assert_eq!(
+            peer.policy.import.is_no_policy(),
+            peer.policy.export.is_no_policy(),
+            "{}",
+            peer.name
+        );
+        assert!(!peer.policy.import.accepts_default_route(), "{}", peer.name);
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_documentation() {
+    let peers = peers("[[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\n");
+    let peer = &peers[0];
+    let both: FamilySet = [Family::IPV4_UNICAST, Family::IPV6_UNICAST].into_iter().collect();
+    assert_eq!(peer.families, both);
+    assert_eq!(
+        (peer.hold_time, peer.send_hold_time),
+        (Duration::from_secs(90), Duration::from_secs(480))
+    );
+    let restart = peer.graceful_restart.unwrap();
+    assert_eq!(restart.restart_time, Duration::from_secs(120));
+    assert_eq!(restart.max_peer_restart_time, Duration::from_secs(360));
+    assert!(peer.extended_message && !peer.extended_next_hop);
+    assert!(peer.add_path_receive.is_empty() && peer.add_path_send.is_empty());
+    let config = config("[kernel]\n");
+    let kernel = config.kernel.unwrap();
+    assert_eq!(
+        (kernel.install, kernel.protocol, kernel.multipath),
+        (true, 179, 16)
+    );
+    assert_eq!(config.speaker.listen.len(), 2);
+    assert_eq!(config.speaker.deferral_time, Duration::from_secs(60));
+    assert_eq!(config.speaker.http, None);
+}
+
+#[test]
+fn the_deferral_time_stays_below_a_short_restart_time() {
+    let text = "[[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\ngraceful_restart = { restart_time = 40 }\n";
+    assert_eq!(config(text).speaker.deferral_time, Duration::from_secs(20));
+}
+
+#[test]
+fn the_environment_fills_strings_and_numbers() {
+    let text = "[speaker]\nasn = \"${ASN}\"\nrouter_id = \"${NODE_IP}\"\nstate_dir = \"/run/${MISSING:-x}\"\n\
+                [[peer]]\nname = \"a\"\naddress = \"${NODE_IP}\"\nasn = \"${ASN}\"\nport = \"${PORT:-1179}\"\n";
+    let config = parse("test.toml", text)
+        .unwrap_or_else(|report| panic!("{report}"))
+        .config;
+    assert_eq!(config.speaker.asn, Asn(64_512));
+    assert_eq!(config.speaker.router_id, Some(Ipv4Addr::new(172, 16, 40, 199)));
+    assert_eq!(config.speaker.state_dir, Path::new("/run/x"));
+    assert_eq!(config.peers[0].port, 1179);
+    assert_eq!(config.peers[0].remote_asn, RemoteAsn::Is(Asn(64_512)));
+}
+
+#[test]
+fn passwords_come_without_their_line_break_and_with_a_warning_if_public() {
+    let peer = |file: &str| {
+        format!(
+            "[speaker]\nasn = 1\n[[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 1\npassword_file = \"{file}\"\n"
+        )
+    };
+    let good = parse("test.toml", &peer("good.key")).unwrap();
+    assert_eq!(
+        good.config.peers[0].password.as_ref().unwrap().key.expose(),
+        b"s3cret"
+    );
+    assert!(good.warnings.is_empty());
+    let public = parse("test.toml", &peer("public.key")).unwrap();
+    assert!(
+        public.warnings[0].to_string().contains("every user may read it"),
+        "{}",
+        public.warnings[0]
+    );
+    assert!(!format!("{public:?}").contains("s3cret"));
+}
+
+#[test]
+fn odd_files_load_with_warnings() {
+    for (text, expected) in [
+        ("[[filter]]\nname = \"f\"\n", "no peer uses filter `f`"),
+        (
+            "[[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 65001\n",
+            "external peer `a` neither receives nor sends routes",
+        ),
+        (
+            "[[originate]]\nname = \"all\"\nkernel = {}\n",
+            "every route of the kernel's table is announced",
+        ),
+        (
+            "[[filter]]\nname = \"f\"\nrules = [ { action = \"accept\" }, { med = 1, action = \"reject\" } ]\n\
+             [[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\nimport = \"f\"\n",
+            "no route reaches this rule",
+        ),
+        (
+            "[[filter]]\nname = \"f\"\nrules = [ { med = 1, action = \"continue\" } ]\n\
+             [[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\nimport = \"f\"\n",
+            "the rule does nothing",
+        ),
+    ] {
+        let loaded = parse("test.toml", &format!("[speaker]\nasn = 64512\n{text}")).unwrap();
+        let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains(expected), "{}", warnings[0]);
+        assert!(warnings[0].contains(": warning: "), "{}", warnings[0]);
+    }
+}
+
+#[test]
+fn the_node_sample_announces_its_own_and_takes_vips_from_the_adc_alone() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/node.toml");
+    let config = Config::load(&path, &variable).unwrap().config;
+    let peer = |name: &str| config.peers.iter().find(|peer| &*peer.name == name).unwrap();
+    let (node, adc) = (peer("node2"), peer("f5-a"));
+    let from = |peer: &PeerSettings, prefix: &str| verdict(&peer.policy.import, prefix, learned(&peer.name));
+    for vip in ["172.16.99.99/32", "172.16.40.81/32", "fd00:99::99/128"] {
+        assert!(from(adc, vip) && !from(node, vip), "{vip}");
+    }
+    for block in ["10.244.1.0/24", "10.244.1.64/26", "fd00:244::40/122"] {
+        assert!(from(node, block) && !from(adc, block), "{block}");
+    }
+    for other in ["10.244.1.76/32", "10.96.0.0/12", "0.0.0.0/0", "fd00:244::4c/128"] {
+        assert!(!from(node, other) && !from(adc, other), "{other}");
+    }
+    let to = |prefix: &str, source| verdict(&adc.policy.export, prefix, source);
+    let own = |kind, name| Source::Local { kind, name };
+    assert!(to("10.244.0.0/24", own(OriginKind::Kernel, "pod-blocks")));
+    assert!(to("172.16.99.10/32", own(OriginKind::Vip, "shop")));
+    assert!(!to("10.96.0.0/12", own(OriginKind::Static, "service-range")));
+    assert!(!to("10.244.1.0/24", learned("node2")));
+}
+
+fn learned(name: &str) -> Source<'_> {
+    let address = [192, 0, 2, 1].into();
+    Source::Peer {
+        name,
+        group: None,
+        address,
+        asn: Asn(64_512),
+        kind: PeerKind::Internal,
+    }
+}
+
+fn verdict(chain: &Chain, prefix: &str, source: Source<'_>) -> bool {
+    let mut block = Vec::new();
+    PathAttributes::default().encode_canonical(&mut block);
+    let prefix: ipnet::IpNet = prefix.parse().unwrap();
+    let family = if prefix.addr().is_ipv4() {
+        Family::IPV4_UNICAST
+    } else {
+        Family::IPV6_UNICAST
+    };
+    let attributes = &Attributes::from_canonical(&block);
+    chain
+        .evaluate(&RouteView {
+            prefix,
+            family,
+            source,
+            attributes,
+            next_hop: None,
+            kernel_metric: None,
+        })
+        .accept
+}
+
+/// The configuration of `[speaker]` in AS 64512 and this.
+fn config(text: &str) -> Config {
+    let text = format!("[speaker]\nasn = 64512\n{text}");
+    parse("test.toml", &text)
+        .unwrap_or_else(|report| panic!("{report}"))
+        .config
+}
+
+fn peers(text: &str) -> Vec<PeerSettings> {
+    config(text).peers
+}
+
 pub(super) fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
-    let source = Source::new(name, text.to_owned());
+    let source = source::Source::new(name, text.to_owned());
     load::parse(
         &source,
         Environment {

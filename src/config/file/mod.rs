@@ -179,3 +179,30 @@ fn tables<T>(
     });
     list.map(Spanned::into_inner).unwrap_or_default()
 }
+
+/// Every table and its keys; the documentation is held against this list.
+#[cfg(test)]
+pub(super) fn documented_keys() -> Vec<(&'static str, &'static [&'static str])> {
+    fn of<T: Keys>() -> (&'static str, &'static [&'static str]) {
+        (T::SECTION, T::KEYS)
+    }
+    vec![
+        of::<SpeakerKeys>(),
+        of::<KernelKeys>(),
+        of::<OriginateKeys>(),
+        of::<originate::KernelMatchKeys>(),
+        of::<VipKeys>(),
+        of::<vip::CheckKeys>(),
+        of::<FilterKeys>(),
+        of::<filter::VerdictKeys>(),
+        of::<filter::ConditionKeys>(),
+        of::<filter::SetKeys>(),
+        of::<filter::CommunityKeys>(),
+        of::<filter::LargeCommunityKeys>(),
+        of::<filter::PrependKeys>(),
+        of::<peer::PeerKeys>(),
+        of::<peer::GroupKeys>(),
+        of::<peer::SharedKeys>(),
+        of::<peer::RestartKeys>(),
+    ]
+}

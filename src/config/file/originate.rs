@@ -6,7 +6,7 @@ use bgp_codec::{Community, LargeCommunity};
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::{kernel, keys};
+use super::{Keys, kernel, keys};
 use crate::config::reader::Value;
 use crate::config::scalar;
 use crate::route::{KernelRouteKind, TableId};
@@ -17,7 +17,7 @@ keys! {
         name: Arc<str> = scalar::name;
         prefixes: Vec<Spanned<IpNet>> = spanned_prefixes;
         discard: bool = scalar::boolean;
-        kernel: KernelMatchKeys = scalar::table;
+        kernel: KernelMatchKeys = |value| value.table(KernelMatchKeys::SECTION, KernelMatchKeys::read);
         community: Vec<Community> = scalar::communities;
         large_community: Vec<LargeCommunity> = scalar::large_communities;
         med: u32 = scalar::any_u32;

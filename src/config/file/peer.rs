@@ -144,7 +144,7 @@ pub(in crate::config) enum Restart {
 
 keys! {
     /// `graceful_restart = { ... }`.
-    RestartKeys in "`graceful_restart`" {
+    RestartKeys in "`graceful_restart` of [[peer]]" {
         restart_time: Duration = restart_time;
         max_peer_restart_time: Duration = restart_time;
     }

@@ -9,6 +9,7 @@ use bgp_codec::Asn;
 use super::keys;
 use crate::config::reader::Value;
 use crate::config::{LogFormat, scalar};
+use crate::telemetry;
 
 keys! {
     /// `[speaker]`.
@@ -21,7 +22,7 @@ keys! {
         state_dir: PathBuf = scalar::path;
         deferral_time: Duration = scalar::positive_duration;
         always_compare_med: bool = scalar::boolean;
-        log_level: String = scalar::text;
+        log_level: String = log_level;
         log_format: LogFormat = log_format;
     }
 }
@@ -39,6 +40,13 @@ fn address_or_off(value: &Value<'_>) -> Option<Option<SocketAddr>> {
         return Some(None);
     }
     scalar::socket_address(value).map(Some)
+}
+
+fn log_level(value: &Value<'_>) -> Option<String> {
+    value.parse(
+        "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as \"info,stonechat::rib=debug\"",
+        |level| telemetry::check_level(level).map(|()| level.to_owned()),
+    )
 }
 
 fn log_format(value: &Value<'_>) -> Option<LogFormat> {
