@@ -298,7 +298,7 @@ pub struct FibChange {
 }
 
 /// What the kernel should hold for a prefix, in BGP's terms; the kernel edge resolves next hops to gateways.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct FibRoute {
     /// BGP next hops, ordered, no duplicates; several for ECMP.
     pub next_hops: SmallVec<[FibNextHop; 2]>,
@@ -309,7 +309,7 @@ pub struct FibRoute {
 }
 
 /// One BGP next hop of a [`FibRoute`].
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FibNextHop {
     /// Global address.
     pub address: IpAddr,

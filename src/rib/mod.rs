@@ -2,5 +2,42 @@
 //!
 //! Pure: no I/O, no clock, no random source (the hash seed is given). `task.rs` alone knows about threads.
 
+mod adj_rib_in;
+mod adj_rib_out;
+mod attributes;
+mod core;
+mod decision;
+mod delivery;
 pub mod explain;
+mod export;
+mod fib;
+mod filter_class;
+mod graveyard;
+mod group;
+mod id_set;
+mod ids;
+mod import;
+mod ingest;
 pub mod interface;
+mod jobs;
+mod lane;
+mod limits;
+mod membership;
+mod next_hop;
+mod pack;
+mod peers;
+mod prefix_table;
+mod ring;
+mod selection;
+mod sessions;
+mod shard;
+mod show;
+mod stream;
+mod table;
+mod table_data;
+pub mod task;
+#[cfg(test)]
+mod tests;
+mod update_group;
+
+pub use shard::Rib;

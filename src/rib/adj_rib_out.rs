@@ -1,0 +1,161 @@
+//! Adj-RIB-Out of one update group: one dense array, 12 octets a prefix (or path, with Add-Path), for all members together.
+
+use std::collections::BTreeMap;
+
+use super::ids::{AttributesId, PeerIndex};
+
+/// What a group is sent for one id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct OutSlot {
+    /// As accepted from the source.
+    pub(crate) attributes: AttributesId,
+    /// What export policy changes in them.
+    edits: u32,
+    /// Who it comes from, and so is not sent it.
+    pub(crate) source: PeerIndex,
+}
+
+/// Marks a slot whose attributes do not fit into the members' messages.
+const TOO_LONG: u32 = 1 << 31;
+
+impl OutSlot {
+    pub(crate) const fn new(attributes: AttributesId, edits: u32, source: PeerIndex) -> Self {
+        Self {
+            attributes,
+            edits,
+            source,
+        }
+    }
+
+    const EMPTY: Self = Self {
+        attributes: AttributesId::NONE,
+        edits: 0,
+        source: PeerIndex(u32::MAX),
+    };
+
+    /// Number of the changes.
+    pub(crate) const fn edits(self) -> u32 {
+        self.edits & !TOO_LONG
+    }
+
+    /// It was found not to fit, so nobody has it.
+    pub(crate) const fn is_too_long(self) -> bool {
+        self.edits & TOO_LONG != 0
+    }
+
+    /// Whether it says the same as another, whatever became of either.
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        self.attributes == other.attributes && self.edits() == other.edits() && self.source == other.source
+    }
+}
+
+/// The slots of a group, indexed by `PrefixId`, or by `PathSlot` where all paths are sent.
+#[derive(Debug, Default)]
+pub(crate) struct AdjRibOut {
+    slots: Vec<OutSlot>,
+    present: u32,
+    by_source: BTreeMap<PeerIndex, u32>,
+}
+
+impl AdjRibOut {
+    #[inline]
+    pub(crate) fn at(&self, id: u32) -> Option<OutSlot> {
+        self.slots
+            .get(id as usize)
+            .copied()
+            .filter(|slot| slot.attributes != AttributesId::NONE)
+    }
+
+    /// Puts a slot down and yields what was there.
+    pub(crate) fn set(&mut self, id: u32, new: Option<OutSlot>) -> Option<OutSlot> {
+        if self.slots.len() <= id as usize {
+            if new.is_none() {
+                return None;
+            }
+            self.slots.resize(id as usize + 1, OutSlot::EMPTY);
+        }
+        let old = self.at(id);
+        self.slots[id as usize] = new.unwrap_or(OutSlot::EMPTY);
+        if let Some(old) = old {
+            self.count(old, false);
+        }
+        if let Some(new) = new {
+            self.count(new, true);
+        }
+        old
+    }
+
+    fn count(&mut self, slot: OutSlot, more: bool) {
+        if slot.is_too_long() {
+            return;
+        }
+        let of_source = self.by_source.entry(slot.source).or_insert(0);
+        if more {
+            self.present += 1;
+            *of_source += 1;
+        } else {
+            self.present -= 1;
+            *of_source -= 1;
+            if *of_source == 0 {
+                self.by_source.remove(&slot.source);
+            }
+        }
+    }
+
+    /// Notes that the slot does not fit.
+    pub(crate) fn mark_too_long(&mut self, id: u32) {
+        if let Some(slot) = self.at(id).filter(|slot| !slot.is_too_long()) {
+            self.set(
+                id,
+                Some(OutSlot {
+                    edits: slot.edits | TOO_LONG,
+                    ..slot
+                }),
+            );
+        }
+    }
+
+    /// One more than the largest id that was ever set.
+    pub(crate) fn bound(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Every id that has a slot, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, OutSlot)> + '_ {
+        (0..self.bound()).filter_map(|id| self.at(id).map(|slot| (id, slot)))
+    }
+
+    /// How many slots are sent to a member that is this peer.
+    pub(crate) fn sent_to(&self, peer: PeerIndex) -> u32 {
+        self.present - self.by_source.get(&peer).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_follow_slots() {
+        let slot = |source| Some(OutSlot::new(AttributesId(1), 0, PeerIndex(source)));
+        let mut out = AdjRibOut::default();
+        assert_eq!(out.set(5, None), None);
+        assert_eq!(out.bound(), 0);
+        out.set(5, slot(1));
+        out.set(6, slot(2));
+        assert_eq!((out.sent_to(PeerIndex(1)), out.sent_to(PeerIndex(9))), (1, 2));
+        out.mark_too_long(6);
+        assert_eq!(out.sent_to(PeerIndex(9)), 1);
+        assert!(out.at(6).unwrap().is_same(slot(2).unwrap()));
+        assert_eq!(
+            out.set(6, slot(2)),
+            out.at(6).map(|_| OutSlot {
+                edits: TOO_LONG,
+                ..slot(2).unwrap()
+            })
+        );
+        assert_eq!(out.set(5, None), slot(1));
+        assert_eq!((out.sent_to(PeerIndex(1)), out.iter().count()), (1, 1));
+        assert_eq!(size_of::<OutSlot>(), 12);
+    }
+}

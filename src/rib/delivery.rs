@@ -1,0 +1,421 @@
+//! Who of an update group is sent what, and when: streams are encoded as their members take them, rings are read, those who
+//! lag behind fall off.
+
+use bgp_codec::route_refresh::Subtype;
+
+use super::core::Core;
+use super::ids::PeerIndex;
+use super::interface::{Chunk, Event, Output};
+use super::membership::Position;
+use super::pack::{self, Entry, ITEM_BYTES};
+use super::ring::{Audience, Cursor, Item, ItemKind, MemberId, Ring};
+use super::stream::{Marker, STREAM_BYTES, Walk};
+use super::table_data::TableData;
+use super::update_group::UpdateGroup;
+
+/// Ids that are encoded for a stream at once.
+const BATCH: usize = 4_096;
+/// Batches that one stream is given before others have their turn.
+const ROUNDS: usize = 4;
+/// Chunks handed to a session in one output.
+const CHUNKS: usize = 64;
+
+/// What the group may do at this time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gate {
+    /// End-of-RIB may go: selection has begun and everything that it began with has been exported.
+    pub(crate) end_of_rib: bool,
+}
+
+impl UpdateGroup {
+    /// Sends what can be sent; whether there is more to do at once.
+    pub(crate) fn serve(&mut self, core: &mut Core, data: &TableData, gate: Gate) -> bool {
+        self.active = false;
+        self.flush(core, data);
+        self.start_waiting(core, data);
+        let mut more = false;
+        for stream in 0..self.streams.len() {
+            more |= self.serve_stream(stream, core, data, gate);
+        }
+        for index in 0..self.members.len() {
+            self.send(MemberId(u32::try_from(index).unwrap_or(u32::MAX)), core);
+        }
+        self.active |= more;
+        more
+    }
+
+    /// Whether a stream waits for nothing but the permission to end.
+    pub(crate) fn is_held_up(&self, open: bool) -> bool {
+        let waits = |walk: &Walk| walk.ids.is_empty() && !walk.markers.is_empty();
+        open && self
+            .streams
+            .iter()
+            .flatten()
+            .any(|stream| stream.walk.as_ref().is_some_and(waits))
+    }
+
+    /// Encodes and sends a stream as far as its members take it.
+    fn serve_stream(&mut self, index: usize, core: &mut Core, data: &TableData, gate: Gate) -> bool {
+        for _ in 0..ROUNDS {
+            let Some(stream) = self.streams[index].as_ref().filter(|stream| !stream.closed) else {
+                return false;
+            };
+            for member in stream.members.clone() {
+                self.send(member, core);
+            }
+            if !self.is_wanted(index, core) {
+                return false;
+            }
+            self.shed_slow_readers(index);
+            if !self.produce(index, core, data, gate) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether somebody has read all of a stream and can take more.
+    fn is_wanted(&self, index: usize, core: &Core) -> bool {
+        let Some(stream) = self.streams[index].as_ref() else {
+            return false;
+        };
+        stream.members.iter().any(|id| {
+            self.member(*id).is_some_and(|member| {
+                let at_head =
+                    matches!(member.position, Position::Stream { cursor, .. } if cursor == stream.ring.head());
+                at_head && core.peers.get(member.peer).is_some_and(|peer| peer.credit > 0)
+            })
+        })
+    }
+
+    /// Members that are too far behind the fastest one go on alone.
+    fn shed_slow_readers(&mut self, index: usize) {
+        while let Some(stream) = self.streams[index].as_ref()
+            && stream.ring.bytes() > STREAM_BYTES
+            && stream.members.len() > 1
+        {
+            let place = |id: &MemberId| match self.member(*id).map(|member| &member.position) {
+                Some(Position::Stream { cursor, .. }) => *cursor,
+                _ => Cursor::default(),
+            };
+            let Some(slowest) = stream.members.iter().copied().min_by_key(place) else {
+                return;
+            };
+            self.split_off(slowest);
+        }
+    }
+
+    /// Encodes the next ids of a stream, its markers, and its end. Whether anything came of it.
+    fn produce(&mut self, index: usize, core: &Core, data: &TableData, gate: Gate) -> bool {
+        let Some(stream) = self.streams[index].as_mut() else {
+            return false;
+        };
+        let before = stream.ring.head();
+        if stream.pending() > 0 {
+            self.encode(index, core, data);
+        }
+        self.push_markers(index, gate);
+        let Some(stream) = self.streams[index].as_mut() else {
+            return false;
+        };
+        let moved = stream.ring.head() != before || stream.pending() > 0;
+        if stream.walk.is_none() && !self.start_waiting_refreshes(index) {
+            self.close_if_done(index);
+        }
+        moved
+    }
+
+    fn encode(&mut self, index: usize, core: &Core, data: &TableData) {
+        let Some(stream) = self.streams[index].as_mut() else {
+            return;
+        };
+        let mut ids = Vec::with_capacity(BATCH.min(stream.pending()));
+        let of_walk = stream.take(BATCH, &mut ids);
+        let members = stream.members.clone();
+        let mut entries = Vec::with_capacity(ids.len());
+        for id in &ids {
+            let held = self.streams[index]
+                .as_ref()
+                .is_some_and(|stream| stream.may_hold.contains(*id));
+            self.stream_entries(*id, held, &members, (core, data), &mut entries);
+        }
+        let packed = self.pack(entries, ITEM_BYTES / 2, core, data);
+        let Some(stream) = self.streams[index].as_mut() else {
+            return;
+        };
+        let mut left: Vec<u32> = packed.left.iter().map(|entry| entry.id).collect();
+        left.sort_unstable();
+        for id in ids {
+            if left.binary_search(&id).is_ok() {
+                stream.put_back(id, of_walk.contains(id));
+            } else {
+                stream.may_hold.remove(id);
+            }
+        }
+        packed.items.into_iter().for_each(|item| stream.ring.push(item));
+    }
+
+    /// What the members of a stream are told of an id.
+    fn stream_entries(
+        &self,
+        id: u32,
+        held: bool,
+        members: &[MemberId],
+        (core, data): (&Core, &TableData),
+        entries: &mut Vec<Entry>,
+    ) {
+        let Some(slot) = self.out.at(id).filter(|slot| !slot.is_too_long()) else {
+            if held {
+                entries.push(Entry {
+                    id,
+                    prefix: self.prefix(id, data),
+                    slot: None,
+                    audience: Audience::default(),
+                });
+            }
+            return;
+        };
+        let prefix = self.prefix(id, data);
+        let audience = self.audience(id, slot, core, data);
+        let included = |id: &MemberId| {
+            self.member(*id)
+                .is_some_and(|member| audience.includes(*id, member.peer))
+        };
+        if held {
+            for member in members.iter().filter(|member| !included(member)) {
+                let audience = Audience {
+                    only: Some(*member),
+                    ..Audience::default()
+                };
+                entries.push(Entry {
+                    id,
+                    prefix,
+                    slot: None,
+                    audience,
+                });
+            }
+        }
+        if members.iter().any(included) {
+            entries.push(Entry {
+                id,
+                prefix,
+                slot: Some(slot),
+                audience,
+            });
+        }
+    }
+
+    /// RFC 4724 §2, RFC 7313 §4: markers stand behind the last message of what they end.
+    fn push_markers(&mut self, index: usize, gate: Gate) {
+        loop {
+            let Some(stream) = self.streams[index].as_mut() else {
+                return;
+            };
+            let Some(walk) = stream.walk.as_mut().filter(|walk| walk.ids.is_empty()) else {
+                return;
+            };
+            match walk.markers.first() {
+                None => stream.walk = None,
+                Some(Marker::EndOfRib) if !gate.end_of_rib => return,
+                Some(Marker::EndOfRib) => {
+                    walk.markers.remove(0);
+                    let bytes = pack::end_of_rib(&self.key, self.key.family);
+                    stream.ring.push(Item::end_of_rib(bytes));
+                }
+                Some(Marker::EndOfRefresh) => {
+                    walk.markers.remove(0);
+                    self.push_refresh(index, Subtype::EndOfRib);
+                }
+            }
+        }
+    }
+
+    /// Nothing left: from here on the members read the ring. What has been flushed into it they have had from the stream.
+    fn close_if_done(&mut self, index: usize) {
+        let Some(stream) = self.streams[index].as_mut() else {
+            return;
+        };
+        if stream.closed || stream.walk.is_some() || stream.pending() > 0 {
+            return;
+        }
+        stream.closed = true;
+        for id in stream.members.clone() {
+            let from = self.ring.attach();
+            if let Some(member) = self.member_mut(id)
+                && let Position::Stream { then, .. } = &mut member.position
+            {
+                *then = Some(from);
+            }
+        }
+    }
+
+    /// Hands a member what it can take.
+    pub(crate) fn send(&mut self, id: MemberId, core: &mut Core) {
+        let mut chunks = Vec::new();
+        let Some(member) = self.member(id) else { return };
+        let peer = member.peer;
+        let Some(mut credit) = core.peers.get(peer).map(|peer| peer.credit) else {
+            return;
+        };
+        let mut updates = 0;
+        let mut end_of_rib = false;
+        while let Some((ring, cursor)) = self.reading(id) {
+            let mut at = cursor;
+            let Some(item) = ring.peek(cursor) else { break };
+            if item.audience.includes(id, peer) {
+                if item.bytes.len() > credit || chunks.len() == CHUNKS && item.kind == ItemKind::Routes {
+                    break;
+                }
+                credit -= item.bytes.len();
+                updates += u64::from(item.updates);
+                end_of_rib |= item.kind == ItemKind::EndOfRib;
+                chunks.push(item.chunk());
+            }
+            ring.pass(&mut at);
+            self.advance(id, at);
+        }
+        self.hand_over(peer, chunks, (credit, updates, end_of_rib), core);
+    }
+
+    fn hand_over(
+        &mut self,
+        peer: PeerIndex,
+        chunks: Vec<Chunk>,
+        (credit, updates, end_of_rib): (usize, u64, bool),
+        core: &mut Core,
+    ) {
+        if chunks.is_empty() {
+            return;
+        }
+        self.active |= chunks.len() >= CHUNKS;
+        let family = self.key.family;
+        let Some(state) = core.peers.get_mut(peer) else {
+            return;
+        };
+        state.credit = credit;
+        state.updates_sent += updates;
+        let id = state.settings.id;
+        if end_of_rib && let Some(at) = state.families.get_mut(&family) {
+            at.end_of_rib_sent = true;
+        }
+        core.outputs.push_back(Output::Send { peer: id, chunks });
+        if end_of_rib {
+            core.event(Event::EndOfRibSent { peer: id, family });
+        }
+    }
+
+    /// The queue that a member reads, and where; a closed stream that it has read to the end is left for the ring.
+    fn reading(&mut self, id: MemberId) -> Option<(&mut Ring, Cursor)> {
+        if let Position::Stream {
+            stream,
+            cursor,
+            then: Some(then),
+        } = self.member(id)?.position
+            && self.streams[stream]
+                .as_ref()
+                .is_some_and(|stream| cursor == stream.ring.head())
+        {
+            self.leave_stream(stream, id, cursor, |_| ());
+            self.member_mut(id)?.position = Position::Ring(then);
+        }
+        match self.member(id)?.position {
+            Position::Waiting { .. } => None,
+            Position::Ring(cursor) => Some((&mut self.ring, cursor)),
+            Position::Stream { stream, cursor, .. } => self.streams[stream]
+                .as_mut()
+                .map(|stream| (&mut stream.ring, cursor)),
+        }
+    }
+
+    fn advance(&mut self, id: MemberId, to: Cursor) {
+        match self.member_mut(id).map(|member| &mut member.position) {
+            Some(Position::Ring(cursor) | Position::Stream { cursor, .. }) => *cursor = to,
+            Some(Position::Waiting { .. }) | None => {}
+        }
+    }
+
+    /// Takes the slowest member off the ring.
+    pub(crate) fn detach_slowest(&mut self) {
+        let place = |id: MemberId| match self.member(id)?.position {
+            Position::Ring(cursor)
+            | Position::Stream {
+                then: Some(cursor), ..
+            } => Some((cursor, id)),
+            Position::Waiting { .. } | Position::Stream { then: None, .. } => None,
+        };
+        if let Some((_, slowest)) = self.by_peer.values().filter_map(|id| place(*id)).min() {
+            self.split_off(slowest);
+        }
+    }
+
+    /// Bytes in all queues of the group.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.ring.bytes()
+            + self
+                .streams
+                .iter()
+                .flatten()
+                .map(|stream| stream.ring.bytes())
+                .sum::<usize>()
+    }
+
+    /// Ids and chunks that wait for a member.
+    pub(crate) fn pending(&self, peer: PeerIndex) -> u64 {
+        let Some(member) = self.by_peer.get(&peer).and_then(|id| self.member(*id)) else {
+            return 0;
+        };
+        let pending = match &member.position {
+            Position::Waiting { .. } => self.out.sent_to(peer) as usize,
+            Position::Stream { stream, cursor, then } => {
+                let stream = self.streams[*stream].as_ref();
+                stream.map_or(0, |stream| stream.pending() + stream.ring.unread(*cursor))
+                    + then.map_or(0, |cursor| self.ring.unread(cursor))
+            }
+            Position::Ring(cursor) => self.ring.unread(*cursor),
+        };
+        pending as u64
+    }
+
+    /// Whether a member has been told of an id, as far as the group goes: what still waits for it does not count.
+    pub(crate) fn is_sent(&self, peer: PeerIndex, id: u32, core: &Core, data: &TableData) -> bool {
+        let Some(member) = self.by_peer.get(&peer) else {
+            return false;
+        };
+        let Some(slot) = self.out.at(id).filter(|slot| !slot.is_too_long()) else {
+            return false;
+        };
+        self.audience(id, slot, core, data).includes(*member, peer) && !self.is_pending(peer, id)
+    }
+
+    /// Whether something about an id waits for a member.
+    pub(crate) fn is_pending(&self, peer: PeerIndex, id: u32) -> bool {
+        let Some(member) = self.by_peer.get(&peer).and_then(|id| self.member(*id)) else {
+            return false;
+        };
+        match &member.position {
+            Position::Waiting { .. } => true,
+            Position::Ring(cursor) => self.ring.names(*cursor, id),
+            Position::Stream { stream, cursor, then } => {
+                let stream = self.streams[*stream].as_ref();
+                stream.is_some_and(|stream| stream.contains(id) || stream.ring.names(*cursor, id))
+                    || then.is_some_and(|cursor| self.ring.names(cursor, id))
+            }
+        }
+    }
+
+    /// How many ids a member is sent.
+    pub(crate) fn advertised(&self, peer: PeerIndex) -> u64 {
+        let Some(member) = self.by_peer.get(&peer).and_then(|id| self.member(*id)) else {
+            return 0;
+        };
+        let Some(class) = member.class.and_then(|class| self.classes[class].as_ref()) else {
+            return u64::from(self.out.sent_to(peer));
+        };
+        let sent = |id: &u32| {
+            self.out
+                .at(*id)
+                .is_some_and(|slot| slot.source != peer && !slot.is_too_long())
+        };
+        class.accepted.iter().filter(sent).count() as u64
+    }
+}

@@ -1,0 +1,102 @@
+//! What makes peers share an update group: everything that changes the bytes they are sent, and nothing else.
+//!
+//! The encoder sees only the key and the route, never a peer, so a setting that is forgotten here cannot leak into the bytes.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bgp_codec::{Asn, Family, FamilySet, PeerKind, WriteContext};
+
+use super::interface::{NextHopPolicy, Peer, Settings};
+use crate::policy::Chain;
+use crate::route::TableId;
+
+/// The content that decides which group a peer is in, for one family.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct GroupKey {
+    pub(crate) table: TableId,
+    pub(crate) family: Family,
+    pub(crate) kind: PeerKind,
+    /// Our AS towards the members.
+    pub(crate) local_asn: Asn,
+    pub(crate) cluster_id: Ipv4Addr,
+    pub(crate) four_octet_asn: bool,
+    pub(crate) max_message: usize,
+    /// All usable paths are sent, with path ids.
+    pub(crate) add_path: bool,
+    /// IPv4 NLRI may carry an IPv6 next hop.
+    pub(crate) extended_next_hop: bool,
+    pub(crate) rr_client: bool,
+    pub(crate) route_server_client: bool,
+    pub(crate) next_hop: NextHopPolicy,
+    /// What "self" looks like on the wire; each session fills in its own.
+    pub(crate) own_next_hop: Option<OwnNextHop>,
+    /// Our address on the subnet that an external member shares with us: next hops of others on it are kept
+    /// (RFC 4271 §5.1.3(3)).
+    pub(crate) shared_subnet: Option<IpAddr>,
+    /// Export policy, unless it only drops routes: then members keep it, and it does not split the group.
+    pub(crate) policy: Option<Chain>,
+}
+
+/// The form of our own next hop.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum OwnNextHop {
+    V4,
+    V6,
+    V6WithLinkLocal,
+}
+
+impl GroupKey {
+    pub(crate) fn new(settings: &Settings, peer: &Peer, family: Family) -> Self {
+        let external = peer.kind == PeerKind::External;
+        let negotiated = &peer.negotiated;
+        let extended_next_hop = family == Family::IPV4_UNICAST && negotiated.extended_next_hop;
+        let chain = &peer.policy.export;
+        Self {
+            table: peer.table,
+            family,
+            kind: peer.kind,
+            local_asn: peer.local_asn,
+            cluster_id: settings.cluster_id,
+            four_octet_asn: negotiated.four_octet_asn,
+            max_message: negotiated.max_message,
+            add_path: negotiated.add_path_send.contains(family),
+            extended_next_hop,
+            rr_client: peer.policy.rr_client && !external,
+            route_server_client: peer.policy.route_server_client && external,
+            next_hop: peer.policy.next_hop,
+            own_next_hop: own_next_hop(peer, family, extended_next_hop),
+            shared_subnet: (external && peer.shared_link).then_some(peer.local_address),
+            policy: (!chain.is_drop_only()).then(|| chain.clone()),
+        }
+    }
+
+    /// How the codec must write for this group.
+    pub(crate) fn write_context(&self) -> WriteContext {
+        let add_path = if self.add_path {
+            FamilySet::EMPTY.with(self.family)
+        } else {
+            FamilySet::EMPTY
+        };
+        WriteContext {
+            four_octet_asn: self.four_octet_asn,
+            max_message: self.max_message,
+            add_path,
+        }
+    }
+}
+
+/// RFC 2545 §3: the link-local address is told only to a peer on the same link.
+fn own_next_hop(peer: &Peer, family: Family, extended: bool) -> Option<OwnNextHop> {
+    let own = &peer.self_addresses;
+    let ipv6 = own.ipv6.map(|_| match own.link_local {
+        Some(_) if peer.shared_link => OwnNextHop::V6WithLinkLocal,
+        _ => OwnNextHop::V6,
+    });
+    if family.afi == bgp_codec::Afi::IPV4 {
+        own.ipv4
+            .map(|_| OwnNextHop::V4)
+            .or(if extended { ipv6 } else { None })
+    } else {
+        ipv6
+    }
+}

@@ -1,0 +1,100 @@
+//! Work over all paths of a table, done a slice at a time.
+
+use super::core::Core;
+use super::ids::{PathSlot, PeerIndex};
+use super::import::Importer;
+use super::next_hop::NextHopId;
+use super::table::Table;
+
+/// One pass over the arena of paths.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) table: usize,
+    pub(crate) kind: JobKind,
+    next: usize,
+}
+
+/// What is done to each path.
+#[derive(Debug)]
+pub(crate) enum JobKind {
+    /// Removes the peer's paths of epochs before this one.
+    Sweep { peer: PeerIndex, keep: u8 },
+    /// Applies the peer's import policy again.
+    Reimport { peer: PeerIndex },
+    /// Decides the prefixes of the peer's paths again.
+    Redecide { peer: PeerIndex },
+    /// Decides prefixes whose paths use these next hops again.
+    NextHops { ids: Vec<NextHopId> },
+}
+
+impl Job {
+    pub(crate) const fn new(table: usize, kind: JobKind) -> Self {
+        Self { table, kind, next: 0 }
+    }
+
+    /// Looks at up to `limit` paths; whether all have been looked at.
+    pub(crate) fn step(&mut self, table: &mut Table, core: &mut Core, limit: usize) -> bool {
+        if self.is_pointless(table, core) {
+            return true;
+        }
+        let end = self.next.saturating_add(limit).min(table.data.rib_in.bound());
+        let mut importer = Importer::default();
+        for slot in (self.next..end).map(PathSlot::from_index) {
+            if table.data.rib_in.is_live(slot) {
+                self.visit(slot, table, core, &mut importer);
+            }
+        }
+        importer.forget(core);
+        self.next = end;
+        end == table.data.rib_in.bound()
+    }
+
+    /// Whether there is no path that it could concern.
+    fn is_pointless(&self, table: &Table, core: &Core) -> bool {
+        match &self.kind {
+            JobKind::Sweep { peer, .. } | JobKind::Reimport { peer } | JobKind::Redecide { peer } => core
+                .peers
+                .family(*peer, table.data.family)
+                .is_none_or(|family| family.received == 0),
+            JobKind::NextHops { .. } => false,
+        }
+    }
+
+    fn visit(&self, slot: PathSlot, table: &mut Table, core: &mut Core, importer: &mut Importer) {
+        let path = *table.data.rib_in.path(slot);
+        let family = table.data.family;
+        match &self.kind {
+            JobKind::Sweep { peer, keep } if path.peer == *peer => {
+                let current = core
+                    .peers
+                    .family(*peer, family)
+                    .map_or(*keep, |family| family.epoch);
+                if current.wrapping_sub(path.epoch) > current.wrapping_sub(*keep) {
+                    table.remove(core, slot);
+                }
+            }
+            JobKind::Reimport { peer } if path.peer == *peer => {
+                let prefix = table.data.prefixes.prefix(path.prefix);
+                let accepted = importer.accepted(core, *peer, (family, prefix), path.received);
+                let before = path.accepted;
+                table.data.rib_in.path_mut(slot).accepted = accepted;
+                core.attributes.release(before);
+                if before != accepted {
+                    table.count_accepted(core, *peer, before, accepted);
+                    table.mark(path.prefix);
+                }
+            }
+            JobKind::Redecide { peer } if path.peer == *peer => table.mark(path.prefix),
+            JobKind::NextHops { ids } => {
+                let next_hop = path
+                    .accepted
+                    .some()
+                    .and_then(|id| core.attributes.set(id).next_hop_id());
+                if next_hop.is_some_and(|id| ids.contains(&id)) {
+                    table.mark(path.prefix);
+                }
+            }
+            JobKind::Sweep { .. } | JobKind::Reimport { .. } | JobKind::Redecide { .. } => {}
+        }
+    }
+}

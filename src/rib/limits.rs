@@ -1,0 +1,120 @@
+//! Max-prefix: decided before an UPDATE takes effect, counted after implicit replacement.
+
+use std::collections::BTreeMap;
+
+use bgp_codec::{Family, Treatment, Update};
+
+use super::core::Core;
+use super::ids::PeerIndex;
+use super::import;
+use super::interface::Event;
+use super::shard::Rib;
+use crate::route::Prefix;
+
+/// The family in which an UPDATE would exceed a limit of its peer, and the limit.
+pub(super) fn exceeded(rib: &Rib, peer: PeerIndex, update: &Update<'_>) -> Option<(Family, u32)> {
+    let policy = &rib.core.peers.settings(peer)?.policy;
+    if policy.max_prefixes.is_none() && policy.max_prefixes_accepted.is_none() {
+        return None;
+    }
+    if update.treatment() >= Some(Treatment::TreatAsWithdraw) {
+        return None;
+    }
+    for block in update.nlri().into_iter().chain(update.mp_nlri()) {
+        let family = block.family;
+        let counts = rib.core.peers.family(peer, family)?;
+        let new = u32::try_from(block.ip_prefixes().count()).unwrap_or(u32::MAX);
+        // Most UPDATEs fit even if all that they announce were new.
+        let suspect = |limit: &u32, count: u32| count.saturating_add(new) > *limit;
+        if let Some(limit) = policy
+            .max_prefixes
+            .filter(|limit| suspect(limit, counts.received))
+            && after(rib, peer, family, update).0 > limit
+        {
+            return Some((family, limit));
+        }
+        if let Some(limit) = policy
+            .max_prefixes_accepted
+            .filter(|limit| suspect(limit, counts.accepted))
+            && after(rib, peer, family, update).1 > limit
+        {
+            return Some((family, limit));
+        }
+    }
+    None
+}
+
+/// How many paths there would be after an UPDATE: received, and accepted by import policy.
+fn after(rib: &Rib, peer: PeerIndex, family: Family, update: &Update<'_>) -> (u32, u32) {
+    let Some(table) = rib.table_of(peer, family).map(|table| &rib.tables[table]) else {
+        return (0, 0);
+    };
+    let counts = rib.core.peers.family(peer, family);
+    let (mut received, mut accepted) = counts.map_or((0, 0), |counts| (counts.received, counts.accepted));
+    // What becomes of each path that the UPDATE names: gone, or there and accepted or not.
+    let mut named: BTreeMap<(Prefix, u32), Option<bool>> = BTreeMap::new();
+    for nlri in update
+        .withdrawn()
+        .filter(|block| block.family == family)
+        .flat_map(|block| block.ip_prefixes())
+        .flatten()
+    {
+        named.insert((nlri.prefix, nlri.path_id), None);
+    }
+    let attributes = bgp_codec::PathAttributes::from(update.attributes());
+    let set = rib.core.attributes.preview(&attributes);
+    let announced = update
+        .nlri()
+        .into_iter()
+        .chain(update.mp_nlri())
+        .filter(|block| block.family == family);
+    for nlri in announced.flat_map(|block| block.ip_prefixes()).flatten() {
+        let accept = import::import(&rib.core, peer, (family, nlri.prefix), &set).is_ok();
+        named.insert((nlri.prefix, nlri.path_id), Some(accept));
+    }
+    for ((prefix, path_id), now) in named {
+        let known = table
+            .data
+            .prefixes
+            .find(prefix)
+            .and_then(|id| table.data.rib_in.find(id, peer, path_id));
+        if let Some(path) = known.map(|slot| table.data.rib_in.path(slot)) {
+            received -= 1;
+            accepted -= u32::from(path.accepted.some().is_some());
+        }
+        if let Some(accept) = now {
+            received += 1;
+            accepted += u32::from(accept);
+        }
+    }
+    (received, accepted)
+}
+
+/// Warns once a session when three quarters of a limit are reached.
+pub(super) fn warn(core: &mut Core, peer: PeerIndex) {
+    let Some(state) = core.peers.get_mut(peer) else {
+        return;
+    };
+    let policy = &state.settings.policy;
+    let (received, accepted) = (policy.max_prefixes, policy.max_prefixes_accepted);
+    let id = state.settings.id;
+    let mut events = Vec::new();
+    for (family, counts) in &mut state.families {
+        let reached = |limit: Option<u32>, count: u32| {
+            limit
+                .filter(|limit| count > 0 && u64::from(count) * 4 >= u64::from(*limit) * 3)
+                .map(|limit| (count, limit))
+        };
+        let over = reached(received, counts.received).or_else(|| reached(accepted, counts.accepted));
+        if let Some((count, limit)) = over.filter(|_| !counts.warned) {
+            counts.warned = true;
+            events.push(Event::MaxPrefixWarning {
+                peer: id,
+                family: *family,
+                count,
+                limit,
+            });
+        }
+    }
+    events.into_iter().for_each(|event| core.event(event));
+}

@@ -1,0 +1,269 @@
+//! A queue of encoded messages that several members read at their own pace.
+//!
+//! Each member owns a cursor. An item is freed when the slowest member that is attached has passed it. Items are tagged with
+//! whom they concern; a member skips what does not concern it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::ids::PeerIndex;
+use super::interface::{Chunk, NextHopField};
+
+/// The number of a member within its group.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct MemberId(pub(crate) u32);
+
+/// A set of members, as bits.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct MemberSet(SmallVec<[u64; 2]>);
+
+impl MemberSet {
+    pub(crate) fn insert(&mut self, member: MemberId) {
+        let word = member.0 as usize / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (member.0 % 64);
+    }
+
+    pub(crate) fn union(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        self.0
+            .iter_mut()
+            .zip(&other.0)
+            .for_each(|(ours, theirs)| *ours |= theirs);
+    }
+
+    pub(crate) fn contains(&self, member: MemberId) -> bool {
+        self.0
+            .get(member.0 as usize / 64)
+            .is_some_and(|word| word >> (member.0 % 64) & 1 == 1)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = MemberId> + '_ {
+        (0u32..).zip(&self.0).flat_map(|(index, word)| {
+            (0..64)
+                .filter(move |bit| word >> bit & 1 == 1)
+                .map(move |bit| MemberId(index * 64 + bit))
+        })
+    }
+}
+
+/// Whom an item concerns.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Audience {
+    /// The only member, if not all.
+    pub(crate) only: Option<MemberId>,
+    /// Not the one that the routes come from.
+    pub(crate) except_source: Option<PeerIndex>,
+    /// Nor these.
+    pub(crate) except: MemberSet,
+}
+
+impl Audience {
+    pub(crate) fn includes(&self, member: MemberId, peer: PeerIndex) -> bool {
+        self.only.is_none_or(|only| only == member)
+            && self.except_source != Some(peer)
+            && !self.except.contains(member)
+    }
+}
+
+/// What an item is, beyond its bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ItemKind {
+    Routes,
+    EndOfRib,
+    /// BoRR, RFC 7313.
+    BeginOfRefresh,
+    /// EoRR, RFC 7313.
+    EndOfRefresh,
+}
+
+/// Some whole messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) kind: ItemKind,
+    pub(crate) audience: Audience,
+    pub(crate) bytes: Bytes,
+    pub(crate) next_hops: Arc<[NextHopField]>,
+    /// Ids whose state it carries, so that a member that falls off can be told again.
+    pub(crate) ids: Arc<[u32]>,
+    /// UPDATEs in it.
+    pub(crate) updates: u32,
+}
+
+impl Item {
+    pub(crate) fn chunk(&self) -> Chunk {
+        Chunk {
+            bytes: self.bytes.clone(),
+            next_hops: Arc::clone(&self.next_hops),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Place {
+    item: Item,
+    /// Attached members that have not passed.
+    waiting: u32,
+}
+
+/// A position in a [`Ring`]: the next item to read.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Cursor(u64);
+
+/// The queue.
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    places: VecDeque<Place>,
+    base: u64,
+    bytes: usize,
+    readers: u32,
+}
+
+impl Ring {
+    /// Bytes held.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) const fn readers(&self) -> u32 {
+        self.readers
+    }
+
+    pub(crate) fn head(&self) -> Cursor {
+        Cursor(self.base + self.places.len() as u64)
+    }
+
+    /// One more member reads from here on.
+    pub(crate) fn attach(&mut self) -> Cursor {
+        self.readers += 1;
+        self.head()
+    }
+
+    /// The member reads no more. Calls back for each item that it had not read.
+    pub(crate) fn detach(&mut self, cursor: Cursor, mut unread: impl FnMut(&Item)) {
+        let from = (cursor.0 - self.base) as usize;
+        for place in self.places.range_mut(from..) {
+            unread(&place.item);
+            place.waiting -= 1;
+        }
+        self.readers -= 1;
+        self.free();
+    }
+
+    /// Queues an item for the members that are attached; nobody to read it, nothing to keep.
+    pub(crate) fn push(&mut self, item: Item) {
+        if self.readers > 0 {
+            self.bytes += item.bytes.len();
+            self.places.push_back(Place {
+                item,
+                waiting: self.readers,
+            });
+        }
+    }
+
+    /// The item at a cursor.
+    pub(crate) fn peek(&self, cursor: Cursor) -> Option<&Item> {
+        self.places
+            .get((cursor.0 - self.base) as usize)
+            .map(|place| &place.item)
+    }
+
+    /// Moves a cursor past its item.
+    pub(crate) fn pass(&mut self, cursor: &mut Cursor) {
+        if let Some(place) = self.places.get_mut((cursor.0 - self.base) as usize) {
+            place.waiting -= 1;
+            cursor.0 += 1;
+            self.free();
+        }
+    }
+
+    /// Items between a cursor and the head, whomever they concern.
+    pub(crate) fn unread(&self, cursor: Cursor) -> usize {
+        (self.base + self.places.len() as u64 - cursor.0) as usize
+    }
+
+    /// Whether an unread item is about an id.
+    pub(crate) fn names(&self, cursor: Cursor, id: u32) -> bool {
+        let from = (cursor.0 - self.base) as usize;
+        self.places
+            .range(from..)
+            .any(|place| place.item.ids.contains(&id))
+    }
+
+    /// Whether every item before a place has been read by all.
+    pub(crate) const fn is_past(&self, place: Cursor) -> bool {
+        self.base >= place.0
+    }
+
+    fn free(&mut self) {
+        while let Some(first) = self.places.front()
+            && first.waiting == 0
+        {
+            self.bytes -= first.item.bytes.len();
+            self.places.pop_front();
+            self.base += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(bytes: &'static [u8]) -> Item {
+        Item {
+            kind: ItemKind::Routes,
+            audience: Audience::default(),
+            bytes: Bytes::from_static(bytes),
+            next_hops: Arc::default(),
+            ids: Arc::default(),
+            updates: 1,
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_freed_when_the_slowest_attached_member_passed() {
+        let mut ring = Ring::default();
+        ring.push(item(b"nobody reads this"));
+        assert_eq!(ring.bytes(), 0);
+        let (mut fast, mut slow) = (ring.attach(), ring.attach());
+        ring.push(item(b"one"));
+        ring.push(item(b"two"));
+        ring.pass(&mut fast);
+        ring.pass(&mut fast);
+        assert_eq!(ring.peek(fast).map(|item| item.bytes.len()), None);
+        assert_eq!((ring.bytes(), ring.unread(slow)), (6, 2));
+        ring.pass(&mut slow);
+        assert_eq!((ring.bytes(), ring.unread(slow)), (3, 1));
+        let mut unread = Vec::new();
+        ring.detach(slow, |item| unread.push(item.bytes.clone()));
+        assert_eq!(unread, [Bytes::from_static(b"two")]);
+        assert_eq!((ring.bytes(), ring.readers()), (0, 1));
+    }
+
+    #[test]
+    fn an_audience_leaves_out_source_and_exceptions() {
+        let mut except = MemberSet::default();
+        except.insert(MemberId(70));
+        let audience = Audience {
+            only: None,
+            except_source: Some(PeerIndex(3)),
+            except,
+        };
+        assert!(audience.includes(MemberId(0), PeerIndex(1)));
+        assert!(!audience.includes(MemberId(0), PeerIndex(3)));
+        assert!(!audience.includes(MemberId(70), PeerIndex(1)));
+        let private = Audience {
+            only: Some(MemberId(2)),
+            ..Audience::default()
+        };
+        assert!(private.includes(MemberId(2), PeerIndex(1)) && !private.includes(MemberId(1), PeerIndex(2)));
+    }
+}

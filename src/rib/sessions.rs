@@ -1,0 +1,288 @@
+//! Sessions that come and go: graceful restart as a helper (RFC 4724 §4.2), groups joined and left, policy that changes.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bgp_codec::Family;
+
+use super::group::GroupKey;
+use super::ids::PeerIndex;
+use super::interface::{DownRoutes, Peer, PeerPolicy};
+use super::jobs::{Job, JobKind};
+use super::peers::PeerFamily;
+use super::shard::{Rib, is_carried};
+
+/// How long stale routes outlive the return of the session when End-of-RIB does not come, RFC 4724 §4.2.
+const STALE_TIME: Duration = Duration::from_secs(360);
+
+impl Rib {
+    pub(super) fn peer_up(&mut self, peer: Peer, now: Instant) {
+        if let Some(index) = self.core.peers.find(peer.id)
+            && self.core.peers.get(index).is_some_and(|state| state.up)
+        {
+            self.replace_session(index, now);
+        }
+        let index = self.core.peers.bring_up(peer);
+        let Some(settings) = self.core.peers.settings(index).cloned() else {
+            return;
+        };
+        self.take_back_families(index, &settings, now);
+        let mut changed = Vec::new();
+        for address in own_addresses(&settings) {
+            changed.extend(self.core.attributes.next_hops.add_own(address));
+        }
+        self.next_hops_changed(changed);
+        for family in settings
+            .negotiated
+            .families
+            .iter()
+            .filter(|family| is_carried(*family))
+        {
+            let table = self.ensure_table(settings.table, family);
+            let key = GroupKey::new(&self.core.settings, &settings, family);
+            let group = self.ensure_group(table, key);
+            group.join(index, settings.address, &settings.policy.export, None);
+        }
+    }
+
+    /// RFC 4724 §4.2: a new connection of a peer with graceful restart takes over from one that still looks up.
+    fn replace_session(&mut self, peer: PeerIndex, now: Instant) {
+        let Some(settings) = self.core.peers.settings(peer) else {
+            return;
+        };
+        let routes = match settings.negotiated.graceful_restart {
+            Some(graceful) => DownRoutes::Retain {
+                families: graceful.families,
+                restart_time: STALE_TIME,
+            },
+            None => DownRoutes::Flush,
+        };
+        self.peer_down(peer, &routes, now);
+    }
+
+    /// Sets up the session's families, and decides which routes of an earlier session may stay.
+    fn take_back_families(&mut self, peer: PeerIndex, settings: &Peer, now: Instant) {
+        let kept = settings
+            .negotiated
+            .graceful_restart
+            .map(|graceful| graceful.families.intersection(graceful.forwarding));
+        let mut flush = Vec::new();
+        let Some(state) = self.core.peers.get_mut(peer) else {
+            return;
+        };
+        for (family, at) in &mut state.families {
+            let negotiated = settings.negotiated.families.contains(*family);
+            // RFC 4724 §4.2: capability or family missing, or forwarding state lost: at once.
+            let keep =
+                negotiated && at.table == settings.table && kept.is_some_and(|kept| kept.contains(*family));
+            at.retained_until = at.retained_until.filter(|_| keep).map(|_| now + STALE_TIME);
+            at.session_epoch = at.epoch;
+            (
+                at.refreshing,
+                at.end_of_rib_received,
+                at.end_of_rib_sent,
+                at.warned,
+            ) = (false, false, false, false);
+            if at.retained_until.is_none() && at.received > 0 {
+                flush.push((*family, at.epoch, at.table));
+            }
+        }
+        for (family, keep, table) in flush {
+            if let Some(table) = self.find_table(table, family) {
+                self.jobs
+                    .push_back(Job::new(table, JobKind::Sweep { peer, keep }));
+            }
+        }
+        for family in settings
+            .negotiated
+            .families
+            .iter()
+            .filter(|family| is_carried(*family))
+        {
+            self.ensure_table(settings.table, family);
+            if let Some(state) = self.core.peers.get_mut(peer) {
+                state
+                    .families
+                    .entry(family)
+                    .or_insert_with(|| PeerFamily::new(settings.table));
+            }
+        }
+    }
+
+    pub(super) fn peer_down(&mut self, peer: PeerIndex, routes: &DownRoutes, now: Instant) {
+        let Some(state) = self.core.peers.get_mut(peer).filter(|state| state.up) else {
+            return;
+        };
+        state.up = false;
+        state.credit = 0;
+        let settings = state.settings.clone();
+        self.leave_groups(peer);
+        let mut changed = Vec::new();
+        for address in own_addresses(&settings) {
+            changed.extend(self.core.attributes.next_hops.remove_own(address));
+        }
+        self.next_hops_changed(changed);
+        let families: Vec<Family> = self
+            .core
+            .peers
+            .get(peer)
+            .map(|state| state.families.keys().copied().collect())
+            .unwrap_or_default();
+        for family in families {
+            match routes {
+                DownRoutes::Retain {
+                    families,
+                    restart_time,
+                } if families.contains(family) => {
+                    self.retain(peer, family, now + *restart_time);
+                }
+                DownRoutes::Retain { .. } | DownRoutes::Flush => self.flush(peer, family),
+            }
+        }
+    }
+
+    /// RFC 4724 §4.2: stale from now on. What was stale already has had its chance.
+    fn retain(&mut self, peer: PeerIndex, family: Family, until: Instant) {
+        let Some(at) = self.core.peers.family_mut(peer, family) else {
+            return;
+        };
+        let (before, session) = (at.epoch, at.session_epoch);
+        let stale_already = at.retained_until.is_some() || at.refreshing;
+        at.epoch = at.epoch.wrapping_add(1);
+        at.retained_until = Some(until);
+        at.refreshing = false;
+        if stale_already {
+            let keep = if at.end_of_rib_received { before } else { session };
+            self.sweep(peer, family, keep);
+        }
+    }
+
+    fn flush(&mut self, peer: PeerIndex, family: Family) {
+        let Some(at) = self.core.peers.family_mut(peer, family) else {
+            return;
+        };
+        at.epoch = at.epoch.wrapping_add(1);
+        at.retained_until = None;
+        at.refreshing = false;
+        let keep = at.epoch;
+        self.sweep(peer, family, keep);
+    }
+
+    pub(super) fn peer_removed(&mut self, peer: PeerIndex, now: Instant) {
+        self.peer_down(peer, &DownRoutes::Flush, now);
+        let families: Vec<Family> = self
+            .core
+            .peers
+            .get(peer)
+            .map(|state| state.families.keys().copied().collect())
+            .unwrap_or_default();
+        for family in families {
+            self.flush(peer, family);
+        }
+        self.core.peers.forget(peer);
+    }
+
+    /// Routes whose peer did not come back in time, or did not say that it had sent everything.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        for (peer, state) in self.core.peers.iter() {
+            for (family, at) in &state.families {
+                if at.retained_until.is_some_and(|until| until <= now) {
+                    due.push((peer, *family, if state.up { at.session_epoch } else { at.epoch }));
+                }
+            }
+        }
+        for (peer, family, keep) in due {
+            if let Some(at) = self.core.peers.family_mut(peer, family) {
+                at.retained_until = None;
+            }
+            self.sweep(peer, family, keep);
+        }
+    }
+
+    fn leave_groups(&mut self, peer: PeerIndex) {
+        for table in 0..self.tables.len() {
+            self.leave_group(table, peer);
+        }
+    }
+
+    /// Takes a peer out of its group in a table; the last one takes the group with it.
+    fn leave_group(&mut self, table: usize, peer: PeerIndex) -> Option<super::id_set::IdSet> {
+        let table = &mut self.tables[table];
+        let index = table
+            .groups
+            .iter()
+            .position(|group| group.by_peer.contains_key(&peer))?;
+        let held = table.groups[index].leave(peer);
+        if table.groups[index].by_peer.is_empty() {
+            table.groups.swap_remove(index).dissolve(&mut self.core);
+        }
+        held
+    }
+
+    pub(super) fn reconfigure(&mut self, peer: PeerIndex, policy: PeerPolicy) {
+        let Some(state) = self.core.peers.get_mut(peer) else {
+            return;
+        };
+        let old = std::mem::replace(&mut state.settings.policy, policy);
+        if old == state.settings.policy {
+            return;
+        }
+        let (new, up) = (&state.settings.policy, state.up);
+        let reimport = old.import != new.import
+            || old.allow_own_as != new.allow_own_as
+            || old.enforce_first_as != new.enforce_first_as;
+        let redecide = old.install != new.install || old.rr_client != new.rr_client;
+        let settings = state.settings.clone();
+        let families: Vec<Family> = state.families.keys().copied().collect();
+        for family in families {
+            let Some(table) = self.table_of(peer, family) else {
+                continue;
+            };
+            if reimport {
+                self.jobs.push_back(Job::new(table, JobKind::Reimport { peer }));
+            }
+            if redecide {
+                self.jobs.push_back(Job::new(table, JobKind::Redecide { peer }));
+            }
+            if up && settings.negotiated.families.contains(family) {
+                self.regroup(peer, table, &settings, family);
+            }
+        }
+    }
+
+    /// Moves a peer to the group that its settings ask for; nothing happens if that is the one it is in.
+    fn regroup(&mut self, peer: PeerIndex, table: usize, settings: &Peer, family: Family) {
+        let key = GroupKey::new(&self.core.settings, settings, family);
+        let at = &mut self.tables[table];
+        let Some(group) = at
+            .groups
+            .iter_mut()
+            .find(|group| group.by_peer.contains_key(&peer))
+        else {
+            return;
+        };
+        if group.key == key {
+            group.set_filter(peer, &settings.policy.export, &mut self.core, &at.data);
+            return;
+        }
+        group.flush(&mut self.core, &at.data);
+        let held = self.leave_group(table, peer).unwrap_or_default();
+        let group = self.ensure_group(table, key);
+        group.join(peer, settings.address, &settings.policy.export, Some(held));
+    }
+}
+
+fn own_addresses(peer: &Peer) -> Vec<IpAddr> {
+    let own = &peer.self_addresses;
+    let all = [
+        Some(peer.local_address),
+        own.ipv4.map(IpAddr::V4),
+        own.ipv6.map(IpAddr::V6),
+        own.link_local.map(IpAddr::V6),
+    ];
+    let mut all: Vec<IpAddr> = all.into_iter().flatten().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

@@ -1,0 +1,384 @@
+//! The shard: takes inputs, decides each dirty prefix once, sends. Pure.
+//!
+//! Inputs only store and mark. The work that follows is done at [`Input::Tick`], a slice at a time: as long as there is more,
+//! [`Rib::next_deadline`] says "at once".
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bgp_codec::{Afi, Family, FamilySet, Notification, Safi};
+
+use super::core::Core;
+use super::delivery::Gate;
+use super::explain::{Answer, Query};
+use super::graveyard;
+use super::group::GroupKey;
+use super::ids::PeerIndex;
+use super::interface::{Event, Input, LocalChange, Output, Settings};
+use super::jobs::{Job, JobKind};
+use super::membership::Refresh;
+use super::selection::Selection;
+use super::table::Table;
+use super::update_group::UpdateGroup;
+use crate::route::TableId;
+
+/// Prefixes decided, or paths looked at, in one slice; about 2 ms.
+const SLICE: usize = 2_048;
+/// Bytes in all queues together; beyond, the slowest members of the largest ring fall off.
+const QUEUED_BYTES: usize = 16 * 1024 * 1024;
+/// Prefixes in one [`Output::Fib`].
+const FIB_BATCH: usize = 1_024;
+
+/// A RIB shard: sole owner of its tables.
+#[derive(Debug)]
+pub struct Rib {
+    pub(super) core: Core,
+    pub(super) tables: Vec<Table>,
+    pub(super) jobs: VecDeque<Job>,
+    selection: Selection,
+    serial: u64,
+    /// Something is left to do.
+    busy: bool,
+    /// Families whose initial state has been put out to the kernel.
+    complete: FamilySet,
+}
+
+impl Rib {
+    /// An empty shard.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            selection: Selection::new(settings.restarting.clone()),
+            core: Core::new(settings),
+            tables: Vec::new(),
+            jobs: VecDeque::new(),
+            serial: 0,
+            busy: true,
+            complete: FamilySet::EMPTY,
+        }
+    }
+
+    /// Takes in one thing. Outputs are to be drained before the next deadline is asked for.
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        let now = self.core.advance(now);
+        self.busy = true;
+        match input {
+            Input::PeerUp(peer) => self.peer_up(*peer, now),
+            Input::PeerDown { peer, routes } => {
+                if let Some(peer) = self.core.peers.find(peer) {
+                    self.peer_down(peer, &routes, now);
+                }
+            }
+            Input::PeerRemoved { peer } => {
+                if let Some(peer) = self.core.peers.find(peer) {
+                    self.peer_removed(peer, now);
+                }
+            }
+            Input::Received { peer, messages } => {
+                if let Some(peer) = self.core.peers.find(peer) {
+                    self.received(peer, &messages);
+                }
+            }
+            Input::Credit { peer, bytes } => self.credit(peer, bytes),
+            Input::Local(changes) => changes.into_iter().for_each(|change| self.local(change)),
+            Input::NextHops(changes) => {
+                let next_hops = &mut self.core.attributes.next_hops;
+                let ids: Vec<_> = changes
+                    .into_iter()
+                    .filter_map(|(address, state)| next_hops.update(address, state))
+                    .collect();
+                self.next_hops_changed(ids);
+            }
+            Input::Reconfigure { peer, policy } => {
+                if let Some(peer) = self.core.peers.find(peer) {
+                    self.reconfigure(peer, *policy);
+                }
+            }
+            Input::Readvertise { peer } => {
+                if let Some(peer) = self.core.peers.find(peer) {
+                    let families: Vec<Family> = self
+                        .core
+                        .peers
+                        .get(peer)
+                        .map(|peer| peer.families.keys().copied().collect())
+                        .unwrap_or_default();
+                    families
+                        .into_iter()
+                        .for_each(|family| self.refresh(peer, family, Refresh::Plain));
+                }
+            }
+            Input::LocalRoutesComplete => self.selection.local_complete = true,
+            Input::Tick => self.work(now),
+        }
+    }
+
+    /// What is to be done next; `None` when there is nothing more.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.core.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due. A time that has passed means at once.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let now = self.core.now?;
+        if self.busy {
+            return Some(now);
+        }
+        let retained = self
+            .core
+            .peers
+            .iter()
+            .flat_map(|(_, peer)| peer.families.values());
+        let retained = retained.filter_map(|family| family.retained_until).min();
+        retained
+            .into_iter()
+            .chain(self.selection.next_deadline(now))
+            .min()
+    }
+
+    /// Answers a question; no table changes by it.
+    #[must_use]
+    pub fn query(&self, query: &Query, now: Instant) -> Answer {
+        self.answer(query, now)
+    }
+
+    fn credit(&mut self, peer: crate::route::PeerId, bytes: usize) {
+        let Some(index) = self.core.peers.find(peer) else {
+            return;
+        };
+        if let Some(peer) = self.core.peers.get_mut(index).filter(|peer| peer.up) {
+            peer.credit = peer.credit.saturating_add(bytes);
+        }
+        for group in self.tables.iter_mut().flat_map(|table| &mut table.groups) {
+            group.active |= group.by_peer.contains_key(&index);
+        }
+    }
+
+    fn local(&mut self, change: LocalChange) {
+        match change {
+            LocalChange::Announce(route) => {
+                let source = self.core.sources.number(route.kind, &route.name);
+                let prefix = route.prefix.trunc();
+                let table = self.ensure_table(TableId::MAIN, family_of(prefix));
+                let table = &mut self.tables[table];
+                let Some(id) = table.data.prefixes.insert(prefix) else {
+                    return;
+                };
+                let mut attributes = (*route.attributes).clone();
+                attributes.next_hop = None;
+                let set = self.core.attributes.intern(&attributes);
+                self.core.attributes.retain(set);
+                let before = match route.kernel_metric {
+                    Some(metric) => table.data.kernel_metrics.insert((source, id), metric),
+                    None => table.data.kernel_metrics.remove(&(source, id)),
+                };
+                table.store(&mut self.core, (id, source, 0), (set, set));
+                // A filter may look at the metric alone.
+                if before != route.kernel_metric {
+                    table.mark(id);
+                }
+            }
+            LocalChange::Withdraw { kind, name, prefix } => {
+                let source = self.core.sources.number(kind, &name);
+                let prefix = prefix.trunc();
+                let Some(table) = self.find_table(TableId::MAIN, family_of(prefix)) else {
+                    return;
+                };
+                let table = &mut self.tables[table];
+                let found = table.data.prefixes.find(prefix);
+                if let Some(slot) = found.and_then(|id| table.data.rib_in.find(id, source, 0)) {
+                    table.remove(&mut self.core, slot);
+                }
+            }
+        }
+    }
+
+    pub(super) fn next_hops_changed(&mut self, ids: Vec<super::next_hop::NextHopId>) {
+        if !ids.is_empty() {
+            for table in 0..self.tables.len() {
+                self.jobs
+                    .push_back(Job::new(table, JobKind::NextHops { ids: ids.clone() }));
+            }
+        }
+    }
+
+    pub(super) fn find_table(&self, id: TableId, family: Family) -> Option<usize> {
+        self.tables
+            .iter()
+            .position(|table| table.data.id == id && table.data.family == family)
+    }
+
+    pub(super) fn ensure_table(&mut self, id: TableId, family: Family) -> usize {
+        self.find_table(id, family).unwrap_or_else(|| {
+            self.tables
+                .push(Table::new(id, family, self.core.settings.hash_seed));
+            self.tables.len() - 1
+        })
+    }
+
+    /// The table in which a peer's routes of a family are.
+    pub(super) fn table_of(&self, peer: PeerIndex, family: Family) -> Option<usize> {
+        let table = self.core.peers.family(peer, family)?.table;
+        self.find_table(table, family)
+    }
+
+    /// Sends a peer what it is sent of a family again.
+    pub(super) fn refresh(&mut self, peer: PeerIndex, family: Family, how: Refresh) {
+        if let Some(table) = self.table_of(peer, family) {
+            for group in &mut self.tables[table].groups {
+                group.refresh(peer, how);
+            }
+        }
+    }
+
+    /// The group of a key, made now if need be.
+    pub(super) fn ensure_group(&mut self, table: usize, key: GroupKey) -> &mut UpdateGroup {
+        let table = &mut self.tables[table];
+        let known = table.groups.iter().position(|group| group.key == key);
+        let index = known.unwrap_or_else(|| {
+            self.serial += 1;
+            table.groups.push(UpdateGroup::new(key, self.serial));
+            table.groups.len() - 1
+        });
+        &mut table.groups[index]
+    }
+
+    /// One slice of work.
+    fn work(&mut self, now: Instant) {
+        self.expire(now);
+        self.begin_selection(now);
+        let mut more = self.run_jobs();
+        for index in 0..self.tables.len() {
+            let family = self.tables[index].data.family;
+            if self.selection.has_started(family) {
+                let table = &mut self.tables[index];
+                table.decide_dirty(&mut self.core, SLICE);
+                more |= table.dirty() > 0;
+                more |= !table.fill_groups(&mut self.core, SLICE as u32);
+            }
+            more |= self.serve_groups(index, now);
+        }
+        self.shed();
+        self.put_out();
+        self.busy = more;
+        if !more {
+            self.core.peers.recycle();
+        }
+    }
+
+    fn begin_selection(&mut self, now: Instant) {
+        for (family, missing) in self.selection.start(&self.core.peers, now) {
+            for table in self.tables.iter_mut().filter(|table| table.data.family == family) {
+                table.initial = table.dirty();
+            }
+            if matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST) {
+                self.core.event(Event::SelectionStarted { family, missing });
+            }
+        }
+    }
+
+    fn run_jobs(&mut self) -> bool {
+        let mut budget = SLICE * 8;
+        while let Some(job) = self.jobs.front_mut()
+            && budget > 0
+        {
+            let done = job.step(&mut self.tables[job.table], &mut self.core, SLICE);
+            if done {
+                self.jobs.pop_front();
+            }
+            budget = budget.saturating_sub(SLICE);
+        }
+        !self.jobs.is_empty()
+    }
+
+    fn serve_groups(&mut self, index: usize, now: Instant) -> bool {
+        let table = &mut self.tables[index];
+        let family = table.data.family;
+        let open = self.selection.allows_end_of_rib(family, now) && table.initial == 0;
+        let mut more = false;
+        for group in &mut table.groups {
+            if group.active || group.is_held_up(open) {
+                group.serve(&mut self.core, &table.data, Gate { end_of_rib: open });
+                more |= group.active;
+            }
+        }
+        table.recycle();
+        more
+    }
+
+    /// Keeps queues within their budget, and ids that lagging members pin within theirs.
+    fn shed(&mut self) {
+        let groups = || self.tables.iter().flat_map(|table| &table.groups);
+        let mut queued: usize = groups().map(UpdateGroup::queued_bytes).sum();
+        while queued > QUEUED_BYTES {
+            let rings = self.tables.iter_mut().flat_map(|table| &mut table.groups);
+            let Some(largest) = rings.max_by_key(|group| group.ring.bytes()) else {
+                break;
+            };
+            let before = largest.ring.bytes();
+            largest.detach_slowest();
+            let freed = before - largest.ring.bytes();
+            if before == 0 {
+                break;
+            }
+            queued = queued.saturating_sub(freed.max(1));
+        }
+        let mut stuck = Vec::new();
+        for table in self
+            .tables
+            .iter()
+            .filter(|table| table.graveyard.pinned() > graveyard::PINNED)
+        {
+            stuck.extend(table.most_pinning());
+        }
+        for peer in stuck {
+            // RFC 4486 §4: out of resources.
+            self.close(peer, Notification::cease(8), Some(std::time::Duration::ZERO));
+        }
+    }
+
+    /// Kernel state and next hops to watch.
+    fn put_out(&mut self) {
+        if let Some((track, untrack)) = self.core.attributes.next_hops.take_changes() {
+            self.core
+                .outputs
+                .push_back(Output::TrackNextHops { track, untrack });
+        }
+        for table in &mut self.tables {
+            while !table.fib_changes.is_empty() {
+                let rest = table
+                    .fib_changes
+                    .split_off(table.fib_changes.len().min(FIB_BATCH));
+                let batch = std::mem::replace(&mut table.fib_changes, rest);
+                self.core.outputs.push_back(Output::Fib(batch));
+            }
+        }
+        for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
+            let waits = self
+                .tables
+                .iter()
+                .any(|table| table.data.family == family && table.initial > 0);
+            if self.core.settings.install
+                && !waits
+                && self.selection.has_started(family)
+                && !self.complete.contains(family)
+            {
+                self.complete.insert(family);
+                self.core.outputs.push_back(Output::FibComplete(family));
+            }
+        }
+    }
+}
+
+/// The unicast family of a prefix.
+pub(super) const fn family_of(prefix: crate::route::Prefix) -> Family {
+    match prefix {
+        crate::route::Prefix::V4(_) => Family::IPV4_UNICAST,
+        crate::route::Prefix::V6(_) => Family::IPV6_UNICAST,
+    }
+}
+
+/// Families whose NLRI are plain prefixes; others are not carried.
+pub(super) fn is_carried(family: Family) -> bool {
+    matches!(family.afi, Afi::IPV4 | Afi::IPV6) && matches!(family.safi, Safi::UNICAST | Safi::MULTICAST)
+}

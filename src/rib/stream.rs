@@ -1,0 +1,147 @@
+//! What members are sent who are not in step with their group: an initial table, a refresh, or catching up.
+//!
+//! A stream owns a set of ids instead of messages, and is encoded from the current Adj-RIB-Out as its members take it. Members
+//! that come up together share one. When nothing is left, they go over to the group's ring in the same step.
+
+use smallvec::SmallVec;
+
+use super::id_set::IdSet;
+use super::ring::{MemberId, Ring};
+
+/// Bytes by which the members of one stream may be apart before the slower ones get a stream of their own.
+pub(crate) const STREAM_BYTES: usize = 1024 * 1024;
+
+/// What follows the last id of a walk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Marker {
+    /// End-of-RIB, RFC 4724 §2.
+    EndOfRib,
+    /// EoRR, RFC 7313 §4; BoRR went before the first.
+    EndOfRefresh,
+}
+
+/// The ids that were alive when a walk began and have not been sent. Its markers follow the last one, whatever became dirty
+/// since, so that they come under endless churn too.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    pub(crate) ids: IdSet,
+    pub(crate) markers: SmallVec<[Marker; 2]>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    pub(crate) members: Vec<MemberId>,
+    /// Encoded, not yet read by all.
+    pub(crate) ring: Ring,
+    pub(crate) walk: Option<Walk>,
+    /// Ids that changed behind the walk.
+    pub(crate) dirty: IdSet,
+    /// Ids that some member may hold as it was before: if they are gone, they are to be withdrawn.
+    pub(crate) may_hold: IdSet,
+    /// The members hold nothing but what this stream has sent.
+    pub(crate) fresh: bool,
+    /// Nothing follows but the group's ring.
+    pub(crate) closed: bool,
+}
+
+impl Stream {
+    /// Takes note that an id changed; `held`: some member held it as it was.
+    pub(crate) fn changed(&mut self, id: u32, held: bool) {
+        if self.closed {
+            return;
+        }
+        if self.walk.as_ref().is_some_and(|walk| walk.ids.contains(id)) {
+            // It will be sent as it is by then. A fresh member does not hold what the walk has not reached.
+            if held && !self.fresh {
+                self.may_hold.insert(id);
+            }
+        } else if self.dirty.insert(id) && held {
+            self.may_hold.insert(id);
+        }
+    }
+
+    /// Whether an id waits to be told.
+    pub(crate) fn contains(&self, id: u32) -> bool {
+        self.dirty.contains(id) || self.walk.as_ref().is_some_and(|walk| walk.ids.contains(id))
+    }
+
+    /// Takes up to `limit` ids to be told: those that changed and those of the walk by halves, so that neither starves the
+    /// other. Yields which of them are the walk's.
+    pub(crate) fn take(&mut self, limit: usize, into: &mut Vec<u32>) -> IdSet {
+        self.dirty.take(limit / 2, into);
+        let mut walked = Vec::new();
+        if let Some(walk) = &mut self.walk {
+            walk.ids.take(limit.saturating_sub(into.len()), &mut walked);
+        }
+        into.extend(&walked);
+        self.dirty.take(limit.saturating_sub(into.len()), into);
+        let mut of_walk = IdSet::default();
+        of_walk.extend(walked);
+        of_walk
+    }
+
+    /// Puts an id back that was taken and not told.
+    pub(crate) fn put_back(&mut self, id: u32, of_walk: bool) {
+        match &mut self.walk {
+            Some(walk) if of_walk => walk.ids.insert(id),
+            _ => self.dirty.insert(id),
+        };
+    }
+
+    /// How many ids wait.
+    pub(crate) fn pending(&self) -> usize {
+        self.dirty.len() + self.walk.as_ref().map_or(0, |walk| walk.ids.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(fresh: bool) -> Stream {
+        let mut ids = IdSet::default();
+        ids.extend(0..10);
+        Stream {
+            walk: Some(Walk {
+                ids,
+                markers: smallvec::smallvec![Marker::EndOfRib],
+            }),
+            fresh,
+            ..Stream::default()
+        }
+    }
+
+    #[test]
+    fn a_fresh_member_holds_only_what_was_sent() {
+        let mut stream = stream(true);
+        let mut sent = Vec::new();
+        stream.take(4, &mut sent);
+        assert_eq!(sent, [0, 1, 2, 3]);
+        stream.changed(2, true);
+        stream.changed(7, true);
+        assert!(stream.may_hold.contains(2) && stream.dirty.contains(2));
+        assert!(!stream.may_hold.contains(7) && !stream.dirty.contains(7));
+        assert_eq!(stream.pending(), 7);
+    }
+
+    #[test]
+    fn during_a_refresh_the_member_still_holds_what_is_to_come() {
+        let mut stream = stream(false);
+        stream.changed(7, true);
+        assert!(stream.may_hold.contains(7) && stream.dirty.is_empty());
+    }
+
+    #[test]
+    fn churn_does_not_hold_up_the_walk() {
+        let mut stream = stream(true);
+        let mut rounds = 0;
+        while !stream.walk.as_ref().unwrap().ids.is_empty() {
+            (100..200).for_each(|id| stream.changed(id, true));
+            stream.take(4, &mut Vec::new());
+            rounds += 1;
+        }
+        assert_eq!(rounds, 5);
+        assert!(!stream.dirty.is_empty());
+    }
+}

@@ -1,0 +1,346 @@
+//! One table and family at work: paths come and go, prefixes become dirty, each is decided once, and groups are told.
+
+use std::collections::VecDeque;
+
+use bgp_codec::{Afi, Family, NextHop, PeerKind, Safi};
+use smallvec::SmallVec;
+
+use super::attributes::{DEFAULT_LOCAL_PREF, KeyValues};
+use super::core::Core;
+use super::decision::{self, Candidate, Loss, Rules};
+use super::fib::FibId;
+use super::graveyard::Graveyard;
+use super::id_set::IdSet;
+use super::ids::{AttributesId, PathSlot, PeerIndex, PrefixId};
+use super::interface::{FibChange, FibNextHop, FibRoute};
+use super::next_hop::Unusable;
+use super::table_data::TableData;
+use super::update_group::UpdateGroup;
+use crate::route::{Prefix, TableId};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) data: TableData,
+    pub(crate) groups: Vec<UpdateGroup>,
+    dirty: VecDeque<PrefixId>,
+    is_dirty: IdSet,
+    /// What the kernel was last told to hold.
+    fib: Vec<FibId>,
+    pub(crate) fib_changes: Vec<FibChange>,
+    pub(crate) graveyard: Graveyard,
+    /// Prefixes that were dirty when selection began and are not decided yet.
+    pub(crate) initial: usize,
+}
+
+/// The paths of a prefix as the decision sees them.
+pub(crate) type Candidates = SmallVec<[(PathSlot, Candidate); 8]>;
+
+impl Table {
+    pub(crate) fn new(id: TableId, family: Family, seed: u64) -> Self {
+        Self {
+            data: TableData::new(id, family, seed),
+            groups: Vec::new(),
+            dirty: VecDeque::new(),
+            is_dirty: IdSet::default(),
+            fib: Vec::new(),
+            fib_changes: Vec::new(),
+            graveyard: Graveyard::default(),
+            initial: 0,
+        }
+    }
+
+    /// Prefixes that wait to be decided.
+    pub(crate) fn dirty(&self) -> usize {
+        self.dirty.len()
+    }
+
+    pub(crate) fn mark(&mut self, prefix: PrefixId) {
+        if self.is_dirty.insert(prefix.0) {
+            self.dirty.push_back(prefix);
+        }
+    }
+
+    /// Stores what a source says of a prefix. Takes over one reference to each set.
+    pub(crate) fn store(
+        &mut self,
+        core: &mut Core,
+        (prefix, source, path_id): (PrefixId, PeerIndex, u32),
+        (received, accepted): (AttributesId, AttributesId),
+    ) {
+        let family = self.data.family;
+        let known = self.data.rib_in.find(prefix, source, path_id);
+        let slot = known.unwrap_or_else(|| self.data.rib_in.insert(prefix, source, path_id));
+        let changed_s = core.seconds();
+        let counts = core.peers.family_mut(source, family);
+        let epoch = counts.as_ref().map_or(0, |counts| counts.epoch);
+        let path = self.data.rib_in.path_mut(slot);
+        let before = (path.received, path.accepted);
+        if let Some(counts) = counts {
+            counts.received += u32::from(known.is_none());
+            counts.accepted += u32::from(accepted != AttributesId::NONE);
+            counts.accepted -= u32::from(before.1 != AttributesId::NONE);
+        }
+        path.epoch = epoch;
+        if before != (received, accepted) {
+            path.changed_s = changed_s;
+        }
+        (path.received, path.accepted) = (received, accepted);
+        core.attributes.release(before.0);
+        core.attributes.release(before.1);
+        if before.1 != accepted {
+            self.mark(prefix);
+        }
+    }
+
+    /// Import policy changed its mind about a path.
+    pub(crate) fn count_accepted(
+        &self,
+        core: &mut Core,
+        peer: PeerIndex,
+        before: AttributesId,
+        after: AttributesId,
+    ) {
+        if let Some(counts) = core.peers.family_mut(peer, self.data.family) {
+            counts.accepted += u32::from(after != AttributesId::NONE);
+            counts.accepted -= u32::from(before != AttributesId::NONE);
+        }
+    }
+
+    /// Removes a path; its prefix is decided again.
+    pub(crate) fn remove(&mut self, core: &mut Core, slot: PathSlot) {
+        let path = *self.data.rib_in.path(slot);
+        if self.data.best(path.prefix) == Some(slot) {
+            self.set_best(core, path.prefix, None);
+        }
+        if let Some(counts) = core.peers.family_mut(path.peer, self.data.family) {
+            counts.received -= 1;
+            counts.accepted -= u32::from(path.accepted != AttributesId::NONE);
+        }
+        core.attributes.release(path.received);
+        core.attributes.release(path.accepted);
+        self.data.rib_in.unlink(slot);
+        if path.peer.is_local() {
+            self.data.kernel_metrics.remove(&(path.peer, path.prefix));
+        }
+        let mut named = false;
+        for group in self.groups.iter_mut().filter(|group| group.key.add_path) {
+            group.apply(slot.0, None, core, &self.data);
+            named = true;
+        }
+        if named {
+            self.graveyard.bury_path(slot, path.prefix);
+        } else {
+            self.data.rib_in.release(slot);
+        }
+        self.mark(path.prefix);
+    }
+
+    fn set_best(&mut self, core: &mut Core, prefix: PrefixId, slot: Option<PathSlot>) {
+        let old = self.data.best(prefix);
+        if old == slot {
+            return;
+        }
+        for (slot, more) in old
+            .map(|slot| (slot, false))
+            .into_iter()
+            .chain(slot.map(|slot| (slot, true)))
+        {
+            let peer = self.data.rib_in.path(slot).peer;
+            if let Some(counts) = core.peers.family_mut(peer, self.data.family) {
+                counts.best = if more { counts.best + 1 } else { counts.best - 1 };
+            }
+        }
+        self.data.set_best(prefix, slot);
+    }
+
+    /// Decides up to `limit` dirty prefixes and tells the groups; how many there were.
+    pub(crate) fn decide_dirty(&mut self, core: &mut Core, limit: usize) -> usize {
+        let mut decided = 0;
+        while decided < limit
+            && let Some(prefix) = self.dirty.pop_front()
+        {
+            self.is_dirty.remove(prefix.0);
+            self.initial = self.initial.saturating_sub(1);
+            self.decide(core, prefix);
+            decided += 1;
+        }
+        decided
+    }
+
+    fn decide(&mut self, core: &mut Core, prefix: PrefixId) {
+        let candidates = self.candidates(core, prefix);
+        let choice = choose(core, &candidates, |_| ());
+        let best = choice.best.map(|at| candidates[at].0);
+        self.set_best(core, prefix, best);
+        if core.settings.install && self.data.family.safi == Safi::UNICAST {
+            let multipath: SmallVec<[PathSlot; 4]> =
+                choice.multipath.iter().map(|at| candidates[*at].0).collect();
+            self.install(core, prefix, &multipath);
+        }
+        for group in &mut self.groups {
+            group.export(prefix, core, &self.data);
+        }
+        if self.data.rib_in.is_empty(prefix) {
+            self.graveyard.bury_prefix(prefix);
+        }
+    }
+
+    /// The usable paths of a prefix.
+    pub(crate) fn candidates(&self, core: &Core, prefix: PrefixId) -> Candidates {
+        let usable =
+            |(slot, _): (PathSlot, _)| self.candidate(core, slot).ok().flatten().map(|at| (slot, at));
+        self.data.rib_in.of(prefix).filter_map(usable).collect()
+    }
+
+    /// What the decision compares of a path; `None` for one that import rejected.
+    ///
+    /// # Errors
+    ///
+    /// Why its next hop keeps it out.
+    pub(crate) fn candidate(&self, core: &Core, slot: PathSlot) -> Result<Option<Candidate>, Unusable> {
+        let path = self.data.rib_in.path(slot);
+        let Some(accepted) = path.accepted.some() else {
+            return Ok(None);
+        };
+        let metric = core.attributes.metric(accepted)?;
+        let KeyValues {
+            local_pref,
+            med,
+            as_path_length,
+            first_as,
+            originator_id,
+            cluster_list_length,
+            origin,
+            ..
+        } = core.attributes.set(accepted).key;
+        let peer = core.peers.settings(path.peer);
+        let router_id = originator_id.or(peer.map(|peer| peer.bgp_identifier));
+        Ok(Some(Candidate {
+            local: path.peer.is_local(),
+            local_pref: local_pref.unwrap_or(DEFAULT_LOCAL_PREF),
+            as_path_length,
+            origin,
+            med: med.unwrap_or(0),
+            neighbour_as: first_as.map_or(0, |asn| asn.0),
+            external: peer.is_some_and(|peer| peer.kind == PeerKind::External),
+            metric,
+            router_id: router_id.map_or(0, std::net::Ipv4Addr::to_bits),
+            cluster_list_length,
+            peer_address: peer.map(|peer| peer.address),
+            path_id: if path.peer.is_local() {
+                path.peer.0
+            } else {
+                path.path_id
+            },
+        }))
+    }
+
+    /// Works out what the kernel should hold. `paths`: the best, then those equal to it.
+    fn install(&mut self, core: &mut Core, prefix: PrefixId, paths: &[PathSlot]) {
+        let route = paths.first().and_then(|best| self.fib_route(core, *best, paths));
+        if self.fib.len() <= prefix.index() {
+            if route.is_none() {
+                return;
+            }
+            self.fib.resize(prefix.index() + 1, FibId::NONE);
+        }
+        let id = &mut self.fib[prefix.index()];
+        if core.fib.replace(id, route) {
+            let route = core.fib.route(*id).cloned();
+            self.fib_changes.push(FibChange {
+                table: self.data.id,
+                prefix: self.data.prefixes.prefix(prefix),
+                route,
+            });
+        }
+    }
+
+    fn fib_route(&self, core: &Core, best: PathSlot, paths: &[PathSlot]) -> Option<FibRoute> {
+        let source = |slot: PathSlot| core.peers.settings(self.data.rib_in.path(slot).peer);
+        // A route of our own is in the kernel already, or is an address of this machine.
+        let peer = source(best).filter(|peer| peer.policy.install)?;
+        let set = core.attributes.set(self.data.rib_in.path(best).accepted);
+        let mut next_hops: SmallVec<[FibNextHop; 2]> = SmallVec::new();
+        let limit = usize::from(core.settings.multipath.max(1));
+        for slot in paths {
+            let usable = source(*slot).is_some_and(|peer| peer.policy.install);
+            let next_hop = core
+                .attributes
+                .set(self.data.rib_in.path(*slot).accepted)
+                .next_hop();
+            if let Some(next_hop) = next_hop.filter(|_| usable).map(fib_next_hop)
+                && !next_hops.contains(&next_hop)
+                && next_hops.len() < limit
+            {
+                next_hops.push(next_hop);
+            }
+        }
+        next_hops.sort_unstable();
+        Some(FibRoute {
+            next_hops,
+            local_pref: set.key.local_pref.unwrap_or(DEFAULT_LOCAL_PREF),
+            external: peer.kind == PeerKind::External,
+        })
+    }
+
+    /// Exports up to `limit` prefixes to groups that are new; whether all are done.
+    pub(crate) fn fill_groups(&mut self, core: &mut Core, limit: u32) -> bool {
+        let bound = u32::try_from(self.data.prefixes.bound()).unwrap_or(u32::MAX);
+        let mut done = true;
+        for group in &mut self.groups {
+            if let Some(from) = group.fill {
+                let end = from.saturating_add(limit).min(bound);
+                for prefix in (from..end)
+                    .map(PrefixId)
+                    .filter(|prefix| self.data.prefixes.is_used(*prefix))
+                {
+                    group.export(prefix, core, &self.data);
+                }
+                group.fill = (end < bound).then_some(end);
+                group.active = true;
+            }
+            if group.fill.is_none() {
+                done &= group.judge_further(limit, core, &self.data);
+            } else {
+                done = false;
+            }
+        }
+        done
+    }
+
+    /// Whether the prefix can be forgotten.
+    pub(crate) fn is_idle(&self, prefix: PrefixId) -> bool {
+        self.data.rib_in.is_empty(prefix)
+            && !self.is_dirty.contains(prefix.0)
+            && !self
+                .groups
+                .iter()
+                .any(|group| !group.key.add_path && group.is_pinned(prefix.0))
+    }
+
+    /// The longest match of an address among prefixes that have a best path.
+    pub(crate) fn lookup(&self, address: std::net::IpAddr) -> Option<(PrefixId, Prefix)> {
+        let fits = address.is_ipv4() == (self.data.family.afi == Afi::IPV4);
+        let mut covering = self.data.prefixes.covering(address).filter(|_| fits);
+        covering.find(|(prefix, _)| self.data.best(*prefix).is_some())
+    }
+}
+
+/// The decision with the shard's options.
+pub(crate) fn choose(core: &Core, candidates: &Candidates, lost: impl FnMut(Loss)) -> decision::Choice {
+    let rules = Rules {
+        always_compare_med: core.settings.always_compare_med,
+    };
+    let values: SmallVec<[Candidate; 8]> = candidates.iter().map(|(_, candidate)| *candidate).collect();
+    decision::decide(&values, rules, lost)
+}
+
+fn fib_next_hop(next_hop: NextHop) -> FibNextHop {
+    FibNextHop {
+        address: next_hop.address(),
+        link_local: next_hop.link_local(),
+        interface: 0,
+        weight: 1,
+    }
+}

@@ -1,0 +1,75 @@
+//! One table and family: prefixes, paths, and which path is best. What is sent of it is in its update groups.
+
+use std::collections::HashMap;
+
+use bgp_codec::Family;
+
+use super::adj_rib_in::AdjRibIn;
+use super::ids::{PathSlot, PeerIndex, PrefixId};
+use super::prefix_table::PrefixTable;
+use crate::route::TableId;
+
+/// What is known of routes, as against what is sent.
+#[derive(Debug)]
+pub(crate) struct TableData {
+    pub(crate) id: TableId,
+    pub(crate) family: Family,
+    pub(crate) prefixes: PrefixTable,
+    pub(crate) rib_in: AdjRibIn,
+    best: Vec<u32>,
+    best_count: usize,
+    /// The kernel's metric of routes read from its table.
+    pub(crate) kernel_metrics: HashMap<(PeerIndex, PrefixId), u32, foldhash::fast::FixedState>,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl TableData {
+    pub(crate) fn new(id: TableId, family: Family, seed: u64) -> Self {
+        Self {
+            id,
+            family,
+            prefixes: PrefixTable::new(family.afi == bgp_codec::Afi::IPV6, seed),
+            rib_in: AdjRibIn::default(),
+            best: Vec::new(),
+            best_count: 0,
+            kernel_metrics: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+        }
+    }
+
+    /// Loc-RIB: the best path of a prefix.
+    #[inline]
+    pub(crate) fn best(&self, prefix: PrefixId) -> Option<PathSlot> {
+        self.best
+            .get(prefix.index())
+            .copied()
+            .filter(|slot| *slot != NONE)
+            .map(PathSlot)
+    }
+
+    pub(crate) fn set_best(&mut self, prefix: PrefixId, slot: Option<PathSlot>) {
+        if self.best.len() <= prefix.index() {
+            if slot.is_none() {
+                return;
+            }
+            self.best.resize(prefix.index() + 1, NONE);
+        }
+        let place = &mut self.best[prefix.index()];
+        self.best_count += usize::from(slot.is_some());
+        self.best_count -= usize::from(*place != NONE);
+        *place = slot.map_or(NONE, |slot| slot.0);
+    }
+
+    /// Prefixes that have a best path.
+    pub(crate) const fn best_count(&self) -> usize {
+        self.best_count
+    }
+
+    pub(crate) fn kernel_metric(&self, source: PeerIndex, prefix: PrefixId) -> Option<u32> {
+        if source.is_local() {
+            self.kernel_metrics.get(&(source, prefix)).copied()
+        } else {
+            None
+        }
+    }
+}

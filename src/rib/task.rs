@@ -1,0 +1,369 @@
+//! The edge of the shard: one task that owns a [`Rib`], feeds it from the sessions' lanes and passes on what it wants done.
+//!
+//! Which thread drives a shard is decided here alone. Lanes are served in turn with a budget each. Nothing here waits for a
+//! session or for the kernel: what they cannot take is kept, and while the kernel lags the lanes are not served.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp_codec::{Family, Notification, RouteRefresh, route_refresh};
+use tokio::sync::{mpsc, oneshot};
+
+use super::explain::{Answer, Query};
+use super::interface::{
+    Chunk, Event, FibChange, Input, LocalChange, Output, Peer, PeerPolicy, Reachability, Settings,
+};
+pub use super::lane::Lane;
+use super::lane::{Inbox, Ready};
+use super::shard::Rib;
+use crate::route::PeerId;
+
+/// Inputs that may wait for the driver beside the lanes.
+const CONTROL_QUEUE: usize = 64;
+/// Bytes of messages taken from one lane before the next one's turn.
+const LANE_BUDGET: usize = 64 * 1024;
+/// Kernel updates that may wait before peers are held back.
+const FIB_BACKLOG: usize = 64;
+
+/// Where the shard's outputs go, other than to sessions.
+#[derive(Clone, Debug)]
+pub struct Edges {
+    /// To the kernel.
+    pub fib: mpsc::Sender<FibUpdate>,
+    /// To the log and the metrics.
+    pub events: mpsc::Sender<Event>,
+}
+
+/// What the kernel's edge is told.
+#[derive(Clone, Debug)]
+pub enum FibUpdate {
+    /// The wanted state of these prefixes changed.
+    Changes(Vec<FibChange>),
+    /// After a restart: everything wanted in this family has been put out.
+    Complete(Family),
+    /// Watch or no longer watch these next hops.
+    TrackNextHops {
+        /// Report reachability of each, at once and on change.
+        track: Vec<IpAddr>,
+        /// No longer of interest.
+        untrack: Vec<IpAddr>,
+    },
+}
+
+/// What a session is told.
+#[derive(Clone, Debug)]
+pub enum ToSession {
+    /// Write these, in order.
+    Write(Vec<Chunk>),
+    /// Close the session.
+    Close {
+        /// What to tell the peer.
+        notification: Notification,
+        /// How long it stays down beyond the usual idle hold; `None`: until an operator resets it.
+        idle: Option<Duration>,
+    },
+}
+
+/// The way to a running shard.
+#[derive(Clone, Debug)]
+pub struct RibHandle {
+    control: mpsc::Sender<Control>,
+    ready: Arc<Ready>,
+}
+
+#[derive(Debug)]
+enum Control {
+    PeerUp {
+        peer: Box<Peer>,
+        to_session: mpsc::Sender<ToSession>,
+        inbox: Arc<Inbox>,
+    },
+    Input(Input),
+    Query(Query, oneshot::Sender<Answer>),
+}
+
+/// Starts the shard on a task of its own; it ends when every handle is gone.
+#[must_use]
+pub fn spawn(settings: Settings, edges: Edges) -> RibHandle {
+    let (control, inputs) = mpsc::channel(CONTROL_QUEUE);
+    let ready = Arc::new(Ready::default());
+    let driver = Driver {
+        rib: Rib::new(settings),
+        inputs,
+        ready: Arc::clone(&ready),
+        edges,
+        sessions: BTreeMap::new(),
+        fib: VecDeque::new(),
+        events: VecDeque::new(),
+    };
+    tokio::spawn(driver.run());
+    RibHandle { control, ready }
+}
+
+impl RibHandle {
+    /// Tells the shard of an Established session. An earlier session of the same peer is replaced.
+    ///
+    /// The shard sends nothing before the session gives [credit](Lane::credit); a session should give at least 65,536.
+    pub async fn peer_up(&self, peer: Peer, to_session: mpsc::Sender<ToSession>) -> Lane {
+        let inbox = Arc::new(Inbox::new(peer.id));
+        let lane = Lane::new(Arc::clone(&inbox), Arc::clone(&self.ready));
+        self.send(Control::PeerUp {
+            peer: Box::new(peer),
+            to_session,
+            inbox,
+        })
+        .await;
+        lane
+    }
+
+    /// Routes of our own changed.
+    pub async fn local(&self, changes: Vec<LocalChange>) {
+        self.send(Control::Input(Input::Local(changes))).await;
+    }
+
+    /// What the kernel says of next hops.
+    pub async fn next_hops(&self, changes: Vec<(IpAddr, Reachability)>) {
+        self.send(Control::Input(Input::NextHops(changes))).await;
+    }
+
+    /// Settings of a peer that need no new session changed.
+    pub async fn reconfigure(&self, peer: PeerId, policy: PeerPolicy) {
+        self.send(Control::Input(Input::Reconfigure {
+            peer,
+            policy: Box::new(policy),
+        }))
+        .await;
+    }
+
+    /// The peer is no longer configured.
+    pub async fn peer_removed(&self, peer: PeerId) {
+        self.send(Control::Input(Input::PeerRemoved { peer })).await;
+    }
+
+    /// Advertises everything to the peer again.
+    pub async fn readvertise(&self, peer: PeerId) {
+        self.send(Control::Input(Input::Readvertise { peer })).await;
+    }
+
+    /// After a restart: every local source has reported once.
+    pub async fn local_routes_complete(&self) {
+        self.send(Control::Input(Input::LocalRoutesComplete)).await;
+    }
+
+    /// Asks; `None` when the shard has ended.
+    pub async fn query(&self, query: Query) -> Option<Answer> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Control::Query(query, answer)).await;
+        answered.await.ok()
+    }
+
+    async fn send(&self, control: Control) {
+        // An error means that the shard has ended, and with it everything that the input could change.
+        self.control.send(control).await.ok();
+    }
+}
+
+/// One session as the driver knows it.
+struct Session {
+    inbox: Arc<Inbox>,
+    to_session: mpsc::Sender<ToSession>,
+    /// What the session's channel had no room for; bounded by the credit that the session gave.
+    waiting: VecDeque<ToSession>,
+}
+
+struct Driver {
+    rib: Rib,
+    inputs: mpsc::Receiver<Control>,
+    ready: Arc<Ready>,
+    edges: Edges,
+    sessions: BTreeMap<PeerId, Session>,
+    fib: VecDeque<FibUpdate>,
+    events: VecDeque<Event>,
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            for _ in 0..CONTROL_QUEUE {
+                match self.inputs.try_recv() {
+                    Ok(control) => self.control(control),
+                    Err(mpsc::error::TryRecvError::Empty) => break,
+                    Err(mpsc::error::TryRecvError::Disconnected) => return,
+                }
+            }
+            let serving = self.fib.len() < FIB_BACKLOG;
+            if serving {
+                self.serve_lanes();
+            }
+            self.rib.handle(Input::Tick, now());
+            self.deliver();
+            let deadline = self.rib.next_deadline();
+            if deadline.is_some_and(|at| at <= now()) || (serving && !self.ready.is_empty()) {
+                tokio::task::yield_now().await;
+            } else if !self.wait(deadline, serving).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits for whatever comes first; `false` when every handle is gone.
+    async fn wait(&mut self, deadline: Option<Instant>, serving: bool) -> bool {
+        let timer = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            control = self.inputs.recv() => match control {
+                Some(control) => self.control(control),
+                None => return false,
+            },
+            () = self.ready.wait(), if serving => {}
+            () = timer => {}
+            Ok(room) = self.edges.fib.clone().reserve_owned(), if !self.fib.is_empty() => {
+                if let Some(update) = self.fib.pop_front() {
+                    room.send(update);
+                }
+            }
+            Ok(room) = self.edges.events.clone().reserve_owned(), if !self.events.is_empty() => {
+                if let Some(event) = self.events.pop_front() {
+                    room.send(event);
+                }
+            }
+        }
+        true
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::PeerUp {
+                peer,
+                to_session,
+                inbox,
+            } => {
+                // Work goes on only at the end of the loop; outputs for the session that this one replaces must be out.
+                self.deliver();
+                let id = peer.id;
+                self.ready.announce(&inbox);
+                self.sessions.insert(
+                    id,
+                    Session {
+                        inbox,
+                        to_session,
+                        waiting: VecDeque::new(),
+                    },
+                );
+                self.rib.handle(Input::PeerUp(peer), now());
+            }
+            Control::Input(input) => self.rib.handle(input, now()),
+            Control::Query(query, answer) => {
+                // Whoever asked may have gone.
+                answer.send(self.rib.query(&query, now())).ok();
+            }
+        }
+    }
+
+    fn serve_lanes(&mut self) {
+        for inbox in self.ready.take() {
+            let known = |session: &&mut Session| Arc::ptr_eq(&session.inbox, &inbox);
+            let Some(session) = self.sessions.get_mut(&inbox.peer).filter(known) else {
+                // Not up yet, or replaced.
+                inbox.unlist();
+                continue;
+            };
+            let peer = inbox.peer;
+            let visit = inbox.visit(LANE_BUDGET);
+            session.pass_on();
+            if visit.credit > 0 {
+                self.rib.handle(
+                    Input::Credit {
+                        peer,
+                        bytes: visit.credit,
+                    },
+                    now(),
+                );
+            }
+            for messages in visit.messages {
+                self.rib.handle(Input::Received { peer, messages }, now());
+            }
+            if let Some(routes) = visit.down {
+                self.sessions.remove(&peer);
+                self.rib.handle(Input::PeerDown { peer, routes }, now());
+            } else if visit.more {
+                self.ready.announce(&inbox);
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        while let Some(output) = self.rib.poll_output() {
+            match output {
+                Output::Send { peer, chunks } => self.tell(peer, ToSession::Write(chunks)),
+                Output::Close {
+                    peer,
+                    notification,
+                    idle,
+                } => {
+                    self.tell(peer, ToSession::Close { notification, idle });
+                }
+                Output::RequestRefresh { peer, family } => self.tell(peer, request_refresh(family)),
+                Output::Fib(changes) => self.fib.push_back(FibUpdate::Changes(changes)),
+                Output::FibComplete(family) => self.fib.push_back(FibUpdate::Complete(family)),
+                Output::TrackNextHops { track, untrack } => {
+                    self.fib.push_back(FibUpdate::TrackNextHops { track, untrack });
+                }
+                Output::Event(event) => self.events.push_back(event),
+            }
+        }
+        pass_on(&mut self.fib, &self.edges.fib);
+        pass_on(&mut self.events, &self.edges.events);
+    }
+
+    fn tell(&mut self, peer: PeerId, what: ToSession) {
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.waiting.push_back(what);
+            session.pass_on();
+        }
+    }
+}
+
+impl Session {
+    fn pass_on(&mut self) {
+        pass_on(&mut self.waiting, &self.to_session);
+    }
+}
+
+/// Moves what the channel has room for; a closed channel takes everything, because nobody wants it any more.
+fn pass_on<T>(waiting: &mut VecDeque<T>, channel: &mpsc::Sender<T>) {
+    while !waiting.is_empty() {
+        match channel.try_reserve() {
+            Ok(room) => {
+                if let Some(item) = waiting.pop_front() {
+                    room.send(item);
+                }
+            }
+            Err(mpsc::error::TrySendError::Full(())) => return,
+            Err(mpsc::error::TrySendError::Closed(())) => waiting.clear(),
+        }
+    }
+}
+
+fn request_refresh(family: Family) -> ToSession {
+    let mut bytes = Vec::new();
+    RouteRefresh {
+        family,
+        subtype: route_refresh::Subtype::Request,
+    }
+    .encode(&mut bytes);
+    ToSession::Write(vec![Chunk {
+        bytes: bytes.into(),
+        next_hops: Arc::default(),
+    }])
+}

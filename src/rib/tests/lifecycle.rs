@@ -1,0 +1,275 @@
+//! Sessions that come and go: graceful restart on both sides, enhanced refresh, peers that are removed.
+
+use super::*;
+
+fn retain(seconds: u64) -> DownRoutes {
+    DownRoutes::Retain {
+        families: FamilySet::ALL,
+        restart_time: Duration::from_secs(seconds),
+    }
+}
+
+fn stale(lab: &Lab, peer: PeerId) -> u64 {
+    lab.peer_counters(peer).stale
+}
+
+#[test]
+fn stale_routes_stay_until_end_of_rib_and_only_what_was_not_renewed_goes() {
+    let mut lab = Lab::new(settings());
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24", "198.51.100.0/24"]);
+    lab.forget_said();
+    lab.down(a, retain(120));
+    assert_eq!((lab.holds(b).len(), stale(&lab, a)), (2, 2));
+    lab.pass(Duration::from_secs(60));
+    lab.up([client(1)]);
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    assert_eq!(stale(&lab, a), 1);
+    lab.end_of_rib(a, Family::IPV4_UNICAST);
+    assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+    assert_eq!(
+        lab.said(b),
+        [withdraw("198.51.100.0/24")],
+        "the renewed route was not touched"
+    );
+    lab.pass(Duration::from_secs(1_000));
+    assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+}
+
+#[test]
+fn the_restart_timer_ends_it_when_the_peer_does_not_return() {
+    let mut lab = Lab::new(settings());
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    lab.down(a, retain(120));
+    let due = lab.rib.next_deadline().unwrap();
+    assert_eq!(due, lab.now + Duration::from_secs(120));
+    lab.pass(Duration::from_secs(119));
+    assert_eq!(lab.holds(b).len(), 1);
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.holds(b).len(), 0);
+}
+
+/// Trap 11: RFC 4724 §4.2.
+#[test]
+fn routes_go_at_once_when_forwarding_family_or_capability_is_missing_on_return() {
+    let lost = |change: fn(&mut Negotiated)| {
+        let mut lab = Lab::new(settings());
+        let [a, b] = lab.up([client(1), client(2)])[..] else {
+            panic!()
+        };
+        lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+        lab.announce(a, &via("2001:db8::1"), &["2001:db8:1::/48"]);
+        lab.down(a, retain(120));
+        let mut back = client(1);
+        change(&mut back.negotiated);
+        lab.up([back]);
+        lab.holds(b)
+    };
+    let v4 = FamilySet::IPV4_UNICAST;
+    assert_eq!(lost(|_| ()).len(), 2);
+    assert_eq!(lost(|negotiated| negotiated.graceful_restart = None).len(), 0);
+    assert_eq!(
+        lost(|at| at.graceful_restart.as_mut().unwrap().forwarding = FamilySet::EMPTY).len(),
+        0
+    );
+    assert_eq!(
+        lost(|at| at.graceful_restart.as_mut().unwrap().families = FamilySet::IPV4_UNICAST),
+        ["192.0.2.0/24"]
+    );
+    assert_eq!(lost(|at| at.families = FamilySet::IPV4_UNICAST), ["192.0.2.0/24"]);
+    let _ = v4;
+}
+
+/// Trap 11.
+#[test]
+fn a_second_restart_during_the_first_flushes_what_was_stale_already() {
+    let mut lab = Lab::new(settings());
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24", "198.51.100.0/24"]);
+    lab.down(a, retain(120));
+    lab.up([client(1)]);
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    lab.down(a, retain(120));
+    assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+    lab.up([client(1)]);
+    lab.end_of_rib(a, Family::IPV4_UNICAST);
+    assert!(lab.holds(b).is_empty());
+}
+
+#[test]
+fn families_outside_the_capability_are_flushed() {
+    let mut lab = Lab::new(settings());
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    lab.announce(a, &via("2001:db8::1"), &["2001:db8:1::/48"]);
+    let families = FamilySet::IPV4_UNICAST;
+    lab.down(
+        a,
+        DownRoutes::Retain {
+            families,
+            restart_time: Duration::from_secs(120),
+        },
+    );
+    assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+    lab.input(Input::PeerRemoved { peer: a });
+    lab.settle();
+    assert!(lab.holds(b).is_empty(), "of a removed peer nothing stays");
+}
+
+#[test]
+fn a_graceful_reconnect_takes_over_from_a_session_that_looks_up() {
+    let mut lab = Lab::new(settings());
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24", "198.51.100.0/24"]);
+    lab.forget_said();
+    lab.up([client(1)]);
+    assert_eq!((lab.holds(b).len(), lab.said(b)), (2, vec![]));
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    lab.end_of_rib(a, Family::IPV4_UNICAST);
+    assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+}
+
+/// Trap 8: the sweep does not depend on graceful restart.
+#[test]
+fn enhanced_refresh_sweeps_at_its_end_and_only_then() {
+    for graceful_restart in [None, Some(graceful())] {
+        let mut lab = Lab::new(settings());
+        let mut peer = client(1);
+        peer.negotiated.graceful_restart = graceful_restart;
+        let [a, b] = lab.up([peer, client(2)])[..] else {
+            panic!()
+        };
+        lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24", "198.51.100.0/24"]);
+        lab.refresh(a, Subtype::EndOfRib);
+        assert_eq!(lab.holds(b).len(), 2, "EoRR without BoRR is ignored");
+        lab.refresh(a, Subtype::BeginOfRib);
+        lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+        assert_eq!((lab.holds(b).len(), stale(&lab, a)), (2, 1));
+        lab.refresh(a, Subtype::EndOfRib);
+        assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+    }
+}
+
+fn restarting(peers: &[PeerId]) -> Settings {
+    let restarting = Restarting {
+        peers: peers.to_vec(),
+        deadline: Duration::from_secs(100),
+        establish: Duration::from_secs(30),
+    };
+    Settings {
+        restarting: Some(restarting),
+        ..settings()
+    }
+}
+
+fn id(n: u32) -> PeerId {
+    PeerId {
+        index: n,
+        generation: 1,
+    }
+}
+
+/// Trap 1: selection and our own End-of-RIB wait for the awaited peers.
+#[test]
+fn after_a_restart_selection_waits_for_end_of_rib_of_the_awaited_peers() {
+    let mut lab = Lab::new(restarting(&[id(1), id(2)]));
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    lab.input(Input::LocalRoutesComplete);
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    lab.end_of_rib(a, Family::IPV4_UNICAST);
+    assert!(lab.fib.is_empty() && lab.said(b).is_empty() && lab.fib_complete.is_empty());
+    lab.announce(b, &via("10.0.0.2"), &["198.51.100.0/24"]);
+    lab.end_of_rib(b, Family::IPV4_UNICAST);
+    assert_eq!(lab.fib.len(), 2);
+    assert_eq!(lab.fib_complete, [Family::IPV4_UNICAST]);
+    assert_eq!(
+        lab.said(b),
+        [announce("192.0.2.0/24"), Said::EndOfRib(Family::IPV4_UNICAST)]
+    );
+    assert_eq!(
+        lab.said(a),
+        [announce("198.51.100.0/24"), Said::EndOfRib(Family::IPV4_UNICAST)]
+    );
+}
+
+/// Trap 1.
+#[test]
+fn our_end_of_rib_waits_for_our_own_routes() {
+    let mut lab = Lab::new(restarting(&[]));
+    let [a] = lab.up([client(1)])[..] else { panic!() };
+    assert_eq!(lab.said(a), []);
+    lab.local(&["10.244.0.0/24"]);
+    lab.input(Input::LocalRoutesComplete);
+    lab.settle();
+    assert_eq!(
+        lab.said(a)[..2],
+        [announce("10.244.0.0/24"), Said::EndOfRib(Family::IPV4_UNICAST)]
+    );
+}
+
+/// Trap 1: peers that restart themselves, do graceful restart not at all, or do not come, are not waited for.
+#[test]
+fn nobody_waits_for_ever() {
+    let started = |lab: &Lab| lab.fib_complete.contains(&Family::IPV4_UNICAST);
+    let mut lab = Lab::new(restarting(&[id(1), id(2)]));
+    let mut also = client(1);
+    also.negotiated.graceful_restart.as_mut().unwrap().restarting = true;
+    let mut never = client(2);
+    never.negotiated.graceful_restart = None;
+    lab.up([also, never]);
+    assert!(started(&lab));
+
+    let mut lab = Lab::new(restarting(&[id(1), id(2)]));
+    let [a] = lab.up([client(1)])[..] else { panic!() };
+    lab.end_of_rib(a, Family::IPV4_UNICAST);
+    assert!(!started(&lab));
+    lab.pass(Duration::from_secs(30));
+    assert!(started(&lab), "peer 2 was not Established in time");
+
+    let mut lab = Lab::new(restarting(&[id(1)]));
+    lab.up([client(1)]);
+    lab.pass(Duration::from_secs(99));
+    assert!(!started(&lab));
+    lab.pass(Duration::from_secs(1));
+    assert!(started(&lab), "the deadline");
+    let missing = lab.events.iter().any(|event| {
+        matches!(event, Event::SelectionStarted { missing, .. } if missing.iter().any(|name| &**name == "p1"))
+    });
+    assert!(missing);
+}
+
+/// Trap 26: a reflector that restarts sends what it has before it says that it has sent everything.
+#[test]
+fn a_restarting_reflector_ends_its_rib_behind_everything_it_relearned() {
+    let mut lab = Lab::new(Settings {
+        install: false,
+        ..restarting(&[id(1), id(2)])
+    });
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    lab.input(Input::LocalRoutesComplete);
+    lab.announce_nlri(a, &via("10.0.0.1"), &many(6_000));
+    lab.end_of_rib(a, Family::IPV4_UNICAST);
+    lab.end_of_rib(b, Family::IPV4_UNICAST);
+    let said = lab.said(b);
+    assert_eq!(
+        said.iter()
+            .position(|at| *at == Said::EndOfRib(Family::IPV4_UNICAST)),
+        Some(6_000)
+    );
+    assert!(lab.fib_complete.is_empty(), "nothing is installed");
+}

@@ -1,0 +1,327 @@
+//! Filters, groups and reload.
+
+use super::*;
+use crate::policy::{Action, Condition, Edit, Edits, Fallthrough, Filter, Location, PrefixPattern, Rule};
+
+fn location(line: u32) -> Location {
+    Location {
+        file: "node.toml".into(),
+        line,
+    }
+}
+
+/// Accepts what is in these prefixes and changes it so.
+fn chain(prefixes: &[&str], edits: Vec<Edit>) -> Chain {
+    let set = prefixes
+        .iter()
+        .map(|text| PrefixPattern::or_longer(prefix(text)))
+        .collect();
+    let rule = Rule {
+        location: location(2),
+        condition: Condition::Prefix(set),
+        action: Action::Accept,
+        edits: Edits::new(edits),
+    };
+    let filter = Filter {
+        name: "own".into(),
+        rules: vec![rule],
+        default: Fallthrough::Reject,
+        location: location(1),
+    };
+    Chain::new(vec![Arc::new(filter)])
+}
+
+fn exporting(n: u8, export: Chain) -> Peer {
+    let mut peer = client(n);
+    peer.policy.export = export;
+    peer
+}
+
+fn reconfigure(lab: &mut Lab, peer: PeerId, policy: PeerPolicy) {
+    lab.input(Input::Reconfigure {
+        peer,
+        policy: Box::new(policy),
+    });
+    lab.settle();
+}
+
+fn groups(lab: &Lab) -> usize {
+    lab.rib.tables[0].groups.len()
+}
+
+#[test]
+fn filters_that_only_drop_do_not_split_a_group() {
+    let mut lab = Lab::new(settings());
+    let peers = [
+        client(1),
+        exporting(2, chain(&["192.0.2.0/24"], vec![])),
+        exporting(3, chain(&["198.51.100.0/24"], vec![])),
+        exporting(4, chain(&["0.0.0.0/0"], vec![Edit::Med(5)])),
+    ];
+    let [a, b, c, d] = lab.up(peers)[..] else { panic!() };
+    assert_eq!(groups(&lab), 2);
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24", "198.51.100.0/24"]);
+    assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+    assert_eq!(lab.holds(c), ["198.51.100.0/24"]);
+    assert_eq!(lab.held(d, "192.0.2.0/24").med, Some(5));
+    let story = lab.why("192.0.2.0/24");
+    let reason = |name: &str| {
+        story
+            .exports
+            .iter()
+            .find(|at| &*at.peer == name)
+            .unwrap()
+            .reason
+            .clone()
+    };
+    assert_eq!(reason("p2"), "accepted by rule 1 of filter own (node.toml:2)");
+    assert_eq!(reason("p3"), "rejected by default of filter own (node.toml:1)");
+    assert_eq!(
+        (lab.peer_counters(b).advertised, lab.peer_counters(d).advertised),
+        (1, 2)
+    );
+}
+
+/// Trap 25.
+#[test]
+fn a_peer_that_accepts_few_prefixes_is_not_sent_withdraws_for_the_rest() {
+    let mut lab = Lab::new(settings());
+    let [a] = lab.up([client(1)])[..] else { panic!() };
+    let all = many(10_000);
+    lab.announce_nlri(a, &via("10.0.0.1"), &all);
+    lab.settle();
+    let few = chain(&["20.0.0.0/24", "20.0.1.0/24", "20.0.2.0/24"], vec![]);
+    let b = lab.connect(exporting(2, few), false);
+    lab.settle();
+    // Churn before, during and after the first table.
+    for round in 0..6 {
+        lab.withdraw_nlri(a, &all[..5_000]);
+        lab.settle();
+        lab.announce_nlri(
+            a,
+            &PathAttributes {
+                med: Some(round),
+                ..via("10.0.0.1")
+            },
+            &all[..5_000],
+        );
+        lab.settle();
+        lab.credit(b, if round == 2 { 100 } else { 10_000 });
+    }
+    assert_eq!(lab.holds(b).len(), 3);
+    let said = lab.said(b);
+    assert!(said.len() < 60, "{}", said.len());
+    let ours = |said: &Said| match said {
+        Said::Announce(at, _) | Said::Withdraw(at, _) => all[..3].iter().any(|nlri| nlri.prefix == *at),
+        Said::EndOfRib(_) | Said::Refresh(_) => true,
+    };
+    assert!(said.iter().all(ours), "{said:?}");
+}
+
+#[test]
+fn what_a_filter_lets_through_no_more_is_withdrawn_from_that_member_alone() {
+    let mut lab = Lab::new(settings());
+    let only_med_0 = {
+        let rule = Rule {
+            location: location(2),
+            condition: Condition::Not(Box::new(Condition::Med(7))),
+            action: Action::Accept,
+            edits: Edits::NONE,
+        };
+        let filter = Filter {
+            name: "no-7".into(),
+            rules: vec![rule],
+            default: Fallthrough::Reject,
+            location: location(1),
+        };
+        Chain::new(vec![Arc::new(filter)])
+    };
+    let [a, b, c] = lab.up([client(1), client(2), exporting(3, only_med_0)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    lab.forget_said();
+    lab.announce(
+        a,
+        &PathAttributes {
+            med: Some(7),
+            ..via("10.0.0.1")
+        },
+        &["192.0.2.0/24"],
+    );
+    assert_eq!(lab.said(b), [announce("192.0.2.0/24")]);
+    assert_eq!(lab.said(c), [withdraw("192.0.2.0/24")]);
+    lab.announce(
+        a,
+        &PathAttributes {
+            med: Some(7),
+            local_pref: Some(50),
+            ..via("10.0.0.1")
+        },
+        &["192.0.2.0/24"],
+    );
+    assert_eq!(lab.said(c), [], "dropped before and after: nothing");
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    assert_eq!(lab.said(c), [announce("192.0.2.0/24")]);
+}
+
+/// Trap 12.
+#[test]
+fn a_reload_of_equal_content_sends_nothing() {
+    let mut lab = Lab::new(settings());
+    let peers = || {
+        [
+            exporting(1, chain(&["0.0.0.0/0"], vec![Edit::Med(5)])),
+            exporting(2, chain(&["0.0.0.0/0"], vec![])),
+        ]
+    };
+    let [a, b] = lab.up(peers())[..] else { panic!() };
+    lab.local(&["10.244.0.0/24"]);
+    lab.forget_said();
+    for peer in peers() {
+        reconfigure(&mut lab, peer.id, peer.policy);
+    }
+    assert_eq!((lab.said(a), lab.said(b)), (vec![], vec![]));
+}
+
+/// Trap 12: a knob of one peer never touches another.
+#[test]
+fn a_filter_that_changes_tells_its_peer_the_difference_and_nobody_else_anything() {
+    let mut lab = Lab::new(settings());
+    let narrow = chain(&["192.0.2.0/24", "198.51.100.0/24"], vec![]);
+    let [a, b, c] = lab.up([client(1), exporting(2, narrow.clone()), exporting(3, narrow)])[..] else {
+        panic!()
+    };
+    lab.announce(
+        a,
+        &via("10.0.0.1"),
+        &["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"],
+    );
+    lab.forget_said();
+    let changed = exporting(2, chain(&["198.51.100.0/24", "203.0.113.0/24"], vec![])).policy;
+    reconfigure(&mut lab, b, changed);
+    assert_eq!(lab.holds(b), ["198.51.100.0/24", "203.0.113.0/24"]);
+    let mut said = lab.said(b);
+    said.sort_by_key(|said| format!("{said:?}"));
+    assert_eq!(said, [announce("203.0.113.0/24"), withdraw("192.0.2.0/24")]);
+    assert_eq!((lab.said(a), lab.said(c)), (vec![], vec![]));
+    assert_eq!(lab.holds(c), ["192.0.2.0/24", "198.51.100.0/24"]);
+    // And it is in step again.
+    lab.withdraw(a, &["198.51.100.0/24", "203.0.113.0/24"]);
+    assert_eq!((lab.holds(b).len(), lab.holds(c).len()), (0, 1));
+}
+
+/// Trap 12.
+#[test]
+fn a_peer_that_changes_groups_ends_up_as_if_it_had_always_been_there() {
+    let mut lab = Lab::new(settings());
+    let [a, b, c] = lab.up([
+        client(1),
+        exporting(2, chain(&["192.0.2.0/24"], vec![])),
+        client(3),
+    ])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24", "198.51.100.0/24"]);
+    lab.forget_said();
+    reconfigure(
+        &mut lab,
+        b,
+        exporting(2, chain(&["198.51.100.0/24"], vec![Edit::Med(9)])).policy,
+    );
+    assert_eq!(lab.holds(b), ["198.51.100.0/24"]);
+    assert_eq!(lab.held(b, "198.51.100.0/24").med, Some(9));
+    assert_eq!(lab.said(c), []);
+    assert_eq!(groups(&lab), 2);
+    reconfigure(&mut lab, b, client(2).policy);
+    assert_eq!((lab.holds(b).len(), groups(&lab)), (2, 1));
+    assert_eq!(lab.held(b, "198.51.100.0/24").med, None);
+    lab.withdraw(a, &["192.0.2.0/24"]);
+    assert_eq!(lab.said(c), [withdraw("192.0.2.0/24")]);
+    assert_eq!(lab.holds(b), ["198.51.100.0/24"]);
+}
+
+#[test]
+fn import_policy_is_applied_again_from_memory() {
+    let mut lab = Lab::new(settings());
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24", "198.51.100.0/24"]);
+    let mut policy = client(1).policy;
+    policy.import = chain(&["192.0.2.0/24"], vec![Edit::LocalPref(250)]);
+    reconfigure(&mut lab, a, policy.clone());
+    assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+    assert_eq!(lab.held(b, "192.0.2.0/24").local_pref, Some(250));
+    assert_eq!(
+        (lab.peer_counters(a).received, lab.peer_counters(a).accepted),
+        (2, 1)
+    );
+    lab.forget_said();
+    // Trap 3: a new version that policy rejects withdraws the old one.
+    policy.import = chain(&["198.51.100.0/24"], vec![]);
+    reconfigure(&mut lab, a, policy);
+    assert_eq!(lab.holds(b), ["198.51.100.0/24"]);
+    reconfigure(&mut lab, a, client(1).policy);
+    assert_eq!(lab.holds(b).len(), 2);
+    assert_eq!(lab.held(b, "192.0.2.0/24").local_pref, Some(100));
+}
+
+#[test]
+fn becoming_a_client_opens_reflection_without_a_new_session() {
+    let mut lab = Lab::new(settings());
+    let [a, b] = lab.up([internal(1), internal(2)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    assert!(lab.holds(b).is_empty());
+    reconfigure(&mut lab, a, client(1).policy);
+    assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+    reconfigure(&mut lab, a, internal(1).policy);
+    assert!(lab.holds(b).is_empty());
+}
+
+#[test]
+fn what_a_peer_must_not_install_stays_out_of_the_kernel() {
+    let mut lab = Lab::new(settings());
+    let [a] = lab.up([client(1)])[..] else { panic!() };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    assert_eq!(lab.fib.len(), 1);
+    reconfigure(
+        &mut lab,
+        a,
+        PeerPolicy {
+            install: false,
+            ..client(1).policy
+        },
+    );
+    assert!(lab.fib.is_empty());
+}
+
+#[test]
+fn a_filter_that_changes_while_its_member_lags_is_told_right() {
+    for window in [0, 100, 400, 3_000] {
+        let mut lab = Lab::new(settings());
+        let [a] = lab.up([client(1)])[..] else { panic!() };
+        lab.announce_nlri(a, &via("10.0.0.1"), &many(600));
+        lab.settle();
+        let b = lab.connect(exporting(2, chain(&["20.0.0.0/16"], vec![])), false);
+        lab.settle();
+        lab.credit(b, window);
+        reconfigure(&mut lab, b, exporting(2, chain(&["20.1.0.0/16"], vec![])).policy);
+        lab.withdraw_nlri(a, &many(600)[250..300]);
+        lab.settle();
+        lab.credit(b, window);
+        reconfigure(
+            &mut lab,
+            b,
+            exporting(2, chain(&["20.0.128.0/17", "20.1.0.0/17"], vec![])).policy,
+        );
+        lab.credit(b, 1 << 20);
+        let expected: Vec<_> = (128..250)
+            .chain(300..384)
+            .map(|at: usize| many(600)[at].prefix.to_string())
+            .collect();
+        assert_eq!(lab.holds(b), expected, "window {window}");
+    }
+}

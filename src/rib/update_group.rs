@@ -1,0 +1,352 @@
+//! An update group: members that are sent the same bytes, their Adj-RIB-Out, the ring, and the streams of those not in step.
+//!
+//! A change of a slot is recorded once. It goes into the ring for the members in step, at the end of the slice of work, and
+//! into the dirty sets of the others at once. What depends on a single member is data: the source of a route is not sent it, nor
+//! the member whose address is the route's next hop, nor those whose own filter drops it. A member that held the old state
+//! and is not to hold the new one gets a withdraw of its own, in its place in the ring.
+//!
+//! Who comes and goes is in `membership.rs`, who is sent what and when in `delivery.rs`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::adj_rib_out::{AdjRibOut, OutSlot};
+use super::core::Core;
+use super::export::{self, ExportRoute, Verdict};
+use super::filter_class::FilterClass;
+use super::group::GroupKey;
+use super::ids::{AttributesId, PathSlot, PeerIndex, PrefixId};
+use super::membership::Member;
+use super::pack::{self, Entry, Outgoing, Packed};
+use super::ring::{Audience, MemberId, MemberSet, Ring};
+use super::stream::Stream;
+use super::table_data::TableData;
+use crate::route::Prefix;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct UpdateGroup {
+    pub(crate) key: GroupKey,
+    /// Distinguishes it from a later group in the same place.
+    pub(crate) serial: u64,
+    pub(crate) out: AdjRibOut,
+    pub(crate) members: Vec<Option<Member>>,
+    pub(crate) by_peer: BTreeMap<PeerIndex, MemberId>,
+    pub(crate) by_address: BTreeMap<IpAddr, MemberId>,
+    pub(crate) classes: Vec<Option<FilterClass>>,
+    pub(crate) ring: Ring,
+    pub(crate) streams: Vec<Option<Stream>>,
+    changes: Vec<Change>,
+    /// Prefixes from here on have not been exported to it yet.
+    pub(crate) fill: Option<u32>,
+    /// Something is to be done for its members.
+    pub(crate) active: bool,
+}
+
+/// A slot that changed since the last flush, as it was.
+#[derive(Debug)]
+struct Change {
+    id: u32,
+    old: Option<OutSlot>,
+    /// Members that did not hold the old state, its source apart.
+    old_except: MemberSet,
+}
+
+impl UpdateGroup {
+    pub(crate) fn new(key: GroupKey, serial: u64) -> Self {
+        Self {
+            key,
+            serial,
+            out: AdjRibOut::default(),
+            members: Vec::new(),
+            by_peer: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            classes: Vec::new(),
+            ring: Ring::default(),
+            streams: Vec::new(),
+            changes: Vec::new(),
+            fill: Some(0),
+            active: true,
+        }
+    }
+
+    /// Exports the present state of a prefix.
+    pub(crate) fn export(&mut self, prefix: PrefixId, core: &mut Core, data: &TableData) {
+        if self.key.add_path {
+            let slots: smallvec::SmallVec<[PathSlot; 8]> =
+                data.rib_in.of(prefix).map(|(slot, _)| slot).collect();
+            for slot in slots {
+                let new = self.decide(slot, core, data);
+                self.apply(slot.0, new, core, data);
+            }
+        } else {
+            let new = data.best(prefix).and_then(|slot| self.decide(slot, core, data));
+            self.apply(prefix.0, new, core, data);
+        }
+    }
+
+    /// What the group is sent of a path.
+    fn decide(&self, slot: PathSlot, core: &mut Core, data: &TableData) -> Option<OutSlot> {
+        let path = data.rib_in.path(slot);
+        let attributes = path.accepted.some()?;
+        if core.attributes.metric(attributes).is_err() {
+            return None;
+        }
+        let route = route(core, data, path.prefix, (path.peer, attributes));
+        match export::export(&self.key, &route) {
+            Verdict::Advertise { edits, .. } => {
+                let edits = core.edits.number(&edits);
+                Some(OutSlot::new(attributes, edits, path.peer))
+            }
+            Verdict::Withhold(_) => None,
+        }
+    }
+
+    /// Puts down what the group is sent for an id, and takes note of whom that concerns.
+    pub(crate) fn apply(&mut self, id: u32, new: Option<OutSlot>, core: &mut Core, data: &TableData) {
+        let old = self.out.at(id);
+        match (old, new) {
+            (None, None) => return,
+            (Some(old), Some(new)) if old.is_same(new) => return,
+            _ => {}
+        }
+        let held = old.filter(|old| !old.is_too_long());
+        let old_except = held
+            .map(|old| self.except(id, old, core, data))
+            .unwrap_or_default();
+        if let Some(new) = new {
+            core.attributes.retain(new.attributes);
+        }
+        self.out.set(id, new);
+        self.judge(id, new, core, data);
+        for stream in self.streams.iter_mut().flatten() {
+            let holds = |member: &MemberId| {
+                let peer = self.members[member.0 as usize].as_ref().map(|member| member.peer);
+                held.is_some_and(|old| Some(old.source) != peer) && !old_except.contains(*member)
+            };
+            let held_by_some = stream.members.iter().any(holds);
+            stream.changed(id, held_by_some);
+        }
+        self.active = true;
+        if self.ring.readers() > 0 {
+            self.changes.push(Change { id, old, old_except });
+        } else if let Some(old) = old {
+            core.attributes.release(old.attributes);
+        }
+    }
+
+    /// Asks every filter of the members about a slot.
+    fn judge(&mut self, id: u32, new: Option<OutSlot>, core: &Core, data: &TableData) {
+        if self.classes.is_empty() {
+            return;
+        }
+        let prefix = prefix_id(&self.key, id, data);
+        let route = new.map(|slot| route(core, data, prefix, (slot.source, slot.attributes)));
+        for class in self.classes.iter_mut().flatten().filter(|class| class.covers(id)) {
+            let accepted = route
+                .as_ref()
+                .is_some_and(|route| export::filter(&class.chain, route).is_ok());
+            class.note(id, accepted);
+        }
+    }
+
+    /// Looks at up to `limit` slots for filters that are new to the group; whether all are done.
+    pub(crate) fn judge_further(&mut self, limit: u32, core: &Core, data: &TableData) -> bool {
+        let bound = self.out.bound();
+        let mut done = true;
+        for class in self.classes.iter_mut().flatten() {
+            let Some(from) = class.from else { continue };
+            let end = from.saturating_add(limit).min(bound);
+            for id in from..end {
+                let Some(slot) = self.out.at(id) else { continue };
+                let route = route(
+                    core,
+                    data,
+                    prefix_id(&self.key, id, data),
+                    (slot.source, slot.attributes),
+                );
+                class.note(id, export::filter(&class.chain, &route).is_ok());
+            }
+            class.from = (end < bound).then_some(end);
+            done &= class.from.is_none();
+        }
+        done
+    }
+
+    /// Members that do not get a slot though they are not its source.
+    pub(crate) fn except(&self, id: u32, slot: OutSlot, core: &Core, data: &TableData) -> MemberSet {
+        let mut except = MemberSet::default();
+        for class in self.classes.iter().flatten() {
+            if !class.accepted.contains(id) {
+                except.union(&class.set);
+            }
+        }
+        if let Some(member) = self.owner_of_next_hop(id, slot, core, data) {
+            except.insert(member);
+        }
+        except
+    }
+
+    /// RFC 4271 §5.1.3: a route is not sent to the peer whose address is its next hop.
+    fn owner_of_next_hop(&self, id: u32, slot: OutSlot, core: &Core, data: &TableData) -> Option<MemberId> {
+        let set = core.attributes.set(slot.attributes);
+        let received = set
+            .next_hop()
+            .is_some_and(|at| self.by_address.contains_key(&at.address()));
+        if !received && slot.edits() == 0 {
+            return None;
+        }
+        let route = route(
+            core,
+            data,
+            prefix_id(&self.key, id, data),
+            (slot.source, slot.attributes),
+        );
+        let sent = export::next_hop(&self.key, &route, &core.edits.at(slot.edits())).ok()?;
+        let owner = self.by_address.get(&sent.address()?).copied();
+        // Its own route is not sent to it anyway.
+        owner.filter(|owner| self.by_peer.get(&slot.source) != Some(owner))
+    }
+
+    /// Whom a slot is for.
+    pub(crate) fn audience(&self, id: u32, slot: OutSlot, core: &Core, data: &TableData) -> Audience {
+        Audience {
+            only: None,
+            except_source: self.by_peer.contains_key(&slot.source).then_some(slot.source),
+            except: self.except(id, slot, core, data),
+        }
+    }
+
+    /// Encodes what changed into the ring.
+    pub(crate) fn flush(&mut self, core: &mut Core, data: &TableData) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let mut entries = Vec::with_capacity(self.changes.len());
+        let changes = std::mem::take(&mut self.changes);
+        for change in &changes {
+            self.entries_of(change, core, data, &mut entries);
+        }
+        let packed = self.pack(entries, usize::MAX, core, data);
+        packed.items.into_iter().for_each(|item| self.ring.push(item));
+        for old in changes.into_iter().filter_map(|change| change.old) {
+            core.attributes.release(old.attributes);
+        }
+    }
+
+    fn entries_of(&self, change: &Change, core: &Core, data: &TableData, entries: &mut Vec<Entry>) {
+        let id = change.id;
+        let prefix = self.prefix(id, data);
+        let held = change.old.filter(|old| !old.is_too_long());
+        let Some(slot) = self.out.at(id).filter(|slot| !slot.is_too_long()) else {
+            if let Some(old) = held {
+                let except_source = self.by_peer.contains_key(&old.source).then_some(old.source);
+                let audience = Audience {
+                    only: None,
+                    except_source,
+                    except: change.old_except.clone(),
+                };
+                entries.push(Entry {
+                    id,
+                    prefix,
+                    slot: None,
+                    audience,
+                });
+            }
+            return;
+        };
+        let audience = self.audience(id, slot, core, data);
+        if let Some(old) = held {
+            let source = audience
+                .except_source
+                .and_then(|source| self.by_peer.get(&source).copied());
+            for member in source.into_iter().chain(audience.except.iter()) {
+                let held_by = self.members[member.0 as usize]
+                    .as_ref()
+                    .is_some_and(|member| member.peer != old.source);
+                if held_by && !change.old_except.contains(member) {
+                    let audience = Audience {
+                        only: Some(member),
+                        ..Audience::default()
+                    };
+                    entries.push(Entry {
+                        id,
+                        prefix,
+                        slot: None,
+                        audience,
+                    });
+                }
+            }
+        }
+        entries.push(Entry {
+            id,
+            prefix,
+            slot: Some(slot),
+            audience,
+        });
+    }
+
+    /// Encodes entries and takes note of those that do not fit.
+    pub(crate) fn pack(
+        &mut self,
+        entries: Vec<Entry>,
+        limit: usize,
+        core: &Core,
+        data: &TableData,
+    ) -> Packed {
+        let key = &self.key;
+        let packed = pack::pack(key, entries, limit, |entry, slot| {
+            let prefix = prefix_id(key, entry.id, data);
+            let route = route(core, data, prefix, (slot.source, slot.attributes));
+            let edits = core.edits.at(slot.edits());
+            let next_hop = export::next_hop(key, &route, &edits).ok()?;
+            let mut block = Vec::new();
+            export::outgoing(key, route.set, route.origin, &edits).encode_canonical(&mut block);
+            Some(Outgoing { block, next_hop })
+        });
+        for id in &packed.too_long {
+            self.out.mark_too_long(*id);
+        }
+        packed
+    }
+
+    pub(crate) fn prefix(&self, id: u32, data: &TableData) -> Prefix {
+        data.prefixes.prefix(prefix_id(&self.key, id, data))
+    }
+
+    /// Lets go of everything that it refers to.
+    pub(crate) fn dissolve(&mut self, core: &mut Core) {
+        for change in self.changes.drain(..) {
+            core.attributes
+                .release(change.old.map_or(AttributesId::NONE, |old| old.attributes));
+        }
+        for (_, slot) in self.out.iter() {
+            core.attributes.release(slot.attributes);
+        }
+        self.out = AdjRibOut::default();
+    }
+}
+
+/// The prefix that an id of a group stands for.
+pub(crate) fn prefix_id(key: &GroupKey, id: u32, data: &TableData) -> PrefixId {
+    if key.add_path {
+        data.rib_in.path(PathSlot(id)).prefix
+    } else {
+        PrefixId(id)
+    }
+}
+
+/// A route as export rules see it.
+pub(crate) fn route<'a>(
+    core: &'a Core,
+    data: &TableData,
+    prefix: PrefixId,
+    (source, attributes): (PeerIndex, AttributesId),
+) -> ExportRoute<'a> {
+    let kernel_metric = data.kernel_metric(source, prefix);
+    core.export_route(
+        (data.family, data.prefixes.prefix(prefix)),
+        (source, attributes),
+        kernel_metric,
+    )
+}
