@@ -14,11 +14,17 @@
 pub mod change;
 pub mod collision;
 pub mod deadlines;
+mod directory;
 pub mod fsm;
+pub mod listener;
 pub mod local_addresses;
 pub mod negotiate;
 pub mod outbox;
 pub mod peer;
+pub mod peer_ids;
 pub mod settings;
 mod socket;
 pub mod status;
+pub mod supervisor;
+mod task;
+mod wires;

@@ -70,8 +70,8 @@ pub struct Core {
     connections: Vec<Connection>,
     damping: Damping,
     jitter: Jitter,
-    /// The RIB keeps routes of the last session.
-    retained: bool,
+    /// Until when the RIB keeps routes of the last session.
+    retained_until: Option<Instant>,
     /// Families in which forwarding state has outlived a session of this process.
     kept: FamilySet,
     statistics: Statistics,
@@ -118,7 +118,7 @@ impl Core {
             connections: Vec::new(),
             damping: Damping::default(),
             jitter: Jitter::new(seed),
-            retained: false,
+            retained_until: None,
             kept: FamilySet::EMPTY,
             statistics: Statistics::new(),
             outputs: VecDeque::new(),
@@ -200,6 +200,18 @@ impl Core {
     #[must_use]
     pub fn session(&self) -> Option<ConnectionId> {
         self.established().map(|connection| connection.id)
+    }
+
+    /// Whether its address was found to be one of ours.
+    #[must_use]
+    pub fn is_self(&self) -> bool {
+        self.running == Running::IsSelf
+    }
+
+    /// Until when the RIB keeps routes of its last session (RFC 4724 §4.2).
+    #[must_use]
+    pub const fn retained_until(&self) -> Option<Instant> {
+        self.retained_until
     }
 
     fn established(&self) -> Option<&Connection> {

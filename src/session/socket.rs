@@ -193,7 +193,7 @@ fn hops(settings: &PeerSettings) -> (Option<u8>, Option<u8>) {
         RemoteAsn::Internal | RemoteAsn::Any => false,
     };
     // RFC 4271 §5.1.3 takes an external peer to be directly connected unless multihop says otherwise.
-    (settings.multihop.or(external.then_some(1)), None)
+    (settings.multihop.or_else(|| external.then_some(1)), None)
 }
 
 /// Reads what the socket holds, whatever tokio believes of its readiness.
@@ -209,6 +209,15 @@ pub(super) fn read_now(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usiz
 pub(super) fn send_now(stream: &TcpStream, bytes: &[u8]) {
     // The connection is closed next; whether the peer learns why is its luck.
     SockRef::from(stream).send(bytes).ok();
+}
+
+/// Ends our side of a connection; the peer's is still read.
+///
+/// # Errors
+///
+/// Whatever the kernel says, mostly that the connection is gone.
+pub(super) fn shut(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).shutdown(std::net::Shutdown::Write)
 }
 
 /// Sets the time after which unacknowledged data ends an open connection.

@@ -1,3 +1,5 @@
+//! Our OPEN, the checks on the peer's with their exact answers, and what both agree on.
+
 use super::*;
 use crate::session::peer::tests::{epoch, identity, settings};
 use crate::session::settings::GracefulRestart;

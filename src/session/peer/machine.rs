@@ -104,7 +104,7 @@ impl Core {
         }
         self.stop_dialing();
         self.statistics.established_count += 1;
-        self.retained = false;
+        self.retained_until = None;
         let Some(connection) = self.connections.iter_mut().find(|connection| connection.id == id) else {
             return;
         };
@@ -162,7 +162,10 @@ impl Core {
                 .agreement
                 .as_ref()
                 .map_or(DownRoutes::Flush, |agreement| ending.routes(agreement));
-            self.retained = routes != DownRoutes::Flush;
+            self.retained_until = match &routes {
+                DownRoutes::Retain { restart_time, .. } => Some(now + *restart_time),
+                DownRoutes::Flush => None,
+            };
             self.statistics.flaps += 1;
             self.push(Output::RibDown(routes));
         }

@@ -89,13 +89,13 @@ impl Core {
             bytes_sent: 0,
             bytes_received: 0,
             last_error: self.statistics.last_error.clone(),
-            notes: self.notes(agreement),
+            notes: self.notes(agreement, now),
         };
         self.refresh_counters(&mut status);
         status
     }
 
-    fn notes(&self, agreement: Option<&Agreement>) -> Vec<String> {
+    fn notes(&self, agreement: Option<&Agreement>, now: Instant) -> Vec<String> {
         let mut notes = Vec::new();
         let policy = &self.settings.policy;
         for (chain, direction) in [(&policy.import, "import"), (&policy.export, "export")] {
@@ -113,7 +113,7 @@ impl Core {
             Rest::Until(_) => notes.push("keeps failing: waits in Idle before the next attempt".into()),
             Rest::ForEver => notes.push("stays down until it is reset or enabled".into()),
         }
-        if self.retained {
+        if self.retained_until.is_some_and(|until| now < until) {
             notes.push("its routes are kept for a graceful restart".into());
         }
         let missing = agreement.map_or(FamilySet::EMPTY, |agreement| {

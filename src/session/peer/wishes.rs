@@ -104,7 +104,7 @@ impl Core {
     }
 
     fn flush_retained(&mut self) {
-        if std::mem::take(&mut self.retained) {
+        if self.retained_until.take().is_some() {
             self.push(Output::RibDown(DownRoutes::Flush));
         }
     }

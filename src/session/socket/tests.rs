@@ -1,3 +1,5 @@
+//! Socket options against the kernel itself, on loopback addresses.
+
 use std::io::Write;
 
 use bgp_codec::Asn;

@@ -1,0 +1,249 @@
+//! Who is known by which name and address, and what a new set of settings changes (pure but for the handles it keeps).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use ipnet::IpNet;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::peer_ids::PeerIds;
+use super::settings::{PeerAddress, PeerSettings};
+use super::status::Status;
+use super::task::ToPeer;
+use crate::route::{PeerId, Secret};
+
+/// One peer at work.
+pub(super) struct Entry {
+    pub(super) id: PeerId,
+    pub(super) settings: PeerSettings,
+    pub(super) mailbox: mpsc::Sender<ToPeer>,
+    pub(super) status: Arc<Mutex<Status>>,
+    pub(super) task: JoinHandle<()>,
+    /// The range it came from.
+    pub(super) range: Option<Arc<str>>,
+}
+
+/// All peers and ranges.
+pub(super) struct Tables {
+    pub(super) peers: BTreeMap<Arc<str>, Entry>,
+    pub(super) ranges: BTreeMap<Arc<str>, PeerSettings>,
+    pub(super) ids: PeerIds,
+    by_address: HashMap<IpAddr, Arc<str>>,
+}
+
+/// A peer that comes from a range.
+pub(super) struct FromRange {
+    pub(super) peer: PeerSettings,
+    pub(super) range: Arc<str>,
+}
+
+/// What to do to get from the settings in force to new ones.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) removed: Vec<Arc<str>>,
+    pub(super) changed: Vec<(Arc<str>, PeerSettings)>,
+    pub(super) added: Vec<PeerSettings>,
+    /// Keys to set, and to remove.
+    pub(super) keys: BTreeMap<IpNet, Option<Secret>>,
+}
+
+impl Tables {
+    pub(super) fn new(ids: PeerIds) -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            ranges: BTreeMap::new(),
+            ids,
+            by_address: HashMap::new(),
+        }
+    }
+
+    pub(super) fn insert(&mut self, entry: Entry) {
+        if let PeerAddress::Address(address) = entry.settings.address {
+            self.by_address.insert(address, entry.settings.name.clone());
+        }
+        self.peers.insert(entry.settings.name.clone(), entry);
+    }
+
+    pub(super) fn remove(&mut self, names: &[Arc<str>]) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for name in names {
+            self.ranges.remove(name);
+            if let Some(entry) = self.peers.remove(name) {
+                self.by_address.retain(|_, owner| owner != name);
+                entries.push(entry);
+            }
+        }
+        entries
+    }
+
+    /// Takes new settings of a peer or a range; yields the mailbox of the peer, which is to be told.
+    pub(super) fn change(
+        &mut self,
+        name: &Arc<str>,
+        settings: &PeerSettings,
+    ) -> Option<mpsc::Sender<ToPeer>> {
+        if let Some(range) = self.ranges.get_mut(name) {
+            *range = settings.clone();
+            return None;
+        }
+        let entry = self.peers.get_mut(name)?;
+        entry.settings = settings.clone();
+        self.by_address.retain(|_, owner| owner != name);
+        if let PeerAddress::Address(address) = settings.address {
+            self.by_address.insert(address, Arc::clone(name));
+        }
+        Some(entry.mailbox.clone())
+    }
+
+    pub(super) fn mailbox_at(&self, address: IpAddr) -> Option<mpsc::Sender<ToPeer>> {
+        let entry = self.peers.get(self.by_address.get(&address)?)?;
+        // One from a range whose task has ended makes room for another.
+        (!entry.mailbox.is_closed()).then(|| entry.mailbox.clone())
+    }
+
+    /// Makes a peer of the most specific range that has this address and room for one more.
+    pub(super) fn admit_from_range(&mut self, address: IpAddr) -> Option<FromRange> {
+        self.sweep();
+        let holds = |settings: &&PeerSettings| match settings.address {
+            PeerAddress::Range(range) => range.contains(&address),
+            PeerAddress::Address(_) => false,
+        };
+        let range = self
+            .ranges
+            .values()
+            .filter(holds)
+            .max_by_key(|settings| match settings.address {
+                PeerAddress::Range(range) => range.prefix_len(),
+                PeerAddress::Address(_) => 0,
+            })?;
+        let members = self
+            .peers
+            .values()
+            .filter(|entry| entry.range.as_ref() == Some(&range.name))
+            .count();
+        (members < range.range_limit).then(|| FromRange {
+            peer: member(range, address),
+            range: range.name.clone(),
+        })
+    }
+
+    /// Forgets peers from ranges whose tasks have ended.
+    fn sweep(&mut self) {
+        let ended = |entry: &&Entry| entry.range.is_some() && entry.task.is_finished();
+        let names: Vec<Arc<str>> = self
+            .peers
+            .values()
+            .filter(ended)
+            .map(|it| it.settings.name.clone())
+            .collect();
+        for entry in self.remove(&names) {
+            self.ids.release(entry.id);
+        }
+    }
+
+    pub(super) fn keys(&self) -> Vec<(IpNet, Secret)> {
+        let configured = self
+            .peers
+            .values()
+            .filter(|entry| entry.range.is_none())
+            .map(|entry| &entry.settings);
+        configured.chain(self.ranges.values()).filter_map(key).collect()
+    }
+
+    /// Works out how to get from what is in force to `wanted`.
+    pub(super) fn plan(&mut self, wanted: &[PeerSettings]) -> Plan {
+        self.sweep();
+        let mut plan = Plan::default();
+        let names: BTreeSet<&Arc<str>> = wanted.iter().map(|settings| &settings.name).collect();
+        let configured = self
+            .peers
+            .values()
+            .filter(|entry| entry.range.is_none())
+            .map(|entry| &entry.settings);
+        let current: BTreeMap<&Arc<str>, &PeerSettings> = configured
+            .chain(self.ranges.values())
+            .map(|settings| (&settings.name, settings))
+            .collect();
+        plan.removed = current
+            .keys()
+            .filter(|name| !names.contains(*name))
+            .map(|name| Arc::clone(name))
+            .collect();
+        for settings in wanted {
+            match current.get(&settings.name) {
+                None => plan.added.push(settings.clone()),
+                Some(old) if is_range(old) != is_range(settings) => {
+                    plan.removed.push(settings.name.clone());
+                    plan.added.push(settings.clone());
+                }
+                Some(old) if *old != settings => plan.changed.push((settings.name.clone(), settings.clone())),
+                Some(_) => {}
+            }
+        }
+        self.plan_members(&mut plan, wanted);
+        let new_keys: BTreeMap<IpNet, Secret> = wanted.iter().filter_map(key).collect();
+        let old_keys: BTreeMap<IpNet, Secret> = self.keys().into_iter().collect();
+        for network in old_keys.keys().chain(new_keys.keys()) {
+            if old_keys.get(network) != new_keys.get(network) {
+                plan.keys.insert(*network, new_keys.get(network).cloned());
+            }
+        }
+        plan
+    }
+
+    /// What changes for peers that came from ranges.
+    fn plan_members(&self, plan: &mut Plan, wanted: &[PeerSettings]) {
+        let configured: BTreeSet<IpAddr> = wanted
+            .iter()
+            .filter_map(|settings| match settings.address {
+                PeerAddress::Address(address) => Some(address),
+                PeerAddress::Range(_) => None,
+            })
+            .collect();
+        for entry in self.peers.values() {
+            let (Some(range), PeerAddress::Address(address)) = (&entry.range, entry.settings.address) else {
+                continue;
+            };
+            let holds = |settings: &&PeerSettings| match settings.address {
+                PeerAddress::Range(network) => settings.name == *range && network.contains(&address),
+                PeerAddress::Address(_) => false,
+            };
+            let name = entry.settings.name.clone();
+            match wanted.iter().find(holds) {
+                // A configured peer wins over a range.
+                Some(_) if configured.contains(&address) => plan.removed.push(name),
+                None => plan.removed.push(name),
+                Some(range) => {
+                    let settings = member(range, address);
+                    if settings != entry.settings {
+                        plan.changed.push((name, settings));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_range(settings: &PeerSettings) -> bool {
+    matches!(settings.address, PeerAddress::Range(_))
+}
+
+/// The settings of one peer of a range.
+fn member(range: &PeerSettings, address: IpAddr) -> PeerSettings {
+    PeerSettings {
+        name: address.to_string().into(),
+        address: PeerAddress::Address(address),
+        passive: true,
+        ..range.clone()
+    }
+}
+
+fn key(settings: &PeerSettings) -> Option<(IpNet, Secret)> {
+    let network = match settings.address {
+        PeerAddress::Address(address) => IpNet::from(address),
+        PeerAddress::Range(range) => range.trunc(),
+    };
+    Some((network, settings.password.as_ref()?.key.clone()))
+}

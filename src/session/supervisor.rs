@@ -1,0 +1,319 @@
+//! All peers of a speaker: starts and ends their tasks, takes reloads, answers for them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
+
+use super::directory::{Entry, Tables};
+use super::listener::{Directory, Listener, ListenerStatus};
+use super::local_addresses::LocalAddresses;
+use super::peer::{Command, Core, Stop};
+use super::peer_ids::PeerIds;
+use super::settings::{PeerAddress, PeerSettings, SpeakerIdentity};
+use super::status::Status;
+use super::task::{Surroundings, Task, ToPeer};
+use crate::rib::task::RibHandle;
+use crate::route::{PeerId, Secret};
+
+/// How often the machine's addresses are looked at.
+const ADDRESS_CHECK: Duration = Duration::from_secs(5);
+/// Connections and commands that may wait for one peer.
+const MAILBOX: usize = 16;
+/// How long all peers together may take to say their last word.
+const STOP_TIME: Duration = Duration::from_secs(3);
+
+/// What sessions are started with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Where routes go.
+    pub rib: RibHandle,
+    /// Who we are.
+    pub identity: SpeakerIdentity,
+    /// The peers with the handles that `ids` gave them.
+    pub peers: Vec<(PeerId, PeerSettings)>,
+    /// Where the handles of `peers` came from; those of later peers come from here too.
+    pub ids: PeerIds,
+    /// Where to listen.
+    pub listen: Vec<SocketAddr>,
+    /// Where jitter comes from.
+    pub seed: u64,
+}
+
+/// How a speaker stops.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StopKind {
+    /// It will be back: no NOTIFICATION where graceful restart is in force.
+    Restart,
+    /// It leaves for good, with this text for the peers' operators.
+    Leave {
+        /// RFC 9003.
+        text: String,
+    },
+}
+
+/// A command could not be given.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum CommandError {
+    /// No peer has this name.
+    #[error("no peer is called {0}")]
+    NoSuchPeer(String),
+    /// It has just ended.
+    #[error("peer {0} has ended")]
+    Ended(String),
+}
+
+/// All sessions of a speaker. Clones are the same.
+#[derive(Clone)]
+pub struct Sessions(Arc<Shared>);
+
+struct Shared {
+    surroundings: Surroundings,
+    identity: SpeakerIdentity,
+    tables: Mutex<Tables>,
+    listeners: Vec<Arc<Listener>>,
+    background: Mutex<Vec<JoinHandle<()>>>,
+    seed: u64,
+}
+
+impl Sessions {
+    /// Starts every peer and listens. Must be called inside a runtime.
+    #[must_use]
+    pub fn start(start: Start) -> Self {
+        // An error here means that no peer is ourselves; the next look may know more.
+        let known = LocalAddresses::read().unwrap_or_default();
+        let (publish, addresses) = watch::channel(Arc::new(known));
+        let shared = Arc::new(Shared {
+            surroundings: Surroundings {
+                rib: start.rib,
+                addresses,
+                mailbox_size: MAILBOX,
+            },
+            identity: start.identity,
+            tables: Mutex::new(Tables::new(start.ids)),
+            listeners: start.listen.into_iter().map(Listener::new).collect(),
+            background: Mutex::default(),
+            seed: start.seed,
+        });
+        for (id, settings) in start.peers {
+            shared.add(Some(id), settings);
+        }
+        let mut background = vec![tokio::spawn(watch_addresses(publish))];
+        for listener in &shared.listeners {
+            background.push(tokio::spawn(Arc::clone(listener).run(Arc::clone(&shared))));
+        }
+        *shared.background.lock().unwrap_or_else(PoisonError::into_inner) = background;
+        Self(shared)
+    }
+
+    /// Goes over to another set of peers: those that are equal are left alone, those that differ take their new settings
+    /// as `settings_change` says, and those that are gone are told so. Returns when all of that is done.
+    pub async fn apply(&self, peers: Vec<PeerSettings>) {
+        let plan = self.0.tables().plan(&peers);
+        self.0.end(plan.removed, &Stop::Removed).await;
+        // Keys before the peers that need them.
+        self.0.refresh_keys(&plan.keys);
+        for (name, settings) in plan.changed {
+            let mailbox = self.0.tables().change(&name, &settings);
+            if let Some(mailbox) = mailbox {
+                // It may have been forgotten a moment ago, if it came from a range.
+                mailbox.send(ToPeer::Reconfigure(Box::new(settings))).await.ok();
+            }
+        }
+        for settings in plan.added {
+            self.0.add(None, settings);
+        }
+        // A listener that came up meanwhile may have taken the keys of before.
+        self.0.refresh_keys(&plan.keys);
+    }
+
+    /// Every peer, in the order of their names.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<Status> {
+        let published: Vec<Arc<Mutex<Status>>> = self
+            .0
+            .tables()
+            .peers
+            .values()
+            .map(|entry| Arc::clone(&entry.status))
+            .collect();
+        published
+            .iter()
+            .map(|status| status.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .collect()
+    }
+
+    /// Every listen address.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<ListenerStatus> {
+        self.0
+            .listeners
+            .iter()
+            .map(|listener| listener.status())
+            .collect()
+    }
+
+    /// The handle of the peer with this name.
+    #[must_use]
+    pub fn peer_id(&self, name: &str) -> Option<PeerId> {
+        self.0.tables().peers.get(name).map(|entry| entry.id)
+    }
+
+    /// Gives a command to the peer with this name.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`]: there is no such peer.
+    pub async fn command(&self, name: &str, command: Command) -> Result<(), CommandError> {
+        let mailbox = self.0.tables().peers.get(name).map(|entry| entry.mailbox.clone());
+        let mailbox = mailbox.ok_or_else(|| CommandError::NoSuchPeer(name.into()))?;
+        mailbox
+            .send(ToPeer::Command(command))
+            .await
+            .map_err(|_| CommandError::Ended(name.into()))
+    }
+
+    /// Ends everything, and returns when the last words have gone or had their time.
+    pub async fn stop(&self, kind: StopKind) {
+        for task in self
+            .0
+            .background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
+            task.abort();
+        }
+        let stop = match kind {
+            StopKind::Restart => Stop::Restart {
+                text: "stonechat restarts".into(),
+            },
+            StopKind::Leave { text } => Stop::Leave { text },
+        };
+        let all = self.0.tables().peers.keys().cloned().collect();
+        if tokio::time::timeout(STOP_TIME, self.0.end(all, &stop))
+            .await
+            .is_err()
+        {
+            tracing::warn!("not every session has ended in time");
+        }
+    }
+}
+
+impl Directory for Shared {
+    fn peer_at(&self, address: IpAddr) -> Option<mpsc::Sender<ToPeer>> {
+        let mut tables = self.tables();
+        if let Some(mailbox) = tables.mailbox_at(address) {
+            return Some(mailbox);
+        }
+        let settings = tables.admit_from_range(address)?;
+        let id = tables.ids.allocate();
+        Some(self.spawn(&mut tables, id, settings.peer, Some(settings.range)))
+    }
+
+    fn keys(&self) -> Vec<(ipnet::IpNet, Secret)> {
+        self.tables().keys()
+    }
+}
+
+impl Shared {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, id: Option<PeerId>, settings: PeerSettings) {
+        let mut tables = self.tables();
+        match settings.address {
+            PeerAddress::Range(_) => {
+                if let Some(id) = id {
+                    tables.ids.release(id);
+                }
+                tables.ranges.insert(settings.name.clone(), settings);
+            }
+            PeerAddress::Address(_) => {
+                let id = id.unwrap_or_else(|| tables.ids.allocate());
+                self.spawn(&mut tables, id, settings, None);
+            }
+        }
+    }
+
+    fn spawn(
+        &self,
+        tables: &mut Tables,
+        id: PeerId,
+        settings: PeerSettings,
+        range: Option<Arc<str>>,
+    ) -> mpsc::Sender<ToPeer> {
+        let seed = self.seed ^ (u64::from(id.index) << 32 | u64::from(id.generation));
+        let core = Core::new(id, settings.clone(), self.identity.clone(), seed);
+        let (task, mailbox) = Task::new(core, &self.surroundings, range.is_some());
+        let status = task.status();
+        let span = tracing::info_span!("session", peer = %settings.name);
+        let task = tokio::spawn(task.run().instrument(span));
+        let entry = Entry {
+            id,
+            settings,
+            mailbox: mailbox.clone(),
+            status,
+            task,
+            range,
+        };
+        tables.insert(entry);
+        mailbox
+    }
+
+    /// Ends peers and forgets them.
+    async fn end(&self, names: Vec<Arc<str>>, stop: &Stop) {
+        let entries = self.tables().remove(&names);
+        for entry in &entries {
+            // A peer whose task has ended has nothing to say.
+            entry.mailbox.send(ToPeer::Stop(stop.clone())).await.ok();
+        }
+        for entry in entries {
+            let (id, removed) = (entry.id, *stop == Stop::Removed);
+            if let Err(error) = entry.task.await {
+                tracing::error!(%error, "the task of a peer has failed");
+            }
+            if removed {
+                self.surroundings.rib.peer_removed(id).await;
+            }
+            self.tables().ids.release(id);
+        }
+    }
+
+    fn refresh_keys(&self, keys: &BTreeMap<ipnet::IpNet, Option<Secret>>) {
+        for (network, key) in keys {
+            for listener in &self.listeners {
+                listener.set_key(*network, key.as_ref());
+            }
+        }
+    }
+}
+
+async fn watch_addresses(publish: watch::Sender<Arc<LocalAddresses>>) {
+    let mut interval = tokio::time::interval(ADDRESS_CHECK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        match LocalAddresses::read() {
+            Ok(addresses) => {
+                publish.send_if_modified(|known| {
+                    let differs = **known != addresses;
+                    if differs {
+                        *known = Arc::new(addresses);
+                    }
+                    differs
+                });
+            }
+            Err(error) => tracing::warn!(%error, "cannot read the addresses of this machine"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
