@@ -11,6 +11,7 @@
 //! | [`kernel`] | netlink: install, import, next-hop tracking |
 //! | [`config`] | TOML to a valid configuration, and the plan of a reload |
 //! | [`control`] | the Unix socket and HTTP |
+//! | [`speaker`] | the daemon: builds the rooms and ferries between them |
 //! | [`demo`] | the throwaway lab of `stonechat demo` |
 //! | [`cli`] | the command line, one file a verb |
 //! | [`metrics`], [`telemetry`] | the metrics page; logs and the service manager |
@@ -26,5 +27,6 @@ pub mod policy;
 pub mod rib;
 pub mod route;
 pub mod session;
+pub mod speaker;
 pub mod telemetry;
 pub mod vip;

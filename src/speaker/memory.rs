@@ -1,0 +1,88 @@
+//! What a successor must know, written as it changes (design: stopping has two meanings).
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use bgp_codec::{Family, FamilySet};
+use serde_json::{Map, Value};
+
+use crate::kernel::state_file::{self, Installed, SavedState};
+use crate::kernel::{KernelHandle, settings};
+use crate::vip::{self, SavedVerdict};
+
+/// The key of the VIPs' verdicts in the state file.
+const VERDICTS: &str = "vips";
+
+/// The state file of this process and what its predecessor left.
+#[derive(Debug)]
+pub(super) struct Memory {
+    state_dir: PathBuf,
+    boot_id: String,
+    router_id: Ipv4Addr,
+    /// The last write failed; said once, not at every change.
+    failing: bool,
+}
+
+/// What the predecessor of this boot left.
+pub(super) struct Legacy(Option<SavedState>);
+
+impl Legacy {
+    /// Reads it; nothing where there was none, or the machine has booted since (RFC 4724 §4.1: forwarding state is lost).
+    pub(super) fn read(state_dir: &Path, boot_id: &str) -> Self {
+        Self(state_file::load(state_dir, boot_id))
+    }
+
+    /// The R bit may be set.
+    pub(super) fn is_restart(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn router_id(&self) -> Option<Ipv4Addr> {
+        self.0.as_ref().map(|state| state.router_id)
+    }
+
+    /// The F bit per family: nothing was supposed to be installed, or the kernel still shows what the file says.
+    pub(super) fn forwarding(&self, kernel: Option<&settings::Settings>, present: &Installed) -> FamilySet {
+        let Some(state) = &self.0 else { return FamilySet::EMPTY };
+        let kept = state.forwarding_kept(present);
+        let installs = kernel.is_some_and(|kernel| kernel.install);
+        let families = [(Family::IPV4_UNICAST, kept.ipv4), (Family::IPV6_UNICAST, kept.ipv6)];
+        families.into_iter().filter(|(_, kept)| *kept || !installs).map(|(family, _)| family).collect()
+    }
+
+    pub(super) fn verdicts(&self) -> Vec<SavedVerdict> {
+        let saved = self.0.as_ref().and_then(|state| state.extra.get(VERDICTS)).cloned();
+        saved.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
+    }
+}
+
+impl Memory {
+    pub(super) fn new(state_dir: PathBuf, boot_id: String, router_id: Ipv4Addr) -> Self {
+        Self { state_dir, boot_id, router_id, failing: false }
+    }
+
+    /// Writes the file anew; a failure is logged, and the next change tries again.
+    pub(super) async fn save(&mut self, kernel: &KernelHandle, vips: &vip::Handle, clean: bool) {
+        let installed = kernel.installed().await.unwrap_or_default();
+        let verdicts = serde_json::to_value(vips.verdicts()).unwrap_or(Value::Null);
+        let extra = Map::from_iter([(String::from(VERDICTS), verdicts)]);
+        let state =
+            SavedState { boot_id: self.boot_id.clone(), router_id: self.router_id, installed, clean, extra };
+        match state.save(&self.state_dir) {
+            Ok(()) => self.failing = false,
+            Err(error) if !self.failing => {
+                self.failing = true;
+                let directory = self.state_dir.display();
+                tracing::warn!(%directory, %error, "the state file cannot be written; a restart would not be graceful");
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Leaving for good leaves no file.
+    pub(super) fn forget(&self) {
+        if let Err(error) = state_file::remove(&self.state_dir) {
+            tracing::warn!(%error, "the state file cannot be removed");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The daemon: builds the rooms, ferries between those that do not know each other, applies reloads, orders the stop.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `start.rs` | from a configuration to running rooms |
+//! | `answer.rs` | questions from the command line and from monitoring |
+//! | `reload.rs` | a reload: plan, refuse or apply |
+//! | `memory.rs` | the state file: what a successor must know |
+//! | `report.rs` | what the shard wants an operator to read |
+//! | `privileges.rs` | capabilities |
+
+mod answer;
+mod memory;
+mod privileges;
+mod reload;
+mod report;
+mod start;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use self::answer::{Order, Reloads};
+use self::memory::Memory;
+use crate::cli::{CleanupOptions, EntryError, RunOptions};
+use crate::config::Config;
+use crate::control::Response;
+use crate::kernel::settings::OnStop;
+use crate::kernel::{KernelHandle, cleanup as kernel_cleanup, state_file};
+use crate::originate::{Extras, Originator, vip_route};
+use crate::rib::interface::Event;
+use crate::rib::task::RibHandle;
+use crate::route::{KernelTableChange, OriginKind, TableId};
+use crate::session::supervisor::{Sessions, StopKind};
+use crate::telemetry::{self, Service, Telemetry};
+use crate::vip;
+
+/// Changes for the RIB handed over at once.
+const LOCAL_BATCH: usize = 1_024;
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+///
+/// The configuration is wrong, another daemon runs, or the system refuses what the daemon cannot do without.
+pub fn run(options: &RunOptions) -> Result<(), EntryError> {
+    let loaded = start::load(&options.config)?;
+    let speaker = &loaded.config.speaker;
+    let telemetry = telemetry::init(&speaker.log_level, start::format(speaker.log_format))?;
+    for warning in &loaded.warnings {
+        tracing::warn!(%warning, "configuration");
+    }
+    privileges::drop_unneeded();
+    // One thread serves all: the shard and the sockets share its caches, and an idle node costs one stack.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let running = start::start(options, loaded.config, telemetry).await?;
+        running.run().await;
+        Ok(())
+    })
+}
+
+/// Removes what a dead daemon left in the kernel and in its state directory.
+///
+/// # Errors
+///
+/// The configuration cannot be read, or the kernel refuses.
+pub fn cleanup(options: &CleanupOptions) -> Result<String, EntryError> {
+    let config = start::load(&options.config)?.config;
+    let (protocol, table) =
+        config.kernel.as_ref().map_or((179, TableId::MAIN), |kernel| (kernel.protocol, kernel.table));
+    let (removed, failed) = kernel_cleanup::remove_routes(protocol, &[table])?;
+    state_file::remove(&config.speaker.state_dir)?;
+    if failed > 0 {
+        return Err(format!("{removed} routes removed, {failed} could not be removed").into());
+    }
+    Ok(format!("{removed} routes of protocol {protocol} removed from table {table}"))
+}
+
+/// The running daemon.
+struct Speaker {
+    config_path: PathBuf,
+    config: Config,
+    telemetry: Telemetry,
+    rib: RibHandle,
+    kernel: KernelHandle,
+    vips: Arc<vip::Handle>,
+    sessions: Sessions,
+    originator: Originator,
+    memory: Memory,
+    reloads: Arc<Mutex<Reloads>>,
+    /// When our End-of-RIB goes out whatever is missing; none once it has.
+    complete_by: Option<Instant>,
+    inputs: Inputs,
+}
+
+/// Whatever the main loop waits for.
+struct Inputs {
+    table: mpsc::Receiver<KernelTableChange>,
+    announcements: mpsc::Receiver<vip::Announcement>,
+    events: mpsc::Receiver<Event>,
+    orders: mpsc::Receiver<Order>,
+    installed: watch::Receiver<u64>,
+    verdicts: watch::Receiver<vip::task::Progress>,
+    signals: Signals,
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// Why the main loop ends.
+enum End {
+    /// A successor is expected.
+    Restart,
+    /// For good; whoever asked waits for the answer.
+    Leave(Option<oneshot::Sender<Response>>),
+}
+
+impl Speaker {
+    async fn run(mut self) {
+        let watchdog = telemetry::watchdog();
+        let mut alive = tokio::time::interval(watchdog.unwrap_or(std::time::Duration::from_secs(3_600)));
+        let end = loop {
+            let complete_by = self.complete_by;
+            tokio::select! {
+                _ = self.inputs.signals.hangup.recv() => self.hangup().await,
+                _ = self.inputs.signals.terminate.recv() => break self.terminated(),
+                _ = self.inputs.signals.interrupt.recv() => break End::Leave(None),
+                Some(order) = self.inputs.orders.recv() => match order {
+                    Order::Reload { file, dry_run, no_reset, reply } => {
+                        let response = self.reload(file.as_deref(), dry_run, no_reset).await;
+                        // Whoever asked may have gone.
+                        drop(reply.send(response));
+                    }
+                    Order::Stop { reply } => break End::Leave(Some(reply)),
+                },
+                Some(change) = self.inputs.table.recv() => {
+                    self.originator.kernel_changed(change);
+                    while let Ok(change) = self.inputs.table.try_recv() {
+                        self.originator.kernel_changed(change);
+                    }
+                    self.announce().await;
+                }
+                Some(announcement) = self.inputs.announcements.recv() => {
+                    self.vip_changed(&announcement);
+                    self.announce().await;
+                }
+                Some(event) = self.inputs.events.recv() => report::log(&event, &self.sessions),
+                Ok(()) = self.inputs.installed.changed() => self.memory.save(&self.kernel, &self.vips, false).await,
+                Ok(()) = self.inputs.verdicts.changed() => self.memory.save(&self.kernel, &self.vips, false).await,
+                () = until(complete_by), if complete_by.is_some() => {
+                    tracing::warn!("not every local source has reported in time; our End-of-RIB goes out without it");
+                    self.complete().await;
+                }
+                _ = alive.tick(), if watchdog.is_some() => telemetry::tell(Service::Alive),
+            }
+            if self.complete_by.is_some() && self.is_complete() {
+                self.complete().await;
+            }
+        };
+        self.stop(end).await;
+    }
+
+    /// Every source of our own has reported once: our End-of-RIB may go (RFC 4724 §4.1).
+    fn is_complete(&self) -> bool {
+        self.originator.is_complete()
+            && self.inputs.verdicts.borrow().all_verdicts_in
+            && self.inputs.announcements.is_empty()
+    }
+
+    async fn complete(&mut self) {
+        self.complete_by = None;
+        self.rib.local_routes_complete().await;
+    }
+
+    /// Hands what the originator wants said to the RIB and to the kernel.
+    async fn announce(&mut self) {
+        let own = self.originator.take_own_prefixes();
+        if !own.is_empty() {
+            let (added, removed) = (own.added.into_iter().collect(), own.removed.into_iter().collect());
+            self.kernel.own_prefixes(added, removed).await;
+        }
+        loop {
+            let changes: Vec<_> =
+                std::iter::from_fn(|| self.originator.poll_output()).take(LOCAL_BATCH).collect();
+            if changes.is_empty() {
+                return;
+            }
+            self.rib.local(changes).await;
+        }
+    }
+
+    fn vip_changed(&mut self, announcement: &vip::Announcement) {
+        let vip = &announcement.vip;
+        let extras =
+            Extras { communities: &vip.communities, large_communities: &vip.large_communities, med: vip.med };
+        let routes = announcement.up.then(|| vip_route(&vip.name, vip.address, extras));
+        tracing::info!(vip = %vip.name, prefix = %vip.address, up = announcement.up, "vip");
+        self.originator.set_source(OriginKind::Vip, &vip.name, routes.into_iter().collect());
+    }
+
+    async fn hangup(&mut self) {
+        telemetry::tell(Service::Reloading);
+        match self.reload(None, false, false).await {
+            Response::Plan(plan) => {
+                for change in &plan.changes {
+                    tracing::info!(what = %change.what, effect = %change.effect, "reloaded");
+                }
+                if plan.changes.is_empty() {
+                    tracing::info!("reloaded: nothing changes");
+                }
+            }
+            Response::Failed(error) => tracing::error!(%error, "not reloaded; the running configuration stays"),
+            other => tracing::error!(?other, "a reload was answered with something else"),
+        }
+        telemetry::tell(Service::Ready);
+    }
+
+    fn terminated(&self) -> End {
+        match self.on_stop() {
+            OnStop::Keep => End::Restart,
+            OnStop::Remove => End::Leave(None),
+        }
+    }
+
+    fn on_stop(&self) -> OnStop {
+        self.config.kernel.as_ref().map_or(OnStop::Keep, |kernel| kernel.on_stop)
+    }
+
+    async fn stop(mut self, end: End) {
+        telemetry::tell(Service::Stopping);
+        match end {
+            End::Restart => {
+                tracing::info!("stopping for a restart: routes and graceful sessions stay");
+                self.memory.save(&self.kernel, &self.vips, true).await;
+                self.sessions.stop(StopKind::Restart).await;
+                self.kernel.release(OnStop::Keep).await;
+            }
+            End::Leave(asked_by) => {
+                tracing::info!("leaving for good");
+                let text = String::from("stonechat leaves");
+                self.sessions.stop(StopKind::Leave { text }).await;
+                let left = self.kernel.release(OnStop::Remove).await;
+                self.memory.forget();
+                if let Some(reply) = asked_by {
+                    let response = match left {
+                        0 => Response::Done { text: String::from("stopped; nothing of ours is left") },
+                        left => Response::Done { text: format!("stopped; {left} routes could not be removed") },
+                    };
+                    drop(reply.send(response));
+                    flush_answers().await;
+                }
+            }
+        }
+    }
+}
+
+/// The connection's own task writes the last answer; on one thread it has done so after its turn.
+async fn flush_answers() {
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,89 @@
+//! A reload: the plan is made by `config`, refused or applied here.
+
+use std::path::Path;
+use std::sync::PoisonError;
+
+use super::Speaker;
+use super::answer::Reloads;
+use super::start;
+use crate::config::{Effect, Plan};
+use crate::control::show::{Plan as ShownPlan, PlannedChange};
+use crate::control::{Failure, Response};
+
+impl Speaker {
+    /// Reads the configuration again; an invalid one changes nothing.
+    pub(super) async fn reload(&mut self, file: Option<&Path>, dry_run: bool, no_reset: bool) -> Response {
+        let path = file.unwrap_or(&self.config_path);
+        let loaded = match start::load(path) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                let text = error.to_string();
+                if !dry_run {
+                    self.note(|reloads| reloads.refused += 1, "refused: the configuration is wrong");
+                }
+                return Response::Failed(Failure::Configuration { text });
+            }
+        };
+        let plan = Plan::new(&self.config, loaded.config);
+        let mut shown = show(&plan);
+        if dry_run {
+            return Response::Plan(shown);
+        }
+        if file.is_some() {
+            let text = String::from("another file can only be planned; the daemon reloads the one it was started with");
+            return Response::Failed(Failure::Other { text });
+        }
+        if no_reset && plan.resets().next().is_some() {
+            self.note(|reloads| reloads.refused += 1, "refused: sessions would be reset");
+            return Response::Failed(Failure::WouldReset(shown));
+        }
+        if plan.is_empty() {
+            self.note(|reloads| reloads.unchanged += 1, "nothing changes");
+        } else {
+            let changes = plan.changes.len();
+            self.apply(plan).await;
+            self.note(|reloads| reloads.applied += 1, &format!("{changes} changes applied"));
+        }
+        shown.applied = true;
+        Response::Plan(shown)
+    }
+
+    async fn apply(&mut self, plan: Plan) {
+        let Plan { originate, vips, kernel, log_level, result, .. } = plan;
+        if log_level && let Err(error) = self.telemetry.set_level(&result.speaker.log_level) {
+            tracing::error!(%error, "the log level stays");
+        }
+        if originate {
+            self.originator.reconfigure(result.originate.clone());
+        }
+        if originate || kernel {
+            self.kernel.reconfigure(result.kernel.clone(), self.originator.kernel_tables()).await;
+            self.kernel.set_discard(self.originator.discard_prefixes()).await;
+        }
+        if vips {
+            self.vips.reconfigure(result.vips.clone());
+        }
+        self.announce().await;
+        // Equal peers are left alone; a filter that changed is in the settings of those that use it.
+        self.sessions.apply(result.peers.clone()).await;
+        self.config = result;
+    }
+
+    fn note(&self, count: impl FnOnce(&mut Reloads), text: &str) {
+        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        count(&mut reloads);
+        reloads.last = Some(text.to_owned());
+    }
+}
+
+fn show(plan: &Plan) -> ShownPlan {
+    let changes = plan.changes.iter().map(|change| PlannedChange {
+        what: change.what.clone(),
+        effect: match &change.effect {
+            Effect::Live => String::from("live"),
+            Effect::ResetsSession { peer, because } => format!("resets session {peer} (because of {because})"),
+            Effect::NeedsRestart => String::from("needs restart"),
+        },
+    });
+    ShownPlan { changes: changes.collect(), applied: false }
+}
