@@ -8,7 +8,6 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use bgp_codec::Family;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -18,7 +17,8 @@ use super::netlink::{BATCH, Notifications, Progress, REOPEN_AFTER, Requests, is_
 use super::settings::{OnStop, Settings};
 use super::state_file::Installed;
 use super::wire::Message;
-use crate::rib::interface::{FibChange, Reachability};
+use crate::rib::interface::Reachability;
+use crate::rib::task::FibUpdate;
 use crate::route::{KernelTableChange, Prefix, TableId};
 
 /// Commands that may wait.
@@ -49,22 +49,6 @@ pub struct Edges {
     pub reachability: mpsc::Sender<Vec<(IpAddr, Reachability)>>,
     /// The kernel's table, without what is ours.
     pub table: mpsc::Sender<KernelTableChange>,
-}
-
-/// What the RIB tells the edge.
-#[derive(Clone, Debug)]
-pub enum FibUpdate {
-    /// The wanted state of these prefixes changed.
-    Changes(Vec<FibChange>),
-    /// After a restart: everything wanted in this family has been put out.
-    Complete(Family),
-    /// Watch or no longer watch these next hops.
-    TrackNextHops {
-        /// Report reachability of each, at once and on change.
-        track: Vec<IpAddr>,
-        /// No longer of interest.
-        untrack: Vec<IpAddr>,
-    },
 }
 
 /// How the edge is doing.
