@@ -10,5 +10,9 @@ fn main() -> ExitCode {
     if let Some(code) = demo::reenter() {
         return code;
     }
-    cli::main(Entrypoints { run: speaker::run, cleanup: speaker::cleanup, demo: demo::run })
+    cli::main(Entrypoints {
+        run: speaker::run,
+        cleanup: speaker::cleanup,
+        demo: demo::run,
+    })
 }

@@ -91,8 +91,18 @@ impl Answerer {
         // Whoever asked may have gone; then nobody needs the answer.
         match question {
             Question::Control { request, reply } => match request {
-                Request::Reload { file, dry_run, no_reset } => {
-                    self.order(Order::Reload { file, dry_run, no_reset, reply }).await;
+                Request::Reload {
+                    file,
+                    dry_run,
+                    no_reset,
+                } => {
+                    self.order(Order::Reload {
+                        file,
+                        dry_run,
+                        no_reset,
+                        reply,
+                    })
+                    .await;
                 }
                 Request::Stop => self.order(Order::Stop { reply }).await,
                 request => drop(reply.send(self.respond(request).await.unwrap_or_else(Response::Failed))),
@@ -113,8 +123,14 @@ impl Answerer {
             Request::Peers => Ok(Response::Peers(self.peers().await?)),
             Request::Peer { name } => {
                 let status = self.find(&name)?;
-                let report = self.peers().await?.into_iter().find(|report| report.status.name == status.name);
-                report.map(|report| Response::Peer(Box::new(report))).ok_or(Failure::Unanswered)
+                let report = self
+                    .peers()
+                    .await?
+                    .into_iter()
+                    .find(|report| report.status.name == status.name);
+                report
+                    .map(|report| Response::Peer(Box::new(report)))
+                    .ok_or(Failure::Unanswered)
             }
             Request::Routes(request) => self.routes(&request).await,
             Request::Lookup { address } => match self.ask(Query::Lookup(address)).await? {
@@ -125,13 +141,17 @@ impl Answerer {
             Request::Why { prefix, peer } => self.why(prefix, peer).await,
             Request::ResetPeer { name, how } => {
                 let how = match how {
-                    Reset::Hard => SessionReset::Hard { text: String::from("reset by the operator") },
+                    Reset::Hard => SessionReset::Hard {
+                        text: String::from("reset by the operator"),
+                    },
                     Reset::SoftIn => SessionReset::SoftIn,
                     Reset::SoftOut => SessionReset::SoftOut,
                 };
                 self.command(&name, Command::Reset(how), "reset").await
             }
-            Request::ShutdownPeer { name, text } => self.command(&name, Command::Shutdown(text), "shut down").await,
+            Request::ShutdownPeer { name, text } => {
+                self.command(&name, Command::Shutdown(text), "shut down").await
+            }
             Request::EnablePeer { name } => self.command(&name, Command::Enable, "enabled").await,
             Request::Reload { .. } | Request::Stop => Err(Failure::Unanswered),
         }
@@ -175,7 +195,9 @@ impl Answerer {
         })?;
         match self.ask(query).await? {
             Answer::Routes { routes, next } => Ok(Response::Routes { routes, next }),
-            Answer::NoSuchPeer => Err(Failure::NotEstablished { name: asked.unwrap_or_default() }),
+            Answer::NoSuchPeer => Err(Failure::NotEstablished {
+                name: asked.unwrap_or_default(),
+            }),
             Answer::Why(_) | Answer::Counters(_) => Err(Failure::Unanswered),
         }
     }
@@ -185,9 +207,15 @@ impl Answerer {
         match self.ask(Query::Why { prefix, peer: id }).await? {
             Answer::Why(explanation) => {
                 let kernel = self.kernel.route_state(prefix).await.into_iter().collect();
-                Ok(Response::Why(Box::new(WhyReport::join(*explanation, kernel, self.vips.statuses()))))
+                Ok(Response::Why(Box::new(WhyReport::join(
+                    *explanation,
+                    kernel,
+                    self.vips.statuses(),
+                ))))
             }
-            Answer::NoSuchPeer => Err(Failure::NotEstablished { name: peer.unwrap_or_default() }),
+            Answer::NoSuchPeer => Err(Failure::NotEstablished {
+                name: peer.unwrap_or_default(),
+            }),
             Answer::Routes { .. } | Answer::Counters(_) => Err(Failure::Unanswered),
         }
     }
@@ -195,25 +223,40 @@ impl Answerer {
     async fn command(&self, name: &str, command: Command, done: &str) -> Result<Response, Failure> {
         let status = self.find(name)?;
         let given = self.sessions.command(&status.name, command).await;
-        given.map_err(|error| Failure::Other { text: error.to_string() })?;
-        Ok(Response::Done { text: format!("peer {} {done}", status.name) })
+        given.map_err(|error| Failure::Other {
+            text: error.to_string(),
+        })?;
+        Ok(Response::Done {
+            text: format!("peer {} {done}", status.name),
+        })
     }
 
     /// The peer of this name or address.
     fn find(&self, name: &str) -> Result<Status, Failure> {
         let statuses = self.sessions.statuses();
         let address = name.parse().ok();
-        let found = statuses.iter().find(|status| *status.name == *name || Some(status.address) == address);
-        found.cloned().ok_or_else(|| no_such_peer(name, statuses.iter().map(|status| &*status.name)))
+        let found = statuses
+            .iter()
+            .find(|status| *status.name == *name || Some(status.address) == address);
+        found
+            .cloned()
+            .ok_or_else(|| no_such_peer(name, statuses.iter().map(|status| &*status.name)))
     }
 
     fn peer_id(&self, name: &str) -> Result<PeerId, Failure> {
         let status = self.find(name)?;
-        self.sessions.peer_id(&status.name).ok_or(Failure::NotEstablished { name: name.to_owned() })
+        self.sessions
+            .peer_id(&status.name)
+            .ok_or(Failure::NotEstablished {
+                name: name.to_owned(),
+            })
     }
 
     fn reloads(&self) -> Reloads {
-        self.reloads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     async fn metrics(&self) -> metrics::Snapshot {
@@ -251,14 +294,21 @@ impl Answerer {
     }
 
     async fn kernel_health(&self) -> Result<String, String> {
-        let status = self.kernel.status().await.ok_or_else(|| String::from("the kernel task has ended"))?;
+        let status = self
+            .kernel
+            .status()
+            .await
+            .ok_or_else(|| String::from("the kernel task has ended"))?;
         match status.last_error {
             Some(error) => Err(error),
             None if !status.active => Ok(String::from("nothing to install or import")),
             None if !status.ready => Err(String::from("its tables have not been read yet")),
             None => {
                 let routes = status.routes;
-                Ok(format!("{} routes installed, {} pending, {} rejected", routes.installed, routes.pending, routes.rejected))
+                Ok(format!(
+                    "{} routes installed, {} pending, {} rejected",
+                    routes.installed, routes.pending, routes.rejected
+                ))
             }
         }
     }
@@ -267,10 +317,18 @@ impl Answerer {
 fn listening(listeners: &[ListenerStatus]) -> Result<String, String> {
     let broken: Vec<String> = listeners
         .iter()
-        .filter_map(|listener| listener.error.as_ref().map(|error| format!("{}: {error}", listener.address)))
+        .filter_map(|listener| {
+            listener
+                .error
+                .as_ref()
+                .map(|error| format!("{}: {error}", listener.address))
+        })
         .collect();
     if broken.is_empty() {
-        let addresses: Vec<String> = listeners.iter().map(|listener| listener.address.to_string()).collect();
+        let addresses: Vec<String> = listeners
+            .iter()
+            .map(|listener| listener.address.to_string())
+            .collect();
         Ok(addresses.join(", "))
     } else {
         Err(broken.join("; "))
@@ -282,11 +340,18 @@ fn peers_health(statuses: &[Status]) -> Result<String, String> {
     let wanted = statuses.iter().filter(|peer| !peer.is_self && !peer.shutdown);
     let (up, down): (Vec<_>, Vec<_>) = wanted.partition(|peer| peer.state == State::Established);
     let text = format!("{} of {} sessions Established", up.len(), up.len() + down.len());
-    if up.is_empty() && !down.is_empty() { Err(text) } else { Ok(text) }
+    if up.is_empty() && !down.is_empty() {
+        Err(text)
+    } else {
+        Ok(text)
+    }
 }
 
 fn vips_health(statuses: &[vip::Status]) -> Result<String, String> {
-    let waiting = statuses.iter().filter(|vip| vip.verdict == vip::Verdict::Unknown).count();
+    let waiting = statuses
+        .iter()
+        .filter(|vip| vip.verdict == vip::Verdict::Unknown)
+        .count();
     let text = format!("{} with a verdict, {waiting} without", statuses.len() - waiting);
     if waiting == 0 { Ok(text) } else { Err(text) }
 }

@@ -43,22 +43,42 @@ impl Legacy {
 
     /// The F bit per family: nothing was supposed to be installed, or the kernel still shows what the file says.
     pub(super) fn forwarding(&self, kernel: Option<&settings::Settings>, present: &Installed) -> FamilySet {
-        let Some(state) = &self.0 else { return FamilySet::EMPTY };
+        let Some(state) = &self.0 else {
+            return FamilySet::EMPTY;
+        };
         let kept = state.forwarding_kept(present);
         let installs = kernel.is_some_and(|kernel| kernel.install);
-        let families = [(Family::IPV4_UNICAST, kept.ipv4), (Family::IPV6_UNICAST, kept.ipv6)];
-        families.into_iter().filter(|(_, kept)| *kept || !installs).map(|(family, _)| family).collect()
+        let families = [
+            (Family::IPV4_UNICAST, kept.ipv4),
+            (Family::IPV6_UNICAST, kept.ipv6),
+        ];
+        families
+            .into_iter()
+            .filter(|(_, kept)| *kept || !installs)
+            .map(|(family, _)| family)
+            .collect()
     }
 
     pub(super) fn verdicts(&self) -> Vec<SavedVerdict> {
-        let saved = self.0.as_ref().and_then(|state| state.extra.get(VERDICTS)).cloned();
-        saved.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
+        let saved = self
+            .0
+            .as_ref()
+            .and_then(|state| state.extra.get(VERDICTS))
+            .cloned();
+        saved
+            .and_then(|value| serde_json::from_value(value).ok())
+            .unwrap_or_default()
     }
 }
 
 impl Memory {
     pub(super) fn new(state_dir: PathBuf, boot_id: String, router_id: Ipv4Addr) -> Self {
-        Self { state_dir, boot_id, router_id, failing: false }
+        Self {
+            state_dir,
+            boot_id,
+            router_id,
+            failing: false,
+        }
     }
 
     /// Writes the file anew; a failure is logged, and the next change tries again.
@@ -66,8 +86,13 @@ impl Memory {
         let installed = kernel.installed().await.unwrap_or_default();
         let verdicts = serde_json::to_value(vips.verdicts()).unwrap_or(Value::Null);
         let extra = Map::from_iter([(String::from(VERDICTS), verdicts)]);
-        let state =
-            SavedState { boot_id: self.boot_id.clone(), router_id: self.router_id, installed, clean, extra };
+        let state = SavedState {
+            boot_id: self.boot_id.clone(),
+            router_id: self.router_id,
+            installed,
+            clean,
+            extra,
+        };
         match state.save(&self.state_dir) {
             Ok(()) => self.failing = false,
             Err(error) if !self.failing => {

@@ -55,7 +55,9 @@ pub fn run(options: &RunOptions) -> Result<(), EntryError> {
     }
     privileges::drop_unneeded();
     // One thread serves all: the shard and the sockets share its caches, and an idle node costs one stack.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let running = start::start(options, loaded.config, telemetry).await?;
         running.run().await;
@@ -70,14 +72,18 @@ pub fn run(options: &RunOptions) -> Result<(), EntryError> {
 /// The configuration cannot be read, or the kernel refuses.
 pub fn cleanup(options: &CleanupOptions) -> Result<String, EntryError> {
     let config = start::load(&options.config)?.config;
-    let (protocol, table) =
-        config.kernel.as_ref().map_or((179, TableId::MAIN), |kernel| (kernel.protocol, kernel.table));
+    let (protocol, table) = config
+        .kernel
+        .as_ref()
+        .map_or((179, TableId::MAIN), |kernel| (kernel.protocol, kernel.table));
     let (removed, failed) = kernel_cleanup::remove_routes(protocol, &[table])?;
     state_file::remove(&config.speaker.state_dir)?;
     if failed > 0 {
         return Err(format!("{removed} routes removed, {failed} could not be removed").into());
     }
-    Ok(format!("{removed} routes of protocol {protocol} removed from table {table}"))
+    Ok(format!(
+        "{removed} routes of protocol {protocol} removed from table {table}"
+    ))
 }
 
 /// The running daemon.
@@ -197,8 +203,9 @@ impl Speaker {
             self.kernel.own_prefixes(added, removed).await;
         }
         loop {
-            let changes: Vec<_> =
-                std::iter::from_fn(|| self.originator.poll_output()).take(LOCAL_BATCH).collect();
+            let changes: Vec<_> = std::iter::from_fn(|| self.originator.poll_output())
+                .take(LOCAL_BATCH)
+                .collect();
             if changes.is_empty() {
                 return;
             }
@@ -208,11 +215,15 @@ impl Speaker {
 
     fn vip_changed(&mut self, announcement: &vip::Announcement) {
         let vip = &announcement.vip;
-        let extras =
-            Extras { communities: &vip.communities, large_communities: &vip.large_communities, med: vip.med };
+        let extras = Extras {
+            communities: &vip.communities,
+            large_communities: &vip.large_communities,
+            med: vip.med,
+        };
         let routes = announcement.up.then(|| vip_route(&vip.name, vip.address, extras));
         tracing::info!(vip = %vip.name, prefix = %vip.address, up = announcement.up, "vip");
-        self.originator.set_source(OriginKind::Vip, &vip.name, routes.into_iter().collect());
+        self.originator
+            .set_source(OriginKind::Vip, &vip.name, routes.into_iter().collect());
     }
 
     async fn hangup(&mut self) {
@@ -226,7 +237,9 @@ impl Speaker {
                     tracing::info!("reloaded: nothing changes");
                 }
             }
-            Response::Failed(error) => tracing::error!(%error, "not reloaded; the running configuration stays"),
+            Response::Failed(error) => {
+                tracing::error!(%error, "not reloaded; the running configuration stays")
+            }
             other => tracing::error!(?other, "a reload was answered with something else"),
         }
         telemetry::tell(Service::Ready);
@@ -240,7 +253,10 @@ impl Speaker {
     }
 
     fn on_stop(&self) -> OnStop {
-        self.config.kernel.as_ref().map_or(OnStop::Keep, |kernel| kernel.on_stop)
+        self.config
+            .kernel
+            .as_ref()
+            .map_or(OnStop::Keep, |kernel| kernel.on_stop)
     }
 
     async fn stop(mut self, end: End) {
@@ -260,8 +276,12 @@ impl Speaker {
                 self.memory.forget();
                 if let Some(reply) = asked_by {
                     let response = match left {
-                        0 => Response::Done { text: String::from("stopped; nothing of ours is left") },
-                        left => Response::Done { text: format!("stopped; {left} routes could not be removed") },
+                        0 => Response::Done {
+                            text: String::from("stopped; nothing of ours is left"),
+                        },
+                        left => Response::Done {
+                            text: format!("stopped; {left} routes could not be removed"),
+                        },
                     };
                     drop(reply.send(response));
                     flush_answers().await;

@@ -21,7 +21,10 @@ pub(super) fn drop_unneeded() {
 
 fn try_drop() -> Result<(), caps::errors::CapsError> {
     let permitted = caps::read(None, CapSet::Permitted)?;
-    let kept: CapsHashSet = NEEDED.into_iter().filter(|capability| permitted.contains(capability)).collect();
+    let kept: CapsHashSet = NEEDED
+        .into_iter()
+        .filter(|capability| permitted.contains(capability))
+        .collect();
     caps::set(None, CapSet::Effective, &kept)?;
     caps::set(None, CapSet::Permitted, &kept)?;
     Ok(())

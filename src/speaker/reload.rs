@@ -19,7 +19,10 @@ impl Speaker {
             Err(error) => {
                 let text = error.to_string();
                 if !dry_run {
-                    self.note(|reloads| reloads.refused += 1, "refused: the configuration is wrong");
+                    self.note(
+                        |reloads| reloads.refused += 1,
+                        "refused: the configuration is wrong",
+                    );
                 }
                 return Response::Failed(Failure::Configuration { text });
             }
@@ -30,7 +33,9 @@ impl Speaker {
             return Response::Plan(shown);
         }
         if file.is_some() {
-            let text = String::from("another file can only be planned; the daemon reloads the one it was started with");
+            let text = String::from(
+                "another file can only be planned; the daemon reloads the one it was started with",
+            );
             return Response::Failed(Failure::Other { text });
         }
         if no_reset && plan.resets().next().is_some() {
@@ -42,14 +47,24 @@ impl Speaker {
         } else {
             let changes = plan.changes.len();
             self.apply(plan).await;
-            self.note(|reloads| reloads.applied += 1, &format!("{changes} changes applied"));
+            self.note(
+                |reloads| reloads.applied += 1,
+                &format!("{changes} changes applied"),
+            );
         }
         shown.applied = true;
         Response::Plan(shown)
     }
 
     async fn apply(&mut self, plan: Plan) {
-        let Plan { originate, vips, kernel, log_level, result, .. } = plan;
+        let Plan {
+            originate,
+            vips,
+            kernel,
+            log_level,
+            result,
+            ..
+        } = plan;
         if log_level && let Err(error) = self.telemetry.set_level(&result.speaker.log_level) {
             tracing::error!(%error, "the log level stays");
         }
@@ -57,7 +72,9 @@ impl Speaker {
             self.originator.reconfigure(result.originate.clone());
         }
         if originate || kernel {
-            self.kernel.reconfigure(result.kernel.clone(), self.originator.kernel_tables()).await;
+            self.kernel
+                .reconfigure(result.kernel.clone(), self.originator.kernel_tables())
+                .await;
             self.kernel.set_discard(self.originator.discard_prefixes()).await;
         }
         if vips {
@@ -81,9 +98,14 @@ fn show(plan: &Plan) -> ShownPlan {
         what: change.what.clone(),
         effect: match &change.effect {
             Effect::Live => String::from("live"),
-            Effect::ResetsSession { peer, because } => format!("resets session {peer} (because of {because})"),
+            Effect::ResetsSession { peer, because } => {
+                format!("resets session {peer} (because of {because})")
+            }
             Effect::NeedsRestart => String::from("needs restart"),
         },
     });
-    ShownPlan { changes: changes.collect(), applied: false }
+    ShownPlan {
+        changes: changes.collect(),
+        applied: false,
+    }
 }

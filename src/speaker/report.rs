@@ -12,7 +12,12 @@ pub(super) fn log(event: &Event, sessions: &Sessions) {
             let peer = name(sessions, *peer);
             tracing::warn!(%peer, error = %text, ?prefixes, "malformed update");
         }
-        Event::MaxPrefixWarning { peer, family, count, limit } => {
+        Event::MaxPrefixWarning {
+            peer,
+            family,
+            count,
+            limit,
+        } => {
             tracing::warn!(peer = %name(sessions, *peer), %family, count, limit, "max_prefixes is near");
         }
         Event::EndOfRibReceived { peer, family } => {
@@ -32,6 +37,9 @@ pub(super) fn log(event: &Event, sessions: &Sessions) {
 
 fn name(sessions: &Sessions, id: PeerId) -> Arc<str> {
     let statuses = sessions.statuses();
-    let named = statuses.into_iter().map(|status| status.name).find(|name| sessions.peer_id(name) == Some(id));
+    let named = statuses
+        .into_iter()
+        .map(|status| status.name)
+        .find(|name| sessions.peer_id(name) == Some(id));
     named.unwrap_or_else(|| id.to_string().into())
 }

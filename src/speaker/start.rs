@@ -58,36 +58,56 @@ pub(super) async fn start(
     let legacy = Legacy::read(&config.speaker.state_dir, &boot_id);
     let router_id = choose_router_id(&config, &legacy)?;
 
-    let mut originator = Originator::new(config.kernel.as_ref().map_or(DEFAULT_PROTOCOL, |kernel| kernel.protocol));
+    let mut originator = Originator::new(
+        config
+            .kernel
+            .as_ref()
+            .map_or(DEFAULT_PROTOCOL, |kernel| kernel.protocol),
+    );
     originator.reconfigure(config.originate.clone());
     let (fib, fib_updates) = mpsc::channel(QUEUE);
     let (table_sender, table) = mpsc::channel(QUEUE);
     let kernel = start_kernel(&config, &originator, fib_updates, table_sender);
-    if tokio::time::timeout(FIRST_DUMP, kernel.handle.first_dump_done()).await.is_err() {
+    if tokio::time::timeout(FIRST_DUMP, kernel.handle.first_dump_done())
+        .await
+        .is_err()
+    {
         tracing::warn!("the kernel's tables cannot be read yet; sessions start without");
     }
     let present = kernel.handle.installed().await.unwrap_or_default();
     let forwarding = legacy.forwarding(config.kernel.as_ref(), &present);
 
     let mut ids = PeerIds::default();
-    let peers: Vec<(PeerId, PeerSettings)> =
-        config.peers.iter().map(|peer| (ids.allocate(), peer.clone())).collect();
+    let peers: Vec<(PeerId, PeerSettings)> = config
+        .peers
+        .iter()
+        .map(|peer| (ids.allocate(), peer.clone()))
+        .collect();
     let (events_sender, events) = mpsc::channel(QUEUE);
     let restarting = legacy.is_restart().then(|| awaited(&config, &peers));
     let rib = rib_task::spawn(
         rib_settings(&config, router_id, restarting),
-        rib_task::Edges { fib, events: events_sender },
+        rib_task::Edges {
+            fib,
+            events: events_sender,
+        },
     );
     ferry_reachability(kernel.reachability, rib.clone());
 
     let (announcements_sender, announcements) = mpsc::channel(QUEUE);
-    let vips = Arc::new(vip::spawn(config.vips.clone(), legacy.verdicts(), announcements_sender));
+    let vips = Arc::new(vip::spawn(
+        config.vips.clone(),
+        legacy.verdicts(),
+        announcements_sender,
+    ));
     let now = Instant::now();
     let identity = SpeakerIdentity {
         asn: config.speaker.asn,
         bgp_identifier: router_id,
         forwarding,
-        restarting_until: legacy.is_restart().then(|| (now + config.speaker.deferral_time).into_std()),
+        restarting_until: legacy
+            .is_restart()
+            .then(|| (now + config.speaker.deferral_time).into_std()),
     };
     let reloads = Arc::new(Mutex::new(Reloads::default()));
     let (orders_sender, orders) = mpsc::channel(ORDERS);
@@ -102,9 +122,21 @@ pub(super) async fn start(
     };
     log_start(&config, router_id, &legacy, forwarding);
     let listen = config.speaker.listen.clone();
-    let sessions = Sessions::start(Start { rib: rib.clone(), identity, peers, ids, listen, seed: random() });
+    let sessions = Sessions::start(Start {
+        rib: rib.clone(),
+        identity,
+        peers,
+        ids,
+        listen,
+        seed: random(),
+    });
     let answerer = Answerer {
-        facts: Facts { asn: config.speaker.asn.0, router_id, config: options.config.clone(), started: now },
+        facts: Facts {
+            asn: config.speaker.asn.0,
+            router_id,
+            config: options.config.clone(),
+            started: now,
+        },
         rib: rib.clone(),
         sessions: sessions.clone(),
         vips: Arc::clone(&vips),
@@ -127,7 +159,10 @@ pub(super) async fn start(
         reloads,
         inputs,
     };
-    speaker.kernel.set_discard(speaker.originator.discard_prefixes()).await;
+    speaker
+        .kernel
+        .set_discard(speaker.originator.discard_prefixes())
+        .await;
     speaker.announce().await;
     if speaker.is_complete() {
         speaker.complete().await;
@@ -157,7 +192,17 @@ fn start_kernel(
         imported: originator.kernel_tables(),
         stale_after: config.speaker.deferral_time + Duration::from_secs(5),
     };
-    StartedKernel { handle: kernel::spawn(setup, updates, kernel::Edges { reachability: sender, table }), reachability }
+    StartedKernel {
+        handle: kernel::spawn(
+            setup,
+            updates,
+            kernel::Edges {
+                reachability: sender,
+                table,
+            },
+        ),
+        reachability,
+    }
 }
 
 fn ferry_reachability(
@@ -194,7 +239,11 @@ fn awaited(config: &Config, peers: &[(PeerId, PeerSettings)]) -> Restarting {
         PeerAddress::Range(_) => false,
     });
     let deadline = config.speaker.deferral_time;
-    Restarting { peers: awaited.map(|(id, _)| *id).collect(), deadline, establish: ESTABLISH.min(deadline / 2) }
+    Restarting {
+        peers: awaited.map(|(id, _)| *id).collect(),
+        deadline,
+        establish: ESTABLISH.min(deadline / 2),
+    }
 }
 
 /// As configured; else the one in use before the restart; else what the machine suggests.

@@ -27,7 +27,12 @@ const WINDOW: usize = 64 * 1024;
 
 impl Wire {
     pub fn new(delay: Duration) -> Self {
-        Self { delay, fault: Fault::None, in_flight: VecDeque::new(), bytes: 0 }
+        Self {
+            delay,
+            fault: Fault::None,
+            in_flight: VecDeque::new(),
+            bytes: 0,
+        }
     }
 
     /// How many bytes a write would take now.

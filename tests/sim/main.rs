@@ -1,0 +1,254 @@
+//! Several whole speakers in one process, on a virtual clock and virtual wires.
+//!
+//! A failure prints its seed; `SIM_SEED=n` runs that one alone, `SIM_SEEDS=n` runs that many of each scenario.
+
+mod invariants;
+mod node;
+mod random;
+mod topology;
+mod wire;
+mod world;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use stonechat::route::Prefix;
+use topology::Options;
+use wire::Fault;
+use world::World;
+
+const LONG: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_full_mesh_converges_and_follows_changes() {
+    for_each_seed(SEEDS, |seed| {
+        let options = Options::default();
+        let mut world = World::new(topology::full_mesh(4, options), seed);
+        let mut originated = all_prefixes(4, options.routes_each);
+        settle(&mut world, 6);
+        check(&world, &originated);
+        churn(&mut world, &mut originated, 30);
+        check(&world, &originated);
+        invariants::no_notification_but(&world, &[CEASE]);
+    });
+}
+
+#[test]
+fn a_pair_of_reflectors_serves_its_clients() {
+    for_each_seed(SEEDS, |seed| {
+        let options = Options {
+            add_path: seed % 2 == 1,
+            ..Options::default()
+        };
+        let mut world = World::new(topology::reflectors(4, options), seed);
+        let mut originated = all_prefixes(6, options.routes_each);
+        settle(&mut world, 9);
+        check(&world, &originated);
+        churn(&mut world, &mut originated, 30);
+        check(&world, &originated);
+        invariants::no_notification_but(&world, &[CEASE]);
+    });
+}
+
+#[test]
+fn a_chain_of_autonomous_systems_passes_routes_along() {
+    for_each_seed(SEEDS, |seed| {
+        let options = Options::default();
+        let mut world = World::new(topology::chain(5, options), seed);
+        let mut originated = all_prefixes(5, options.routes_each);
+        settle(&mut world, 4);
+        check(&world, &originated);
+        churn(&mut world, &mut originated, 30);
+        check(&world, &originated);
+        invariants::no_notification_but(&world, &[CEASE]);
+    });
+}
+
+#[test]
+fn faults_heal() {
+    for_each_seed(SEEDS, |seed| {
+        let options = Options {
+            graceful_restart: seed % 2 == 0,
+            ..Options::default()
+        };
+        let (specs, count, sessions) = match seed % 3 {
+            0 => (topology::full_mesh(4, options), 4, 6),
+            1 => (topology::reflectors(3, options), 5, 7),
+            _ => (topology::chain(4, options), 4, 3),
+        };
+        let mut world = World::new(specs, seed);
+        let mut originated = all_prefixes(count, options.routes_each);
+        settle(&mut world, sessions);
+        for _ in 0..8 {
+            let one = world.random.below(count);
+            let other = world.random.below(count);
+            fault(&mut world, one, other);
+            churn(&mut world, &mut originated, 4);
+        }
+        settle(&mut world, sessions);
+        // Retained routes of a session that did not come back at once are swept when their restart time is over.
+        world.run_for(LONG);
+        check(&world, &originated);
+        invariants::no_notification_but(&world, &[CEASE, HOLD_TIMER_EXPIRED]);
+    });
+}
+
+#[test]
+fn a_node_that_crashes_takes_its_routes_with_it() {
+    for_each_seed(SEEDS, |seed| {
+        let options = Options::default();
+        let mut world = World::new(topology::full_mesh(4, options), seed);
+        let mut originated = all_prefixes(4, options.routes_each);
+        settle(&mut world, 6);
+        world.crash(2, false);
+        for prefix in topology::prefixes_of(2, options.routes_each) {
+            originated.remove(&prefix);
+        }
+        world.run_for(LONG);
+        check(&world, &originated);
+        world.restart(2, None);
+        settle(&mut world, 6);
+        check(&world, &all_prefixes(4, options.routes_each));
+    });
+}
+
+#[test]
+fn a_graceful_restart_moves_no_route_anywhere() {
+    for_each_seed(SEEDS, |seed| {
+        let options = Options {
+            graceful_restart: true,
+            ..Options::default()
+        };
+        let (specs, count, sessions) = if seed % 2 == 0 {
+            (topology::full_mesh(4, options), 4, 6)
+        } else {
+            (topology::reflectors(3, options), 5, 7)
+        };
+        let mut world = World::new(specs, seed);
+        let originated = all_prefixes(count, options.routes_each);
+        settle(&mut world, sessions);
+        let victim = world.random.below(count);
+        for index in 0..count {
+            world.with(index, |node, _| node.fib_withdrawals.clear());
+        }
+        let kept = world.crash(victim, true);
+        let pause = Duration::from_millis(100 + world.random.next() % 5_000);
+        world.run_for(pause);
+        world.restart(victim, kept);
+        settle(&mut world, sessions);
+        world.run_for(LONG);
+        check(&world, &originated);
+        for node in world.nodes.iter().flatten() {
+            assert_eq!(
+                node.fib_withdrawals,
+                [],
+                "{} lost routes by the restart of n{victim}",
+                node.spec.name
+            );
+        }
+    });
+}
+
+#[test]
+fn all_restart_at_once() {
+    for_each_seed(SEEDS, |seed| {
+        let options = Options {
+            graceful_restart: true,
+            ..Options::default()
+        };
+        let mut world = World::new(topology::full_mesh(4, options), seed);
+        settle(&mut world, 6);
+        let kept: Vec<_> = (0..4).map(|index| world.crash(index, true)).collect();
+        world.run_for(Duration::from_secs(1));
+        for (index, kept) in kept.into_iter().enumerate() {
+            world.restart(index, kept);
+        }
+        settle(&mut world, 6);
+        world.run_for(LONG);
+        check(&world, &all_prefixes(4, options.routes_each));
+    });
+}
+
+/// How many seeds each scenario runs in the test command.
+const SEEDS: u64 = 8;
+const HOLD_TIMER_EXPIRED: u8 = 4;
+const CEASE: u8 = 6;
+
+fn for_each_seed(count: u64, scenario: impl Fn(u64)) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match (number("SIM_SEED"), number("SIM_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, more) => 0..more.unwrap_or(count),
+    };
+    for seed in seeds {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
+            println!("failed with SIM_SEED={seed}");
+            resume_unwind(panic);
+        }
+    }
+}
+
+fn all_prefixes(nodes: usize, each: usize) -> BTreeSet<Prefix> {
+    (0..nodes)
+        .flat_map(|node| topology::prefixes_of(node, each))
+        .collect()
+}
+
+/// All sessions stand, and what they had to say has been said.
+fn settle(world: &mut World, sessions: usize) {
+    let up = world.run_until(Duration::from_secs(600), |world| {
+        world.sessions().len() == sessions
+    });
+    assert!(up, "{} of {sessions} sessions stand", world.sessions().len());
+    world.run_for(Duration::from_secs(5));
+}
+
+fn check(world: &World, originated: &BTreeSet<Prefix>) {
+    invariants::both_ends_agree(world);
+    invariants::no_echo(world);
+    invariants::fib_is_loc_rib(world);
+    invariants::everybody_knows_everything(world, originated);
+}
+
+/// Withdraws and announces at random, sometimes faster than it can settle.
+fn churn(world: &mut World, originated: &mut BTreeSet<Prefix>, steps: usize) {
+    for _ in 0..steps {
+        let node = world.random.below(world.nodes.len());
+        let number = world.random.below(12);
+        let prefix = topology::prefixes_of(node, 12)[number];
+        let known = originated.contains(&prefix);
+        if known {
+            originated.remove(&prefix);
+            world.with(node, |node, now| node.withdraw(&[prefix], now));
+        } else {
+            originated.insert(prefix);
+            world.with(node, |node, now| node.announce(&[prefix], now));
+        }
+        let pause = Duration::from_micros(world.random.next() % 3_000);
+        world.run_for(pause);
+    }
+    world.run_for(Duration::from_secs(5));
+}
+
+fn fault(world: &mut World, one: usize, other: usize) {
+    match world.random.below(4) {
+        0 => world.cut(one, other),
+        1 => {
+            world.set_fault(one, other, Fault::OneByte);
+            world.run_for(Duration::from_secs(3));
+            world.set_fault(one, other, Fault::None);
+        }
+        2 => {
+            world.part(one, other, true);
+            let silence = Duration::from_millis(world.random.next() % 20_000);
+            world.run_for(silence);
+            world.part(one, other, false);
+        }
+        _ => {
+            world.set_fault(one, other, Fault::Stalled);
+            world.run_for(Duration::from_secs(2));
+            world.set_fault(one, other, Fault::None);
+        }
+    }
+}

@@ -1,0 +1,463 @@
+//! A whole speaker made of the cores that the daemon runs: one `session::peer::Core` a peer, one `Rib`, and a FIB that
+//! is a map. Nothing here decides; it carries outputs of one core to the next, as the edges do.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp_codec::{Asn, Family, FamilySet, Notification, PathAttributes};
+use bytes::Bytes;
+use stonechat::rib::Rib;
+use stonechat::rib::explain::{Answer, Query, RouteEntry, View};
+use stonechat::rib::interface as rib;
+use stonechat::route::{LocalRoute, OriginKind, PeerId, Prefix};
+use stonechat::session::peer::{self, ConnectionId, Core};
+use stonechat::session::settings::{PeerSettings, SpeakerIdentity};
+use stonechat::session::status::State;
+
+/// What a session may have on its way to the socket.
+const CREDIT: usize = 64 * 1024;
+
+/// How to build (and rebuild) a node.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    pub name: String,
+    pub asn: u32,
+    pub address: Ipv4Addr,
+    pub peers: Vec<PeerSettings>,
+    pub routes: Vec<Prefix>,
+    /// Learned routes go to the FIB.
+    pub install: bool,
+}
+
+/// One peer of a node.
+#[derive(Debug)]
+pub struct Neighbour {
+    pub core: Core,
+    pub address: IpAddr,
+    pub self_addresses: rib::SelfAddresses,
+}
+
+/// What the world must do for a node.
+#[derive(Debug)]
+pub enum Effect {
+    Connect {
+        peer: usize,
+        connection: ConnectionId,
+    },
+    Write {
+        peer: usize,
+        connection: ConnectionId,
+        bytes: Bytes,
+        urgent: bool,
+    },
+    Keepalive {
+        peer: usize,
+        connection: ConnectionId,
+    },
+    ReadNow {
+        peer: usize,
+        connection: ConnectionId,
+    },
+    Close {
+        peer: usize,
+        connection: ConnectionId,
+        closing: peer::Closing,
+    },
+}
+
+#[derive(Debug)]
+pub struct Node {
+    pub spec: Spec,
+    pub rib: Rib,
+    pub peers: Vec<Neighbour>,
+    pub fib: BTreeMap<Prefix, rib::FibRoute>,
+    /// NOTIFICATIONs sent, with the index of the peer.
+    pub sent: Vec<(usize, Notification)>,
+    /// Each End-of-RIB that came, with the peer.
+    pub end_of_ribs: Vec<(PeerId, Family)>,
+    /// Prefixes whose FIB entry went since this was last cleared.
+    pub fib_withdrawals: Vec<Prefix>,
+    effects: VecDeque<Effect>,
+    work: VecDeque<Work>,
+}
+
+#[derive(Debug)]
+enum Work {
+    Peer(usize, peer::Input),
+    Rib(rib::Input),
+}
+
+/// What a restart knows of the life before.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub fib: BTreeMap<Prefix, rib::FibRoute>,
+}
+
+impl Node {
+    pub fn new(spec: Spec, kept: Option<Kept>, seed: u64, now: Instant) -> Self {
+        let restarting_until = kept.as_ref().map(|_| now + Duration::from_secs(60));
+        let forwarding = if kept.is_some() {
+            both_families()
+        } else {
+            FamilySet::EMPTY
+        };
+        let identity = SpeakerIdentity {
+            asn: Asn(spec.asn),
+            bgp_identifier: spec.address,
+            forwarding,
+            restarting_until,
+        };
+        let ids: Vec<PeerId> = (0..spec.peers.len()).map(peer_id).collect();
+        let rib = Rib::new(rib::Settings {
+            asn: Asn(spec.asn),
+            bgp_identifier: spec.address,
+            cluster_id: spec.address,
+            hash_seed: seed,
+            multipath: 1,
+            track_next_hops: false,
+            install: spec.install,
+            always_compare_med: false,
+            restarting: kept.as_ref().map(|_| rib::Restarting {
+                peers: ids.clone(),
+                deadline: Duration::from_secs(60),
+                establish: Duration::from_secs(30),
+            }),
+        });
+        let peers = spec
+            .peers
+            .iter()
+            .enumerate()
+            .map(|(index, settings)| Neighbour {
+                core: Core::new(
+                    ids[index],
+                    settings.clone(),
+                    identity.clone(),
+                    seed ^ (index as u64 + 1),
+                ),
+                address: address_of(settings),
+                self_addresses: rib::SelfAddresses {
+                    ipv4: Some(spec.address),
+                    ipv6: Some(mapped(spec.address)),
+                    link_local: None,
+                },
+            })
+            .collect();
+        let mut node = Self {
+            spec,
+            rib,
+            peers,
+            fib: kept.map(|kept| kept.fib).unwrap_or_default(),
+            sent: Vec::new(),
+            end_of_ribs: Vec::new(),
+            fib_withdrawals: Vec::new(),
+            effects: VecDeque::new(),
+            work: VecDeque::new(),
+        };
+        let routes = node.spec.routes.clone();
+        node.announce(&routes, now);
+        node.rib_input(rib::Input::LocalRoutesComplete, now);
+        for index in 0..node.peers.len() {
+            node.peer_input(index, peer::Input::Start, now);
+        }
+        node
+    }
+
+    pub fn announce(&mut self, prefixes: &[Prefix], now: Instant) {
+        let changes = prefixes
+            .iter()
+            .map(|prefix| rib::LocalChange::Announce(local_route(*prefix)))
+            .collect();
+        self.rib_input(rib::Input::Local(changes), now);
+    }
+
+    pub fn withdraw(&mut self, prefixes: &[Prefix], now: Instant) {
+        let name: Arc<str> = "lab".into();
+        let withdraw = |prefix: &Prefix| rib::LocalChange::Withdraw {
+            kind: OriginKind::Static,
+            name: Arc::clone(&name),
+            prefix: *prefix,
+        };
+        self.rib_input(rib::Input::Local(prefixes.iter().map(withdraw).collect()), now);
+    }
+
+    pub fn peer_input(&mut self, peer: usize, input: peer::Input, now: Instant) {
+        self.work.push_back(Work::Peer(peer, input));
+        self.drain(now);
+    }
+
+    pub fn rib_input(&mut self, input: rib::Input, now: Instant) {
+        self.work.push_back(Work::Rib(input));
+        self.drain(now);
+    }
+
+    /// Bytes that the RIB had sent left the session's queue.
+    pub fn credit(&mut self, peer: usize, bytes: usize, now: Instant) {
+        self.rib_input(
+            rib::Input::Credit {
+                peer: peer_id(peer),
+                bytes,
+            },
+            now,
+        );
+    }
+
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let peers = self
+            .peers
+            .iter()
+            .filter_map(|peer| peer.core.next_deadline().map(|(at, _)| at));
+        peers.chain(self.rib.next_deadline()).min()
+    }
+
+    /// Runs whatever is due.
+    pub fn tick(&mut self, now: Instant) {
+        for index in 0..self.peers.len() {
+            if self.peers[index]
+                .core
+                .next_deadline()
+                .is_some_and(|(at, _)| at <= now)
+            {
+                self.peer_input(index, peer::Input::Tick, now);
+            }
+        }
+        if self.rib.next_deadline().is_some_and(|at| at <= now) {
+            self.rib_input(rib::Input::Tick, now);
+        }
+    }
+
+    pub fn is_established(&self, peer: usize) -> bool {
+        self.peers[peer].core.state() == State::Established
+    }
+
+    pub fn received(&self, peer: usize, now: Instant) -> Vec<RouteEntry> {
+        self.listing(View::Received(peer_id(peer)), now)
+    }
+
+    pub fn advertised(&self, peer: usize, now: Instant) -> Vec<RouteEntry> {
+        self.listing(View::Advertised(peer_id(peer)), now)
+    }
+
+    pub fn best(&self, now: Instant) -> Vec<RouteEntry> {
+        let all = self.listing(View::Best, now);
+        all.into_iter().filter(|route| route.best).collect()
+    }
+
+    fn listing(&self, view: View, now: Instant) -> Vec<RouteEntry> {
+        let mut all = Vec::new();
+        let mut after = None;
+        loop {
+            let query = Query::Routes {
+                view,
+                family: None,
+                within: None,
+                after,
+                limit: 1_000,
+            };
+            match self.rib.query(&query, now) {
+                Answer::Routes { routes, next } => {
+                    all.extend(routes);
+                    after = next;
+                    if after.is_none() {
+                        return all;
+                    }
+                }
+                _ => return all,
+            }
+        }
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(work) = self.work.pop_front() {
+            match work {
+                Work::Peer(index, input) => {
+                    self.peers[index].core.handle(input, now);
+                    while let Some(output) = self.peers[index].core.poll_output() {
+                        self.peer_output(index, output);
+                    }
+                }
+                Work::Rib(input) => {
+                    self.rib.handle(input, now);
+                    while let Some(output) = self.rib.poll_output() {
+                        self.rib_output(output);
+                    }
+                }
+            }
+        }
+    }
+
+    fn peer_output(&mut self, peer: usize, output: peer::Output) {
+        let id = peer_id(peer);
+        match output {
+            peer::Output::Connect { connection } => {
+                self.effects.push_back(Effect::Connect { peer, connection })
+            }
+            peer::Output::Write { connection, bytes } => {
+                self.effects.push_back(Effect::Write {
+                    peer,
+                    connection,
+                    bytes,
+                    urgent: true,
+                });
+            }
+            peer::Output::Keepalive { connection } => {
+                self.effects.push_back(Effect::Keepalive { peer, connection })
+            }
+            peer::Output::ReadNow { connection } => {
+                self.effects.push_back(Effect::ReadNow { peer, connection })
+            }
+            peer::Output::Close { connection, closing } => {
+                self.effects.push_back(Effect::Close {
+                    peer,
+                    connection,
+                    closing,
+                });
+            }
+            peer::Output::RibUp(up) => {
+                self.work.push_back(Work::Rib(rib::Input::PeerUp(up)));
+                self.work.push_back(Work::Rib(rib::Input::Credit {
+                    peer: id,
+                    bytes: CREDIT,
+                }));
+            }
+            peer::Output::RibReceived(messages) => {
+                self.work
+                    .push_back(Work::Rib(rib::Input::Received { peer: id, messages }));
+            }
+            peer::Output::RibDown(routes) => {
+                self.work
+                    .push_back(Work::Rib(rib::Input::PeerDown { peer: id, routes }));
+            }
+            peer::Output::RibReconfigure(policy) => {
+                self.work
+                    .push_back(Work::Rib(rib::Input::Reconfigure { peer: id, policy }));
+            }
+            peer::Output::RibReadvertise => self
+                .work
+                .push_back(Work::Rib(rib::Input::Readvertise { peer: id })),
+            peer::Output::Log(peer::LogEvent::Sent(notification)) => self.sent.push((peer, notification)),
+            peer::Output::Log(_) => {}
+        }
+    }
+
+    fn rib_output(&mut self, output: rib::Output) {
+        match output {
+            rib::Output::Send { peer, chunks } => {
+                let index = peer.index as usize;
+                let Some(connection) = self.peers[index].core.session() else {
+                    return;
+                };
+                for chunk in chunks {
+                    let bytes = with_own_next_hops(&chunk, self.peers[index].self_addresses);
+                    self.effects.push_back(Effect::Write {
+                        peer: index,
+                        connection,
+                        bytes,
+                        urgent: false,
+                    });
+                }
+            }
+            rib::Output::Close {
+                peer,
+                notification,
+                idle,
+            } => {
+                self.work.push_back(Work::Peer(
+                    peer.index as usize,
+                    peer::Input::Close { notification, idle },
+                ));
+            }
+            rib::Output::RequestRefresh { peer, family } => {
+                self.work.push_back(Work::Peer(
+                    peer.index as usize,
+                    peer::Input::RequestRefresh(family),
+                ));
+            }
+            rib::Output::Fib(changes) => {
+                for change in changes {
+                    match change.route {
+                        Some(route) => drop(self.fib.insert(change.prefix, route)),
+                        None => {
+                            self.fib.remove(&change.prefix);
+                            self.fib_withdrawals.push(change.prefix);
+                        }
+                    }
+                }
+            }
+            rib::Output::Event(rib::Event::EndOfRibReceived { peer, family }) => {
+                self.end_of_ribs.push((peer, family))
+            }
+            rib::Output::FibComplete(_) | rib::Output::TrackNextHops { .. } | rib::Output::Event(_) => {}
+        }
+    }
+}
+
+pub fn peer_id(index: usize) -> PeerId {
+    PeerId {
+        index: u32::try_from(index).unwrap(),
+        generation: 0,
+    }
+}
+
+pub fn both_families() -> FamilySet {
+    FamilySet::from_iter([Family::IPV4_UNICAST, Family::IPV6_UNICAST])
+}
+
+/// An IPv6 address for a node that has an IPv4 one.
+pub fn mapped(address: Ipv4Addr) -> std::net::Ipv6Addr {
+    let [a, b, c, d] = address.octets();
+    std::net::Ipv6Addr::new(
+        0xfd00,
+        0,
+        0,
+        0,
+        0,
+        0,
+        u16::from_be_bytes([a, b]),
+        u16::from_be_bytes([c, d]),
+    )
+}
+
+pub fn socket(address: Ipv4Addr, port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(address), port)
+}
+
+fn address_of(settings: &PeerSettings) -> IpAddr {
+    match settings.address {
+        stonechat::session::settings::PeerAddress::Address(address) => address,
+        stonechat::session::settings::PeerAddress::Range(range) => range.addr(),
+    }
+}
+
+fn local_route(prefix: Prefix) -> LocalRoute {
+    LocalRoute {
+        prefix,
+        kind: OriginKind::Static,
+        name: "lab".into(),
+        attributes: Arc::new(PathAttributes {
+            origin: bgp_codec::Origin::Igp,
+            ..PathAttributes::default()
+        }),
+        kernel_metric: None,
+    }
+}
+
+fn with_own_next_hops(chunk: &rib::Chunk, own: rib::SelfAddresses) -> Bytes {
+    if chunk.next_hops.is_empty() {
+        return chunk.bytes.clone();
+    }
+    let mut bytes = chunk.bytes.to_vec();
+    for field in chunk.next_hops.iter() {
+        let at = field.offset as usize;
+        match field.len {
+            4 => bytes[at..at + 4].copy_from_slice(&own.ipv4.unwrap().octets()),
+            _ => bytes[at..at + 16].copy_from_slice(&own.ipv6.unwrap().octets()),
+        }
+    }
+    bytes.into()
+}

@@ -1,0 +1,171 @@
+//! Who peers with whom.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use bgp_codec::{Asn, FamilySet};
+use stonechat::policy::Chain;
+use stonechat::rib::interface::{NextHopPolicy, PeerPolicy};
+use stonechat::route::{Prefix, TableId};
+use stonechat::session::settings::{GracefulRestart, PeerAddress, PeerSettings, RemoteAsn};
+
+use super::node::{Spec, both_families};
+use super::world::World;
+
+const AS: u32 = 64512;
+
+/// What a topology varies in.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub graceful_restart: bool,
+    pub add_path: bool,
+    pub routes_each: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            graceful_restart: false,
+            add_path: false,
+            routes_each: 3,
+        }
+    }
+}
+
+/// `count` nodes of one AS, each peering with each.
+pub fn full_mesh(count: usize, options: Options) -> Vec<Spec> {
+    let pairs: Vec<(usize, usize)> = (0..count)
+        .flat_map(|one| {
+            (0..count)
+                .filter(move |other| *other != one)
+                .map(move |other| (one, other))
+        })
+        .collect();
+    specs(count, options, &|_| AS, &pairs, &|_, _| false)
+}
+
+/// Node 0 and 1 are reflectors for the rest, and peer with each other.
+pub fn reflectors(clients: usize, options: Options) -> Vec<Spec> {
+    let count = clients + 2;
+    let mut pairs = vec![(0, 1), (1, 0)];
+    for client in 2..count {
+        for reflector in [0, 1] {
+            pairs.push((client, reflector));
+            pairs.push((reflector, client));
+        }
+    }
+    specs(count, options, &|_| AS, &pairs, &|from, to| from < 2 && to >= 2)
+}
+
+/// A chain of nodes, each in an AS of its own.
+pub fn chain(count: usize, options: Options) -> Vec<Spec> {
+    let pairs: Vec<(usize, usize)> = (1..count)
+        .flat_map(|node| [(node - 1, node), (node, node - 1)])
+        .collect();
+    specs(
+        count,
+        options,
+        &|node| AS + u32::try_from(node).unwrap(),
+        &pairs,
+        &|_, _| false,
+    )
+}
+
+/// The prefixes that a node originates.
+pub fn prefixes_of(node: usize, count: usize) -> Vec<Prefix> {
+    (0..count)
+        .map(|index| {
+            if index % 3 == 2 {
+                format!("fd00:{node}:{index}::/64").parse().unwrap()
+            } else {
+                format!("10.{node}.{index}.0/24").parse().unwrap()
+            }
+        })
+        .collect()
+}
+
+fn specs(
+    count: usize,
+    options: Options,
+    asn: &dyn Fn(usize) -> u32,
+    pairs: &[(usize, usize)],
+    client: &dyn Fn(usize, usize) -> bool,
+) -> Vec<Spec> {
+    (0..count)
+        .map(|node| Spec {
+            name: format!("n{node}"),
+            asn: asn(node),
+            address: World::address(node),
+            peers: pairs
+                .iter()
+                .filter(|(from, _)| *from == node)
+                .map(|(_, to)| {
+                    let mut settings = peer(
+                        &format!("n{to}"),
+                        World::address(*to),
+                        (asn(node), asn(*to)),
+                        options,
+                    );
+                    settings.policy.rr_client = client(node, *to);
+                    settings
+                })
+                .collect(),
+            routes: prefixes_of(node, options.routes_each),
+            install: true,
+        })
+        .collect()
+}
+
+fn peer(name: &str, address: Ipv4Addr, (local, remote): (u32, u32), options: Options) -> PeerSettings {
+    let families = both_families();
+    let add_path = if options.add_path {
+        families
+    } else {
+        FamilySet::EMPTY
+    };
+    PeerSettings {
+        name: name.into(),
+        group: None,
+        description: String::new(),
+        address: PeerAddress::Address(IpAddr::V4(address)),
+        port: 179,
+        local_asn: Asn(local),
+        remote_asn: RemoteAsn::Is(Asn(remote)),
+        passive: false,
+        shutdown: None,
+        password: None,
+        hold_time: Duration::from_secs(9),
+        keepalive_time: None,
+        connect_retry_time: Duration::from_secs(5),
+        idle_hold_time: Duration::from_secs(1),
+        send_hold_time: Duration::from_secs(60),
+        families,
+        add_path_receive: add_path,
+        add_path_send: add_path,
+        extended_message: true,
+        extended_next_hop: false,
+        graceful_restart: options.graceful_restart.then_some(GracefulRestart {
+            restart_time: Duration::from_secs(30),
+            max_peer_restart_time: Duration::from_secs(30),
+        }),
+        multihop: None,
+        ttl_security: None,
+        source_address: None,
+        interface: None,
+        table: TableId::MAIN,
+        range_limit: 0,
+        policy: PeerPolicy {
+            import: Chain::accept_all(),
+            export: Chain::accept_all(),
+            rr_client: false,
+            route_server_client: false,
+            next_hop: NextHopPolicy::Standard,
+            allow_own_as: 0,
+            max_prefixes: None,
+            max_prefixes_accepted: None,
+            max_prefix_restart: None,
+            enforce_first_as: true,
+            install: true,
+        },
+    }
+}

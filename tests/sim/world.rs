@@ -1,0 +1,576 @@
+//! The world: a clock that jumps to the next event, nodes, and the connections between them.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use bgp_codec::keepalive;
+use bytes::Bytes;
+use stonechat::session::collision::Direction;
+use stonechat::session::peer::{self, ConnectionId, Endpoints, Progress};
+
+use super::node::{Effect, Kept, Node, Spec, socket};
+use super::random::Random;
+use super::wire::{Fault, Wire};
+
+/// One end of a connection, at one node's peer.
+#[derive(Debug)]
+struct End {
+    node: usize,
+    peer: usize,
+    id: ConnectionId,
+    open: bool,
+    /// Closing once what is queued has gone.
+    flushing: bool,
+    queue: VecDeque<Item>,
+    /// How much of the first item has been written.
+    written: usize,
+}
+
+#[derive(Debug)]
+struct Item {
+    bytes: Bytes,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Session,
+    Keepalive,
+    Rib,
+}
+
+#[derive(Debug)]
+struct Connection {
+    ends: [End; 2],
+    /// `wires[i]` carries what `ends[i]` writes.
+    wires: [Wire; 2],
+    /// When the far end learns that `ends[i]` closed.
+    eof: [Option<Instant>; 2],
+}
+
+/// A dial on its way.
+#[derive(Debug)]
+struct Dial {
+    at: Instant,
+    node: usize,
+    peer: usize,
+    connection: ConnectionId,
+}
+
+#[derive(Debug)]
+pub struct World {
+    pub now: Instant,
+    pub start: Instant,
+    pub random: Random,
+    pub nodes: Vec<Option<Node>>,
+    specs: Vec<Spec>,
+    connections: Vec<Connection>,
+    dials: Vec<Dial>,
+    /// Pairs of nodes that cannot reach each other.
+    parted: Vec<(usize, usize)>,
+    serial: u32,
+}
+
+impl World {
+    pub fn new(specs: Vec<Spec>, seed: u64) -> Self {
+        // The simulation's own zero: all times are offsets from it, so that the run depends on the seed alone.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an Instant cannot be made otherwise; only differences are used"
+        )]
+        let start = Instant::now();
+        let mut world = Self {
+            now: start,
+            start,
+            random: Random::new(seed),
+            nodes: Vec::new(),
+            connections: Vec::new(),
+            dials: Vec::new(),
+            parted: Vec::new(),
+            serial: 0,
+            specs: Vec::new(),
+        };
+        for (index, spec) in specs.into_iter().enumerate() {
+            world.specs.push(spec.clone());
+            world.nodes.push(Some(Node::new(
+                spec,
+                None,
+                seed.wrapping_add(index as u64),
+                start,
+            )));
+        }
+        for index in 0..world.nodes.len() {
+            world.carry_out(index);
+        }
+        world
+    }
+
+    pub fn node(&self, index: usize) -> &Node {
+        self.nodes[index].as_ref().expect("the node runs")
+    }
+
+    pub fn is_up(&self, index: usize) -> bool {
+        self.nodes[index].is_some()
+    }
+
+    /// Lets the node do something, then carries out what it wants.
+    pub fn with(&mut self, index: usize, act: impl FnOnce(&mut Node, Instant)) {
+        let now = self.now;
+        if let Some(node) = self.nodes[index].as_mut() {
+            act(node, now);
+            self.carry_out(index);
+        }
+    }
+
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.next_event().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.deliver();
+        }
+        self.now = end;
+    }
+
+    /// Runs until `done` holds; false when it does not within `limit`.
+    pub fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + limit;
+        while !done(self) {
+            let Some(at) = self.next_event().filter(|at| *at <= end) else {
+                return false;
+            };
+            self.now = self.now.max(at);
+            self.deliver();
+        }
+        true
+    }
+
+    /// Both directions of every connection between two nodes are reset.
+    pub fn cut(&mut self, one: usize, other: usize) {
+        for index in 0..self.connections.len() {
+            if self.joins(index, one, other) {
+                self.reset(index);
+            }
+        }
+    }
+
+    /// Whether two nodes' packets reach each other; connections that stand fall silent.
+    pub fn part(&mut self, one: usize, other: usize, parted: bool) {
+        let pair = (one.min(other), one.max(other));
+        self.parted.retain(|known| *known != pair);
+        if parted {
+            self.parted.push(pair);
+        }
+        let fault = if parted { Fault::Stalled } else { Fault::None };
+        self.set_fault(one, other, fault);
+    }
+
+    pub fn set_fault(&mut self, one: usize, other: usize, fault: Fault) {
+        for index in 0..self.connections.len() {
+            if self.joins(index, one, other) {
+                self.connections[index]
+                    .wires
+                    .iter_mut()
+                    .for_each(|wire| wire.fault = fault);
+                self.pump(index, 0);
+                self.pump(index, 1);
+            }
+        }
+    }
+
+    /// Ends a node without a word; its kernel keeps the routes when `keep`, and its TCP connections are reset.
+    pub fn crash(&mut self, index: usize, keep: bool) -> Option<Kept> {
+        let node = self.nodes[index].take()?;
+        for connection in 0..self.connections.len() {
+            if self.connections[connection]
+                .ends
+                .iter()
+                .any(|end| end.node == index && end.open)
+            {
+                self.reset(connection);
+            }
+        }
+        self.dials.retain(|dial| dial.node != index);
+        keep.then_some(Kept { fib: node.fib })
+    }
+
+    pub fn restart(&mut self, index: usize, kept: Option<Kept>) {
+        let seed = self.random.next();
+        self.nodes[index] = Some(Node::new(self.specs[index].clone(), kept, seed, self.now));
+        self.carry_out(index);
+    }
+
+    fn joins(&self, connection: usize, one: usize, other: usize) -> bool {
+        let [a, b] = &self.connections[connection].ends;
+        (a.node, b.node) == (one, other) || (a.node, b.node) == (other, one)
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        let nodes = self.nodes.iter().flatten().filter_map(Node::next_deadline);
+        let dials = self.dials.iter().map(|dial| dial.at);
+        let wires = self.connections.iter().flat_map(|connection| {
+            [0, 1].into_iter().filter_map(|from| {
+                let reader = &connection.ends[1 - from];
+                let data = connection.wires[from].next_arrival();
+                let eof = connection.eof[from].filter(|_| connection.wires[from].fault != Fault::Stalled);
+                if reader.open { data.or(eof) } else { None }
+            })
+        });
+        nodes.chain(dials).chain(wires).min()
+    }
+
+    fn deliver(&mut self) {
+        for index in 0..self.nodes.len() {
+            if self.nodes[index]
+                .as_ref()
+                .is_some_and(|node| node.next_deadline().is_some_and(|at| at <= self.now))
+            {
+                self.with(index, Node::tick);
+            }
+        }
+        let now = self.now;
+        while let Some(position) = self.dials.iter().position(|dial| dial.at <= now) {
+            let dial = self.dials.remove(position);
+            self.answer(&dial);
+        }
+        for index in 0..self.connections.len() {
+            for from in [0, 1] {
+                self.read(index, from, false);
+            }
+        }
+        self.connections
+            .retain(|connection| connection.ends.iter().any(|end| end.open));
+    }
+
+    /// Gives the far end what has arrived from `ends[from]`; everything in flight when `all`.
+    fn read(&mut self, index: usize, from: usize, all: bool) {
+        loop {
+            let connection = &mut self.connections[index];
+            let reader = &connection.ends[1 - from];
+            if !reader.open {
+                return;
+            }
+            let (node, peer, id) = (reader.node, reader.peer, reader.id);
+            if let Some(bytes) = connection.wires[from].read(self.now) {
+                let input = peer::Input::Received {
+                    connection: id,
+                    bytes: bytes.into(),
+                };
+                self.with(node, |node, now| node.peer_input(peer, input, now));
+                self.pump(index, from);
+                if all || self.connections[index].wires[from].fault == Fault::OneByte {
+                    continue;
+                }
+                return;
+            }
+            let eof = connection.eof[from].filter(|at| *at <= self.now);
+            if eof.is_some()
+                && connection.wires[from].next_arrival().is_none()
+                && connection.wires[from].fault != Fault::Stalled
+            {
+                connection.ends[1 - from].open = false;
+                let error = String::from("connection closed by the peer");
+                let input = peer::Input::Closed {
+                    connection: id,
+                    error,
+                };
+                self.with(node, |node, now| node.peer_input(peer, input, now));
+            }
+            return;
+        }
+    }
+
+    /// A dial reaches the other machine, or does not.
+    fn answer(&mut self, dial: &Dial) {
+        let Some(node) = self.nodes[dial.node].as_ref() else {
+            return;
+        };
+        let own = node.spec.address;
+        let target = node.peers[dial.peer].address;
+        let far = self.nodes.iter().position(|node| {
+            node.as_ref()
+                .is_some_and(|node| IpAddr::V4(node.spec.address) == target)
+        });
+        let far = far.filter(|far| !self.parted.contains(&(dial.node.min(*far), dial.node.max(*far))));
+        let accepted = far.and_then(|far| {
+            let peers = &self.node(far).peers;
+            peers
+                .iter()
+                .position(|peer| peer.address == IpAddr::V4(own))
+                .map(|peer| (far, peer))
+        });
+        let Some((far, far_peer)) = accepted else {
+            let input = peer::Input::ConnectFailed {
+                connection: dial.connection,
+                error: "refused".into(),
+            };
+            self.with(dial.node, |node, now| node.peer_input(dial.peer, input, now));
+            return;
+        };
+        self.serial += 1;
+        let far_id = ConnectionId {
+            direction: Direction::Incoming,
+            serial: self.serial,
+        };
+        let end = |node, peer, id| End {
+            node,
+            peer,
+            id,
+            open: true,
+            flushing: false,
+            queue: VecDeque::new(),
+            written: 0,
+        };
+        let delay = Duration::from_micros(200 + self.random.next() % 800);
+        let port = 1024 + u16::try_from(self.serial % 60_000).unwrap();
+        let far_address = self.node(far).spec.address;
+        self.connections.push(Connection {
+            ends: [
+                end(dial.node, dial.peer, dial.connection),
+                end(far, far_peer, far_id),
+            ],
+            wires: [Wire::new(delay), Wire::new(delay)],
+            eof: [None, None],
+        });
+        self.connected(
+            dial.node,
+            dial.peer,
+            dial.connection,
+            (socket(own, port), socket(far_address, 179)),
+        );
+        self.connected(
+            far,
+            far_peer,
+            far_id,
+            (socket(far_address, 179), socket(own, port)),
+        );
+    }
+
+    fn connected(
+        &mut self,
+        node: usize,
+        peer: usize,
+        connection: ConnectionId,
+        (local, remote): (std::net::SocketAddr, std::net::SocketAddr),
+    ) {
+        let self_addresses = self.node(node).peers[peer].self_addresses;
+        let endpoints = Endpoints {
+            local,
+            remote,
+            self_addresses,
+            shared_link: true,
+        };
+        self.with(node, |node, now| {
+            node.peer_input(
+                peer,
+                peer::Input::Connected {
+                    connection,
+                    endpoints,
+                },
+                now,
+            )
+        });
+    }
+
+    fn carry_out(&mut self, node: usize) {
+        while let Some(effect) = self.nodes[node].as_mut().and_then(Node::next_effect) {
+            match effect {
+                Effect::Connect { peer, connection } => {
+                    let at = self.now + Duration::from_micros(100 + self.random.next() % 400);
+                    self.dials.push(Dial {
+                        at,
+                        node,
+                        peer,
+                        connection,
+                    });
+                }
+                Effect::Write {
+                    peer,
+                    connection,
+                    bytes,
+                    urgent,
+                } => {
+                    let kind = if urgent { Kind::Session } else { Kind::Rib };
+                    self.enqueue((node, peer, connection), Item { bytes, kind });
+                }
+                Effect::Keepalive { peer, connection } => {
+                    let mut bytes = Vec::new();
+                    keepalive::encode(&mut bytes);
+                    self.enqueue(
+                        (node, peer, connection),
+                        Item {
+                            bytes: bytes.into(),
+                            kind: Kind::Keepalive,
+                        },
+                    );
+                }
+                Effect::ReadNow { peer, connection } => {
+                    if let Some((index, end)) = self.locate(node, peer, connection) {
+                        self.read(index, 1 - end, true);
+                    }
+                    self.with(node, |node, now| {
+                        node.peer_input(peer, peer::Input::ReadDone { connection }, now)
+                    });
+                }
+                Effect::Close {
+                    peer,
+                    connection,
+                    closing,
+                } => self.close((node, peer, connection), closing),
+            }
+        }
+    }
+
+    fn locate(&self, node: usize, peer: usize, id: ConnectionId) -> Option<(usize, usize)> {
+        self.connections
+            .iter()
+            .enumerate()
+            .find_map(|(index, connection)| {
+                let end = connection
+                    .ends
+                    .iter()
+                    .position(|end| end.open && (end.node, end.peer, end.id) == (node, peer, id));
+                end.map(|end| (index, end))
+            })
+    }
+
+    fn enqueue(&mut self, (node, peer, id): (usize, usize, ConnectionId), item: Item) {
+        let Some((index, end)) = self.locate(node, peer, id) else {
+            return;
+        };
+        let writer = &mut self.connections[index].ends[end];
+        match item.kind {
+            Kind::Rib => writer.queue.push_back(item),
+            Kind::Keepalive if writer.queue.iter().any(|item| item.kind == Kind::Keepalive) => {}
+            Kind::Session | Kind::Keepalive => {
+                // Behind what has begun and behind earlier urgent ones, before what the RIB queued.
+                let begun = usize::from(writer.written > 0);
+                let at = writer
+                    .queue
+                    .iter()
+                    .skip(begun)
+                    .position(|item| item.kind == Kind::Rib);
+                writer
+                    .queue
+                    .insert(at.map_or(writer.queue.len(), |at| at + begun), item);
+            }
+        }
+        self.pump(index, end);
+    }
+
+    /// Writes what the wire takes, tells the core, and returns the credit to the RIB.
+    fn pump(&mut self, index: usize, end: usize) {
+        let now = self.now;
+        let connection = &mut self.connections[index];
+        let Connection { ends, wires, eof } = connection;
+        let writer = &mut ends[end];
+        if !writer.open {
+            return;
+        }
+        let mut progress = Progress::default();
+        let mut credit = 0;
+        let had_some = !writer.queue.is_empty();
+        while let Some(item) = writer.queue.front() {
+            let rest = &item.bytes[writer.written..];
+            let take = rest.len().min(wires[end].room());
+            if take == 0 {
+                break;
+            }
+            wires[end].write(&rest[..take], now);
+            progress.bytes += take;
+            writer.written += take;
+            if item.kind == Kind::Rib {
+                credit += take;
+            }
+            if writer.written == item.bytes.len() {
+                writer.queue.pop_front();
+                writer.written = 0;
+            }
+        }
+        progress.queued = writer.queue.iter().map(|item| item.bytes.len()).sum::<usize>() - writer.written;
+        let (node, peer, id, flushed) = (
+            writer.node,
+            writer.peer,
+            writer.id,
+            writer.flushing && writer.queue.is_empty(),
+        );
+        if flushed {
+            writer.open = false;
+            eof[end] = Some(now + wires[end].delay);
+            return;
+        }
+        if had_some {
+            self.with(node, |node, now| {
+                node.peer_input(
+                    peer,
+                    peer::Input::Written {
+                        connection: id,
+                        progress,
+                    },
+                    now,
+                )
+            });
+        }
+        if credit > 0 {
+            self.with(node, |node, now| node.credit(peer, credit, now));
+        }
+    }
+
+    fn close(&mut self, (node, peer, id): (usize, usize, ConnectionId), closing: peer::Closing) {
+        self.dials
+            .retain(|dial| (dial.node, dial.peer, dial.connection) != (node, peer, id));
+        let Some((index, end)) = self.locate(node, peer, id) else {
+            return;
+        };
+        let writer = &mut self.connections[index].ends[end];
+        writer.flushing = true;
+        let begun = usize::from(writer.written > 0);
+        let mut position = 0;
+        writer.queue.retain(|item| {
+            position += 1;
+            closing == peer::Closing::Flush && (position <= begun || item.kind == Kind::Session)
+        });
+        if writer.queue.is_empty() {
+            writer.written = 0;
+        }
+        self.pump(index, end);
+    }
+
+    fn reset(&mut self, index: usize) {
+        for end in [0, 1] {
+            let End {
+                node, peer, id, open, ..
+            } = self.connections[index].ends[end];
+            self.connections[index].ends[end].open = false;
+            if open {
+                let input = peer::Input::Closed {
+                    connection: id,
+                    error: "connection reset".into(),
+                };
+                self.with(node, |node, now| node.peer_input(peer, input, now));
+            }
+        }
+    }
+
+    /// Sessions that stand, both ends, as (node, peer, node, peer).
+    pub fn sessions(&self) -> Vec<(usize, usize, usize, usize)> {
+        let mut all = Vec::new();
+        for connection in &self.connections {
+            let [a, b] = &connection.ends;
+            let stands = |end: &End| {
+                end.open
+                    && self.nodes[end.node]
+                        .as_ref()
+                        .is_some_and(|node| node.peers[end.peer].core.session() == Some(end.id))
+            };
+            if stands(a) && stands(b) {
+                all.push((a.node, a.peer, b.node, b.peer));
+            }
+        }
+        all
+    }
+
+    pub fn address(index: usize) -> Ipv4Addr {
+        Ipv4Addr::new(192, 0, 2, u8::try_from(index + 1).unwrap())
+    }
+}
