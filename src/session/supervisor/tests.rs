@@ -2,14 +2,15 @@
 
 use std::net::Ipv4Addr;
 
-use bgp_codec::{Asn, Capability, FamilySet, Notification, Open};
+use bgp_codec::{Asn, Capability, FamilySet, Notification, Open, PathAttributes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::*;
-use crate::rib::interface::Settings;
+use crate::rib::explain::{Answer, Query, View};
+use crate::rib::interface::{LocalChange, Settings};
 use crate::rib::task::{Edges, spawn};
-use crate::route::Secret;
+use crate::route::{LocalRoute, OriginKind, Prefix, Secret};
 use crate::session::peer::Reset;
 use crate::session::peer::tests::settings;
 use crate::session::settings::Password;
@@ -71,6 +72,7 @@ fn peer(net: u8, from: u8, to: u8) -> PeerSettings {
         address: PeerAddress::Address(at(net, to)),
         source_address: Some(at(net, from)),
         connect_retry_time: Duration::from_millis(50),
+        idle_hold_time: Duration::from_millis(50),
         ..settings()
     }
 }
@@ -412,6 +414,73 @@ async fn an_address_of_this_machine_is_shown_as_self() {
     let status = peer_where(&sessions, "me", "self", |status| status.is_self).await;
     assert_eq!(status.state, State::Idle);
     sessions.stop(StopKind::Restart).await;
+}
+
+/// A route of our own, each with attributes of its own so that none shares a message.
+fn route(number: u32) -> LocalChange {
+    let [_, high, middle, low] = number.to_be_bytes();
+    LocalChange::Announce(LocalRoute {
+        prefix: Prefix::from(IpAddr::from([10 + high, middle, low, 0])),
+        kind: OriginKind::Static,
+        name: "routes".into(),
+        attributes: Arc::new(PathAttributes {
+            med: Some(number),
+            ..PathAttributes::default()
+        }),
+        kernel_metric: None,
+    })
+}
+
+async fn counters(sessions: &Sessions) -> crate::rib::explain::PeerCounters {
+    match sessions.0.surroundings.rib.query(Query::Counters).await {
+        Some(Answer::Counters(counters)) => counters.peers.into_iter().next().unwrap(),
+        other => panic!("no counters: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_table_much_larger_than_the_credit_passes_and_ends_with_end_of_rib() {
+    const ROUTES: u32 = 20_000;
+    let (one, two) = pair(12, None).await;
+    one.0
+        .surroundings
+        .rib
+        .local((0..ROUTES).map(route).collect())
+        .await;
+    let all = async {
+        loop {
+            let counters = counters(&two).await;
+            if counters.received == u64::from(ROUTES) && counters.end_of_rib_received {
+                break;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all)
+        .await
+        .expect("all routes in time");
+    let page = Query::Routes {
+        view: View::Received(two.peer_id("peer1").unwrap()),
+        family: None,
+        within: None,
+        after: None,
+        limit: 1,
+    };
+    match two.0.surroundings.rib.query(page).await {
+        Some(Answer::Routes { routes, .. }) => assert_eq!(routes[0].next_hop, Some(at(12, 1)), "{routes:?}"),
+        other => panic!("no routes: {other:?}"),
+    }
+    let status = established(&two, "peer1").await;
+    assert!(
+        status.bytes_received > 1_000_000 && status.messages_received.update >= 20_000,
+        "{status:?}"
+    );
+    assert_eq!(
+        status.messages_received.update,
+        established(&one, "peer2").await.messages_sent.update
+    );
+    one.stop(StopKind::Restart).await;
+    two.stop(StopKind::Restart).await;
 }
 
 #[tokio::test]
