@@ -540,3 +540,6 @@ fn describe(errno: i32, text: Option<&str>) -> String {
         (_, None) => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;
