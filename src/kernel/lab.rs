@@ -36,7 +36,7 @@ impl Lab {
     pub(crate) fn new(settings: Option<Settings>) -> Self {
         let mut lab = Self {
             core: Core::new(settings, BTreeSet::new(), Duration::from_secs(60)),
-            now: Instant::now() + Duration::from_secs(1_000),
+            now: tokio::time::Instant::now().into_std() + Duration::from_secs(1_000),
             links: BTreeMap::new(),
             addresses: BTreeMap::new(),
             routes: BTreeMap::new(),
