@@ -2,6 +2,16 @@
 //!
 //! A [`Config`] is always valid: nobody parses again behind an `expect`.
 
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::as_conversions,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
 mod diff;
 mod environment;
 mod file;

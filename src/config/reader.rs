@@ -124,11 +124,8 @@ impl<'r> Value<'r> {
         matches!(self.node, DeValue::Table(_))
     }
 
-    pub(super) const fn as_boolean(&self) -> Option<bool> {
-        match self.node {
-            DeValue::Boolean(value) => Some(*value),
-            _ => None,
-        }
+    pub(super) fn as_boolean(&self) -> Option<bool> {
+        self.node.as_bool()
     }
 
     /// A string, with environment variables put in.
@@ -165,14 +162,17 @@ impl<'r> Value<'r> {
     /// A number in the range, written plainly or as a string from the environment (`"${PORT}"`).
     pub(super) fn number(&self, range: &std::ops::RangeInclusive<u64>) -> Option<u64> {
         let expected = format!("a number from {} to {}", range.start(), range.end());
-        let written = match self.node {
-            DeValue::Integer(integer) => integer.to_string(),
-            DeValue::String(text) if text.contains("${") => self.text(&expected)?,
-            _ => return self.wrong_type(expected),
-        };
-        let parsed = match self.node {
-            DeValue::Integer(integer) => u64::from_str_radix(integer.as_str(), integer.radix()).ok(),
-            _ => written.parse().ok(),
+        let (written, parsed) = if let Some(integer) = self.node.as_integer() {
+            (
+                integer.to_string(),
+                u64::from_str_radix(integer.as_str(), integer.radix()).ok(),
+            )
+        } else if self.node.as_str().is_some_and(|text| text.contains("${")) {
+            let text = self.text(&expected)?;
+            let parsed = text.parse().ok();
+            (text, parsed)
+        } else {
+            return self.wrong_type(expected);
         };
         match parsed.filter(|number| range.contains(number)) {
             Some(number) => Some(number),

@@ -330,6 +330,23 @@ fn verdict(chain: &Chain, prefix: &str, source: Source<'_>) -> bool {
         .accept
 }
 
+proptest::proptest! {
+    /// Whatever is done to a file, the answer is a configuration or a report; both can be printed.
+    #[test]
+    fn no_text_panics(cuts in proptest::collection::vec((0_usize..4_000, 0_usize..40, "[ -~\\né]{0,6}"), 1..6)) {
+        let mut text = include_str!("../../config/node.toml").to_owned() + include_str!("../../config/tor.toml");
+        for (at, len, inserted) in cuts {
+            let start = text.floor_char_boundary(at.min(text.len()));
+            let end = text.floor_char_boundary((start + len).min(text.len()));
+            text.replace_range(start..end, &inserted);
+        }
+        match parse("mutated.toml", &text) {
+            Ok(loaded) => assert!(Plan::new(&loaded.config, loaded.config.clone()).is_empty()),
+            Err(report) => assert!(report.to_string().contains("mutated.toml:")),
+        }
+    }
+}
+
 /// The configuration of `[speaker]` in AS 64512 and this.
 fn config(text: &str) -> Config {
     let text = format!("[speaker]\nasn = 64512\n{text}");

@@ -181,8 +181,8 @@ impl fmt::Display for Effect {
 /// Reports differences of `[speaker]`; yields what runs afterwards.
 fn speaker_changes(running: &Speaker, wanted: &Speaker, changes: &mut Vec<Change>) -> Speaker {
     let (live, restart) = describe::speaker(running, wanted);
-    report("speaker", live, Effect::Live, changes);
-    report("speaker", restart, Effect::NeedsRestart, changes);
+    report("speaker", &live, Effect::Live, changes);
+    report("speaker", &restart, Effect::NeedsRestart, changes);
     Speaker {
         deferral_time: wanted.deferral_time,
         log_level: wanted.log_level.clone(),
@@ -212,8 +212,8 @@ fn kernel_changes(
     };
     let (live, restart) = describe::kernel(running, wanted);
     let differs = !live.is_empty();
-    report("kernel", live, Effect::Live, changes);
-    report("kernel", restart, Effect::NeedsRestart, changes);
+    report("kernel", &live, Effect::Live, changes);
+    report("kernel", &restart, Effect::NeedsRestart, changes);
     let result = kernel::settings::Settings {
         install: running.install,
         table: running.table,
@@ -224,7 +224,7 @@ fn kernel_changes(
     (Some(result), differs)
 }
 
-fn report(section: &str, differences: Differences, effect: Effect, changes: &mut Vec<Change>) {
+fn report(section: &str, differences: &Differences, effect: Effect, changes: &mut Vec<Change>) {
     if !differences.is_empty() {
         changes.push(Change {
             what: format!("{section}: {differences}"),
@@ -268,7 +268,7 @@ fn filter_changes(running: &[Arc<Filter>], wanted: &[Arc<Filter>], changes: &mut
         "filter",
         running.iter().map(|filter| (&filter.name, filter)),
         wanted.iter().map(|filter| (&filter.name, filter)),
-        |old, new| describe::filter(old, new),
+        describe::filter,
         changes,
     );
 }

@@ -6,7 +6,7 @@ use bgp_codec::{Community, LargeCommunity};
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::{Keys, kernel, keys};
+use super::{kernel, keys};
 use crate::config::reader::Value;
 use crate::config::scalar;
 use crate::route::{KernelRouteKind, TableId};
