@@ -76,6 +76,8 @@ fn spawn(vip: &Vip, words: &[String]) -> Result<(Child, Group), ProbeError> {
     if nix::unistd::geteuid().is_root() {
         // The standard library clears the supplementary groups of root before it sets the user.
         command.gid(NOBODY).uid(NOBODY);
+    } else {
+        keep_capabilities_to_ourselves()?;
     }
     let child = command.spawn().map_err(|error| ProbeError::Spawn {
         program: String::from(program),
