@@ -69,9 +69,7 @@ impl AdjRibOut {
     /// Puts a slot down and yields what was there.
     pub(crate) fn set(&mut self, id: u32, new: Option<OutSlot>) -> Option<OutSlot> {
         if self.slots.len() <= id as usize {
-            if new.is_none() {
-                return None;
-            }
+            new?;
             self.slots.resize(id as usize + 1, OutSlot::EMPTY);
         }
         let old = self.at(id);

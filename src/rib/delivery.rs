@@ -32,6 +32,7 @@ impl UpdateGroup {
     pub(crate) fn serve(&mut self, core: &mut Core, data: &TableData, gate: Gate) -> bool {
         self.active = false;
         self.flush(core, data);
+        self.cover_late_changes(gate);
         self.start_waiting(core, data);
         let mut more = false;
         for stream in 0..self.streams.len() {
@@ -42,6 +43,20 @@ impl UpdateGroup {
         }
         self.active |= more;
         more
+    }
+
+    /// What changed before End-of-RIB was allowed goes before it: it is part of what we had when we came up.
+    fn cover_late_changes(&mut self, gate: Gate) {
+        if std::mem::replace(&mut self.was_open, gate.end_of_rib) {
+            return;
+        }
+        for stream in self.streams.iter_mut().flatten() {
+            if let Some(walk) = &mut stream.walk
+                && walk.markers.contains(&Marker::EndOfRib)
+            {
+                walk.ids.extend(std::mem::take(&mut stream.dirty).iter());
+            }
+        }
     }
 
     /// Whether a stream waits for nothing but the permission to end.
@@ -137,7 +152,7 @@ impl UpdateGroup {
             let held = self.streams[index]
                 .as_ref()
                 .is_some_and(|stream| stream.may_hold.contains(*id));
-            self.stream_entries(*id, held, &members, (core, data), &mut entries);
+            self.stream_entries((*id, held), &members, (core, data), &mut entries);
         }
         let packed = self.pack(entries, ITEM_BYTES / 2, core, data);
         let Some(stream) = self.streams[index].as_mut() else {
@@ -158,8 +173,7 @@ impl UpdateGroup {
     /// What the members of a stream are told of an id.
     fn stream_entries(
         &self,
-        id: u32,
-        held: bool,
+        (id, held): (u32, bool),
         members: &[MemberId],
         (core, data): (&Core, &TableData),
         entries: &mut Vec<Entry>,

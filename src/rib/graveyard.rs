@@ -1,7 +1,7 @@
 //! Ids of prefixes and paths that are gone, until nobody can confuse them with what takes their place.
 //!
-//! A member that has not seen a withdraw yet needs the id to mean what it meant. So an id is used again only when every message
-//! that was queued before its end has been read, and no dirty set names it.
+//! A member that has not seen a withdraw yet needs the id to mean what it meant. So an id is used again only when no dirty set
+//! names it and every message that was queued by then has been read.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -39,6 +39,8 @@ struct Batch {
     /// Places in rings that must have been passed: group, stream (none: the group's own ring), place.
     barriers: Vec<(u64, Option<usize>, Cursor)>,
     serial: u64,
+    /// How often members had taken unread messages elsewhere by then.
+    moves: u64,
 }
 
 impl Graveyard {
@@ -60,41 +62,98 @@ impl Graveyard {
 impl Table {
     /// Lets ids be used again that nobody can confuse any more. To be called when all groups have been flushed.
     pub(crate) fn recycle(&mut self) {
+        let waiting = self
+            .groups
+            .iter()
+            .flat_map(|group| group.streams.iter().flatten());
+        let waiting: usize = waiting.map(|stream| stream.pending() + 1).sum();
         let grave = &mut self.graveyard;
-        if !grave.prefixes.is_empty() || !grave.paths.is_empty() {
-            let prefixes = std::mem::take(&mut grave.prefixes);
-            let paths = std::mem::take(&mut grave.paths);
-            let barriers = self.barriers();
-            let grave = &mut self.graveyard;
-            grave.serial += 1;
-            let serial = grave.serial;
-            grave
-                .latest
-                .extend(prefixes.iter().map(|prefix| (*prefix, serial)));
-            grave.batches.push_back(Batch {
-                prefixes,
-                paths,
-                barriers,
-                serial,
-            });
+        let mut prefixes = std::mem::take(&mut grave.prefixes);
+        let mut paths = std::mem::take(&mut grave.paths);
+        if waiting != grave.looked_at || waiting == 0 {
+            prefixes.append(&mut grave.pinned.prefixes);
+            paths.append(&mut grave.pinned.paths);
+            grave.looked_at = waiting;
+        }
+        if !prefixes.is_empty() || !paths.is_empty() {
+            self.lay(prefixes, paths);
         }
         while let Some(batch) = self.graveyard.batches.pop_front() {
             if !self.is_passed(&batch) {
                 self.graveyard.batches.push_front(batch);
                 break;
             }
-            self.release(batch);
+            if batch.moves == self.moves() {
+                self.release(batch);
+            } else {
+                // Some of the messages may not have been read but become ids again, and messages elsewhere.
+                let latest = &self.graveyard.latest;
+                let current = batch
+                    .prefixes
+                    .into_iter()
+                    .filter(|prefix| latest.get(prefix) == Some(&batch.serial));
+                let current = current.collect();
+                self.lay(current, batch.paths);
+            }
         }
-        let waiting = self
+    }
+
+    fn moves(&self) -> u64 {
+        self.moves_of_gone_groups + self.groups.iter().map(|group| group.moves).sum::<u64>()
+    }
+
+    /// Notes behind which messages the end of these ids stands; those that a dirty set names have no such place yet.
+    fn lay(&mut self, prefixes: Vec<PrefixId>, paths: Vec<PathSlot>) {
+        let paths: Vec<PathSlot> = paths
+            .into_iter()
+            .filter(|path| self.keep_pinned_path(*path))
+            .collect();
+        let prefixes: Vec<PrefixId> = prefixes
+            .into_iter()
+            .filter(|prefix| self.keep_pinned_prefix(*prefix))
+            .collect();
+        if prefixes.is_empty() && paths.is_empty() {
+            return;
+        }
+        let (barriers, moves) = (self.barriers(), self.moves());
+        let grave = &mut self.graveyard;
+        grave.serial += 1;
+        let serial = grave.serial;
+        grave
+            .latest
+            .extend(prefixes.iter().map(|prefix| (*prefix, serial)));
+        grave.batches.push_back(Batch {
+            prefixes,
+            paths,
+            barriers,
+            serial,
+            moves,
+        });
+    }
+
+    /// Puts a path aside that is still to be told to somebody; whether it is not.
+    fn keep_pinned_path(&mut self, slot: PathSlot) -> bool {
+        let pinned = self
             .groups
             .iter()
-            .flat_map(|group| group.streams.iter().flatten());
-        let waiting: usize = waiting.map(|stream| stream.pending() + 1).sum();
-        if self.graveyard.pinned() > 0 && waiting != self.graveyard.looked_at {
-            let pinned = std::mem::take(&mut self.graveyard.pinned);
-            self.release(pinned);
+            .any(|group| group.key.add_path && group.is_pinned(slot.0));
+        if pinned {
+            self.graveyard.pinned.paths.push(slot);
         }
-        self.graveyard.looked_at = waiting;
+        !pinned
+    }
+
+    /// The same of a prefix; one that has a path again is dropped: when that goes, it will be buried again.
+    fn keep_pinned_prefix(&mut self, prefix: PrefixId) -> bool {
+        if !self.data.rib_in.is_empty(prefix) {
+            self.graveyard.latest.remove(&prefix);
+            return false;
+        }
+        let pinned = !self.is_idle(prefix);
+        if pinned {
+            self.graveyard.pinned.prefixes.push(prefix);
+        }
+        !pinned
     }
 
     /// The member whose dirty set names the most ids that are gone.
@@ -158,12 +217,7 @@ impl Table {
 
     fn release(&mut self, batch: Batch) {
         for slot in batch.paths {
-            if self
-                .groups
-                .iter()
-                .any(|group| group.key.add_path && group.is_pinned(slot.0))
-            {
-                self.graveyard.pinned.paths.push(slot);
+            if !self.keep_pinned_path(slot) {
                 continue;
             }
             let prefix = self.data.rib_in.path(slot).prefix;
@@ -176,16 +230,12 @@ impl Table {
             self.data.rib_in.release(slot);
         }
         for prefix in batch.prefixes {
-            let latest = self.graveyard.latest.get(&prefix).copied();
-            // A pinned one is looked at again and again, whatever batch it was in.
-            if latest != Some(batch.serial) && batch.serial != 0 {
+            if self.graveyard.latest.get(&prefix) != Some(&batch.serial) || !self.keep_pinned_prefix(prefix) {
                 continue;
             }
-            if !self.data.rib_in.is_empty(prefix) {
-                // There is a path again; when that goes, the prefix comes here again.
-                self.graveyard.latest.remove(&prefix);
-            } else if self.graveyard.paths_of.contains_key(&prefix) || !self.is_idle(prefix) {
-                self.graveyard.pinned.prefixes.push(prefix);
+            if self.graveyard.paths_of.contains_key(&prefix) {
+                // Its paths stand behind it in the queue, or are pinned.
+                self.graveyard.prefixes.push(prefix);
             } else {
                 self.graveyard.latest.remove(&prefix);
                 self.data.prefixes.remove(prefix);

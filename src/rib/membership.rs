@@ -32,8 +32,8 @@ pub(crate) struct Member {
 /// Where a member reads.
 #[derive(Debug)]
 pub(crate) enum Position {
-    /// The group or the member's filter is still being worked out. A member that comes from another group holds these ids.
-    Waiting { held: Option<IdSet> },
+    /// The group or the member's filter is still being worked out. Some come from another group.
+    Waiting { from: Option<Box<Carried>> },
     /// In a stream, and once that is closed, from a place in the ring on.
     Stream {
         stream: usize,
@@ -42,6 +42,18 @@ pub(crate) enum Position {
     },
     /// In step.
     Ring(Cursor),
+}
+
+/// What a member takes with it from one group to another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Carried {
+    /// Ids that it may hold.
+    held: IdSet,
+    /// What it has still to be told when it has been told everything.
+    markers: SmallVec<[Marker; 2]>,
+    /// It has not read the BoRR before those.
+    begin_of_refresh: bool,
+    again: Option<Refresh>,
 }
 
 /// How a table that is sent again is framed.
@@ -63,6 +75,12 @@ struct Unread {
 }
 
 impl Unread {
+    fn markers(&self) -> SmallVec<[Marker; 2]> {
+        let end_of_rib = self.end_of_rib.then_some(Marker::EndOfRib);
+        let end_of_refresh = self.end_of_refresh.then_some(Marker::EndOfRefresh);
+        end_of_rib.into_iter().chain(end_of_refresh).collect()
+    }
+
     fn add(&mut self, member: MemberId, peer: PeerIndex, item: &Item) {
         if !item.audience.includes(member, peer) {
             return;
@@ -77,8 +95,8 @@ impl Unread {
 }
 
 impl UpdateGroup {
-    /// A peer joins. `held`: ids that it holds from another group; none when its session is new.
-    pub(crate) fn join(&mut self, peer: PeerIndex, address: IpAddr, chain: &Chain, held: Option<IdSet>) {
+    /// A peer joins. `from`: what it brings from another group; none when its session is new.
+    pub(crate) fn join(&mut self, peer: PeerIndex, address: IpAddr, chain: &Chain, from: Option<Carried>) {
         let free = self.members.iter().position(Option::is_none);
         let index = free.unwrap_or_else(|| {
             self.members.push(None);
@@ -89,7 +107,9 @@ impl UpdateGroup {
         if let Some(class) = class.and_then(|class| self.classes[class].as_mut()) {
             class.add(id);
         }
-        let position = Position::Waiting { held };
+        let position = Position::Waiting {
+            from: from.map(Box::new),
+        };
         self.members[index] = Some(Member {
             peer,
             address,
@@ -134,11 +154,11 @@ impl UpdateGroup {
         self.members.get_mut(id.0 as usize).and_then(Option::as_mut)
     }
 
-    /// A peer leaves; what it holds, if another group is to take over from here.
-    pub(crate) fn leave(&mut self, peer: PeerIndex) -> Option<IdSet> {
+    /// A peer leaves; what it takes with it to another group, unless it has not been sent anything.
+    pub(crate) fn leave(&mut self, peer: PeerIndex) -> Option<Carried> {
         let id = self.by_peer.remove(&peer)?;
-        let held = self.held(id);
-        self.take_off(id);
+        let carried = self.carried(id);
+        let unread = self.take_off(id);
         let member = self.members[id.0 as usize].take()?;
         if self.by_address.get(&member.address) == Some(&id) {
             self.by_address.remove(&member.address);
@@ -146,7 +166,16 @@ impl UpdateGroup {
         for class in [member.class, member.next_class.flatten()].into_iter().flatten() {
             self.leave_class(class, id);
         }
-        Some(held)
+        let mut carried = carried?;
+        carried.held.extend(unread.ids.iter());
+        let mut markers = unread.markers();
+        markers.append(&mut carried.markers);
+        carried.begin_of_refresh |= unread.begin_of_refresh;
+        Some(Carried {
+            markers,
+            again: member.again.or(carried.again),
+            ..carried
+        })
     }
 
     fn leave_class(&mut self, class: usize, member: MemberId) {
@@ -158,17 +187,15 @@ impl UpdateGroup {
         }
     }
 
-    /// Ids that a member may hold.
-    fn held(&self, id: MemberId) -> IdSet {
-        let mut held = IdSet::default();
-        let Some(member) = self.member(id) else {
-            return held;
-        };
+    /// What a member holds and waits for, apart from what it has not read.
+    fn carried(&self, id: MemberId) -> Option<Carried> {
+        let member = self.member(id)?;
         let stream = match &member.position {
-            Position::Waiting { held } => return held.clone().unwrap_or_default(),
-            Position::Stream { stream, .. } => self.streams[*stream].as_ref(),
+            Position::Waiting { from } => return from.as_deref().cloned(),
+            Position::Stream { stream, .. } => self.streams[*stream].as_ref().filter(|stream| !stream.closed),
             Position::Ring(_) => None,
         };
+        let mut carried = Carried::default();
         let accepted = member
             .class
             .and_then(|class| self.classes[class].as_ref())
@@ -176,33 +203,33 @@ impl UpdateGroup {
         for (slot_id, slot) in self.out.iter() {
             let passes = accepted.is_none_or(|accepted| accepted.contains(slot_id));
             if passes && slot.source != member.peer && !slot.is_too_long() {
-                held.insert(slot_id);
+                carried.held.insert(slot_id);
             }
         }
         if let Some(stream) = stream {
-            // What is not sent yet is held only if it was before.
-            if stream.fresh {
-                stream
-                    .walk
-                    .iter()
-                    .flat_map(|walk| walk.ids.iter())
-                    .for_each(|id| {
-                        held.remove(id);
+            if let Some(walk) = &stream.walk {
+                carried.markers.clone_from(&walk.markers);
+                // What is not sent yet is held only if it was before.
+                if stream.fresh {
+                    walk.ids.iter().for_each(|id| {
+                        carried.held.remove(id);
                     });
+                }
             }
-            held.extend(stream.may_hold.iter());
+            carried.held.extend(stream.may_hold.iter());
         }
-        held
+        Some(carried)
     }
 
     /// Takes a member off whatever it reads, and yields what it had not read.
     fn take_off(&mut self, id: MemberId) -> Unread {
         let mut unread = Unread::default();
+        self.moves += 1;
         let Some(member) = self.members[id.0 as usize].as_mut() else {
             return unread;
         };
         let peer = member.peer;
-        match std::mem::replace(&mut member.position, Position::Waiting { held: None }) {
+        match std::mem::replace(&mut member.position, Position::Waiting { from: None }) {
             Position::Waiting { .. } => {}
             Position::Ring(cursor) => self.ring.detach(cursor, |item| unread.add(id, peer, item)),
             Position::Stream { stream, cursor, then } => {
@@ -278,12 +305,12 @@ impl UpdateGroup {
                 continue;
             };
             let class = member.class;
-            if let Position::Waiting { held } = &mut member.position {
-                let held = held.take();
+            if let Position::Waiting { from } = &mut member.position {
+                let from = from.take();
                 if self.is_judged(class) {
-                    self.start(id, held);
+                    self.start(id, from);
                 } else if let Some(member) = self.member_mut(id) {
-                    member.position = Position::Waiting { held };
+                    member.position = Position::Waiting { from };
                 }
             }
         }
@@ -301,9 +328,9 @@ impl UpdateGroup {
         ids
     }
 
-    fn start(&mut self, id: MemberId, held: Option<IdSet>) {
-        let stream = match held {
-            None => self.joinable(id).unwrap_or_else(|| {
+    fn start(&mut self, id: MemberId, from: Option<Box<Carried>>) {
+        let Some(from) = from else {
+            let stream = self.joinable(id).unwrap_or_else(|| {
                 let walk = Walk {
                     ids: self.present(),
                     markers: smallvec![Marker::EndOfRib],
@@ -313,22 +340,30 @@ impl UpdateGroup {
                     fresh: true,
                     ..Stream::default()
                 })
-            }),
-            Some(held) => {
-                let mut ids = self.present();
-                ids.extend(held.iter());
-                let walk = Walk {
-                    ids,
-                    markers: SmallVec::new(),
-                };
-                self.add_stream(Stream {
-                    walk: Some(walk),
-                    may_hold: held,
-                    ..Stream::default()
-                })
-            }
+            });
+            return self.enter_stream(id, stream);
         };
+        let Carried {
+            held,
+            markers,
+            begin_of_refresh,
+            again,
+        } = *from;
+        let mut ids = self.present();
+        ids.extend(held.iter());
+        let walk = Some(Walk { ids, markers });
+        let stream = self.add_stream(Stream {
+            walk,
+            may_hold: held,
+            ..Stream::default()
+        });
         self.enter_stream(id, stream);
+        if begin_of_refresh {
+            self.push_refresh(stream, Subtype::BeginOfRib);
+        }
+        if let Some(member) = self.member_mut(id) {
+            member.again = member.again.max(again);
+        }
     }
 
     /// A stream of members that came up together with this one and have not been sent anything. Their filters are equal, so
@@ -338,6 +373,7 @@ impl UpdateGroup {
         self.streams.iter().position(|stream| {
             stream.as_ref().is_some_and(|stream| {
                 stream.fresh
+                    && !stream.begun
                     && !stream.closed
                     && stream.ring.head() == Cursor::default()
                     && stream.members.first().map(class) == Some(class(&id))
@@ -359,11 +395,11 @@ impl UpdateGroup {
         }
         let unread = self.take_off(id);
         stream.may_hold.extend(unread.ids.iter());
-        let mut markers: SmallVec<[Marker; 2]> = SmallVec::new();
-        markers.extend(unread.end_of_rib.then_some(Marker::EndOfRib));
-        markers.extend(unread.end_of_refresh.then_some(Marker::EndOfRefresh));
+        let mut markers = unread.markers();
         if markers.is_empty() {
-            stream.dirty.extend(unread.ids.iter());
+            // What the walk has to come to anyway is in one set only: a change of it must not be looked for in the other.
+            let walked = |id: &u32| stream.walk.as_ref().is_some_and(|walk| walk.ids.contains(*id));
+            stream.dirty.extend(unread.ids.iter().filter(|id| !walked(id)));
         } else {
             // What was to be read before a marker comes before it still.
             let walk = stream.walk.get_or_insert_with(|| Walk {
@@ -383,10 +419,12 @@ impl UpdateGroup {
     }
 
     /// Sends a member everything again: at once, or behind the walk that it is in.
-    pub(crate) fn refresh(&mut self, peer: PeerIndex, how: Refresh) {
+    pub(crate) fn refresh(&mut self, peer: PeerIndex, how: Refresh, core: &mut Core, data: &TableData) {
         let Some(id) = self.by_peer.get(&peer).copied() else {
             return;
         };
+        // A member that leaves the ring takes along what is in it: everything must be.
+        self.flush(core, data);
         self.active = true;
         let Some(member) = self.member_mut(id) else { return };
         let walking = match &member.position {
@@ -552,7 +590,7 @@ impl UpdateGroup {
                 .iter()
                 .flatten()
                 .any(|member| match &member.position {
-                    Position::Waiting { held } => held.as_ref().is_some_and(|held| held.contains(id)),
+                    Position::Waiting { from } => from.as_ref().is_some_and(|from| from.held.contains(id)),
                     Position::Stream { .. } | Position::Ring(_) => false,
                 })
     }

@@ -48,6 +48,7 @@ impl PrefixTable {
     }
 
     /// How many prefixes have an id.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
     }

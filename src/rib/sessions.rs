@@ -9,6 +9,7 @@ use super::group::GroupKey;
 use super::ids::PeerIndex;
 use super::interface::{DownRoutes, Peer, PeerPolicy};
 use super::jobs::{Job, JobKind};
+use super::membership::Carried;
 use super::peers::PeerFamily;
 use super::shard::{Rib, is_carried};
 
@@ -31,7 +32,7 @@ impl Rib {
         for address in own_addresses(&settings) {
             changed.extend(self.core.attributes.next_hops.add_own(address));
         }
-        self.next_hops_changed(changed);
+        self.next_hops_changed(&changed);
         for family in settings
             .negotiated
             .families
@@ -121,7 +122,7 @@ impl Rib {
         for address in own_addresses(&settings) {
             changed.extend(self.core.attributes.next_hops.remove_own(address));
         }
-        self.next_hops_changed(changed);
+        self.next_hops_changed(&changed);
         let families: Vec<Family> = self
             .core
             .peers
@@ -146,14 +147,13 @@ impl Rib {
         let Some(at) = self.core.peers.family_mut(peer, family) else {
             return;
         };
-        let (before, session) = (at.epoch, at.session_epoch);
-        let stale_already = at.retained_until.is_some() || at.refreshing;
+        let session = at.session_epoch;
+        let stale_already = at.retained_until.is_some();
         at.epoch = at.epoch.wrapping_add(1);
         at.retained_until = Some(until);
         at.refreshing = false;
         if stale_already {
-            let keep = if at.end_of_rib_received { before } else { session };
-            self.sweep(peer, family, keep);
+            self.sweep(peer, family, session);
         }
     }
 
@@ -207,17 +207,19 @@ impl Rib {
     }
 
     /// Takes a peer out of its group in a table; the last one takes the group with it.
-    fn leave_group(&mut self, table: usize, peer: PeerIndex) -> Option<super::id_set::IdSet> {
+    fn leave_group(&mut self, table: usize, peer: PeerIndex) -> Option<Carried> {
         let table = &mut self.tables[table];
         let index = table
             .groups
             .iter()
             .position(|group| group.by_peer.contains_key(&peer))?;
-        let held = table.groups[index].leave(peer);
+        let carried = table.groups[index].leave(peer);
         if table.groups[index].by_peer.is_empty() {
-            table.groups.swap_remove(index).dissolve(&mut self.core);
+            let mut gone = table.groups.swap_remove(index);
+            table.moves_of_gone_groups += gone.moves;
+            gone.dissolve(&mut self.core);
         }
-        held
+        carried
     }
 
     pub(super) fn reconfigure(&mut self, peer: PeerIndex, policy: PeerPolicy) {
@@ -267,9 +269,9 @@ impl Rib {
             return;
         }
         group.flush(&mut self.core, &at.data);
-        let held = self.leave_group(table, peer).unwrap_or_default();
+        let carried = self.leave_group(table, peer);
         let group = self.ensure_group(table, key);
-        group.join(peer, settings.address, &settings.policy.export, Some(held));
+        group.join(peer, settings.address, &settings.policy.export, carried);
     }
 }
 

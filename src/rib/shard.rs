@@ -17,6 +17,7 @@ use super::ids::PeerIndex;
 use super::interface::{Event, Input, LocalChange, Output, Settings};
 use super::jobs::{Job, JobKind};
 use super::membership::Refresh;
+use super::next_hop::NextHopId;
 use super::selection::Selection;
 use super::table::Table;
 use super::update_group::UpdateGroup;
@@ -87,7 +88,7 @@ impl Rib {
                     .into_iter()
                     .filter_map(|(address, state)| next_hops.update(address, state))
                     .collect();
-                self.next_hops_changed(ids);
+                self.next_hops_changed(&ids);
             }
             Input::Reconfigure { peer, policy } => {
                 if let Some(peer) = self.core.peers.find(peer) {
@@ -107,7 +108,7 @@ impl Rib {
                         .for_each(|family| self.refresh(peer, family, Refresh::Plain));
                 }
             }
-            Input::LocalRoutesComplete => self.selection.local_complete = true,
+            Input::LocalRoutesComplete => self.local_routes_complete(),
             Input::Tick => self.work(now),
         }
     }
@@ -193,11 +194,19 @@ impl Rib {
         }
     }
 
-    pub(super) fn next_hops_changed(&mut self, ids: Vec<super::next_hop::NextHopId>) {
+    /// What local sources have reported is exported before End-of-RIB.
+    fn local_routes_complete(&mut self) {
+        self.selection.local_complete = true;
+        for table in &mut self.tables {
+            table.initial = table.dirty();
+        }
+    }
+
+    pub(super) fn next_hops_changed(&mut self, ids: &[NextHopId]) {
         if !ids.is_empty() {
             for table in 0..self.tables.len() {
                 self.jobs
-                    .push_back(Job::new(table, JobKind::NextHops { ids: ids.clone() }));
+                    .push_back(Job::new(table, JobKind::NextHops { ids: ids.to_vec() }));
             }
         }
     }
@@ -225,8 +234,9 @@ impl Rib {
     /// Sends a peer what it is sent of a family again.
     pub(super) fn refresh(&mut self, peer: PeerIndex, family: Family, how: Refresh) {
         if let Some(table) = self.table_of(peer, family) {
-            for group in &mut self.tables[table].groups {
-                group.refresh(peer, how);
+            let table = &mut self.tables[table];
+            for group in &mut table.groups {
+                group.refresh(peer, how, &mut self.core, &table.data);
             }
         }
     }
@@ -260,6 +270,11 @@ impl Rib {
         }
         self.shed();
         self.put_out();
+        more |= self
+            .tables
+            .iter()
+            .flat_map(|table| &table.groups)
+            .any(|group| group.active);
         self.busy = more;
         if !more {
             self.core.peers.recycle();

@@ -75,7 +75,7 @@ impl Rib {
         let next = found.last().map(|(prefix, ..)| *prefix).filter(|_| more);
         let mut routes = Vec::new();
         for (_, table, id) in found {
-            self.entries(&self.tables[table], (view, peer), id, now, &mut routes);
+            routes.extend(self.entries(&self.tables[table], (view, peer), id, now));
         }
         Answer::Routes { routes, next }
     }
@@ -109,30 +109,27 @@ impl Rib {
         (view, peer): (View, Option<PeerIndex>),
         id: PrefixId,
         now: Instant,
-        into: &mut Vec<RouteEntry>,
-    ) {
-        match (view, peer) {
-            (View::Advertised(_), Some(peer)) => {
-                let Some(group) = group_of(table, peer) else {
-                    return;
-                };
-                for sent in self.advertised(table, peer, id) {
-                    into.extend(self.sent_entry(table, group, peer, sent));
-                }
-            }
-            (_, peer) => {
-                let verdicts = Verdicts::of(&self.core, table, id);
-                let mut paths: Vec<RouteEntry> = table
-                    .data
-                    .rib_in
-                    .of(id)
-                    .filter(|(_, path)| peer.is_none_or(|peer| path.peer == peer))
-                    .map(|(slot, _)| self.entry(table, &verdicts, slot, now))
-                    .collect();
-                paths.sort_by_key(|path| !path.best);
-                into.extend(paths);
-            }
+    ) -> Vec<RouteEntry> {
+        if let (View::Advertised(_), Some(peer)) = (view, peer) {
+            let Some(group) = group_of(table, peer) else {
+                return Vec::new();
+            };
+            let sent = self.advertised(table, peer, id).into_iter();
+            return sent
+                .filter_map(|id| self.sent_entry(table, group, peer, id))
+                .collect();
         }
+        let verdicts = Verdicts::of(&self.core, table, id);
+        let paths = table
+            .data
+            .rib_in
+            .of(id)
+            .filter(|(_, path)| peer.is_none_or(|peer| path.peer == peer));
+        let mut paths: Vec<RouteEntry> = paths
+            .map(|(slot, _)| self.entry(table, &verdicts, slot, now))
+            .collect();
+        paths.sort_by_key(|path| !path.best);
+        paths
     }
 
     /// One path as received.
@@ -226,7 +223,7 @@ impl Rib {
             .into_iter()
             .find_map(|table| Some((table, table.lookup(address)?.0)))
         {
-            self.entries(table, (View::Best, None), prefix, now, &mut routes);
+            routes = self.entries(table, (View::Best, None), prefix, now);
         }
         Answer::Routes { routes, next: None }
     }

@@ -41,6 +41,8 @@ pub(crate) struct Stream {
     pub(crate) may_hold: IdSet,
     /// The members hold nothing but what this stream has sent.
     pub(crate) fresh: bool,
+    /// Some of its ids have been looked at: whoever comes now would miss them.
+    pub(crate) begun: bool,
     /// Nothing follows but the group's ring.
     pub(crate) closed: bool,
 }
@@ -69,6 +71,7 @@ impl Stream {
     /// Takes up to `limit` ids to be told: those that changed and those of the walk by halves, so that neither starves the
     /// other. Yields which of them are the walk's.
     pub(crate) fn take(&mut self, limit: usize, into: &mut Vec<u32>) -> IdSet {
+        self.begun = true;
         self.dirty.take(limit / 2, into);
         let mut walked = Vec::new();
         if let Some(walk) = &mut self.walk {

@@ -31,6 +31,7 @@ pub(crate) struct Table {
     pub(crate) graveyard: Graveyard,
     /// Prefixes that were dirty when selection began and are not decided yet.
     pub(crate) initial: usize,
+    pub(crate) moves_of_gone_groups: u64,
 }
 
 /// The paths of a prefix as the decision sees them.
@@ -47,6 +48,7 @@ impl Table {
             fib_changes: Vec::new(),
             graveyard: Graveyard::default(),
             initial: 0,
+            moves_of_gone_groups: 0,
         }
     }
 
@@ -215,7 +217,7 @@ impl Table {
             ..
         } = core.attributes.set(accepted).key;
         let peer = core.peers.settings(path.peer);
-        let router_id = originator_id.or(peer.map(|peer| peer.bgp_identifier));
+        let router_id = originator_id.or_else(|| peer.map(|peer| peer.bgp_identifier));
         Ok(Some(Candidate {
             local: path.peer.is_local(),
             local_pref: local_pref.unwrap_or(DEFAULT_LOCAL_PREF),

@@ -20,6 +20,9 @@ use super::lane::{Inbox, Ready};
 use super::shard::Rib;
 use crate::route::PeerId;
 
+#[cfg(test)]
+mod tests;
+
 /// Inputs that may wait for the driver beside the lanes.
 const CONTROL_QUEUE: usize = 64;
 /// Bytes of messages taken from one lane before the next one's turn.

@@ -41,6 +41,10 @@ pub(crate) struct UpdateGroup {
     pub(crate) fill: Option<u32>,
     /// Something is to be done for its members.
     pub(crate) active: bool,
+    /// End-of-RIB could go when its members were last served.
+    pub(crate) was_open: bool,
+    /// How often a member took what it had not read elsewhere.
+    pub(crate) moves: u64,
 }
 
 /// A slot that changed since the last flush, as it was.
@@ -67,6 +71,8 @@ impl UpdateGroup {
             changes: Vec::new(),
             fill: Some(0),
             active: true,
+            was_open: false,
+            moves: 0,
         }
     }
 

@@ -199,7 +199,7 @@ fn next_hops_are_tracked_and_keep_routes_out() {
 #[test]
 fn why_names_the_deciding_step_and_its_values() {
     let mut lab = Lab::new(settings());
-    let [a, b, c] = lab.up([client(1), client(2), internal(3)])[..] else {
+    let [a, b, _] = lab.up([client(1), client(2), internal(3)])[..] else {
         panic!()
     };
     lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
@@ -220,7 +220,6 @@ fn why_names_the_deciding_step_and_its_values() {
     let export = |name: &str| story.exports.iter().find(|at| &*at.peer == name).unwrap();
     assert!(export("p1").advertised && export("p3").advertised);
     assert_eq!(export("p2").reason, "split horizon: learned from this peer");
-    let _ = c;
     assert_eq!(lab.why("192.0.2.0/25").nearby, ["192.0.2.0/24"]);
 }
 

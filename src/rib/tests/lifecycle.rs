@@ -70,7 +70,6 @@ fn routes_go_at_once_when_forwarding_family_or_capability_is_missing_on_return()
         lab.up([back]);
         lab.holds(b)
     };
-    let v4 = FamilySet::IPV4_UNICAST;
     assert_eq!(lost(|_| ()).len(), 2);
     assert_eq!(lost(|negotiated| negotiated.graceful_restart = None).len(), 0);
     assert_eq!(
@@ -82,7 +81,6 @@ fn routes_go_at_once_when_forwarding_family_or_capability_is_missing_on_return()
         ["192.0.2.0/24"]
     );
     assert_eq!(lost(|at| at.families = FamilySet::IPV4_UNICAST), ["192.0.2.0/24"]);
-    let _ = v4;
 }
 
 /// Trap 11.
@@ -249,6 +247,33 @@ fn nobody_waits_for_ever() {
         matches!(event, Event::SelectionStarted { missing, .. } if missing.iter().any(|name| &**name == "p1"))
     });
     assert!(missing);
+}
+
+/// Trap 1, with readers that take little at a time.
+#[test]
+fn end_of_rib_after_a_restart_follows_everything_for_slow_readers_too() {
+    let mut lab = Lab::new(restarting(&[id(1)]));
+    let [a] = lab.up([client(1)])[..] else { panic!() };
+    let b = lab.connect(client(2), false);
+    lab.settle();
+    for (index, chunk) in many(9_000).chunks(30).enumerate() {
+        lab.announce_nlri(
+            a,
+            &PathAttributes {
+                med: Some(index as u32),
+                ..via("10.0.0.1")
+            },
+            chunk,
+        );
+    }
+    lab.end_of_rib(a, Family::IPV4_UNICAST);
+    lab.local(&["10.244.0.0/24"]);
+    lab.input(Input::LocalRoutesComplete);
+    lab.settle();
+    while !lab.remote(b).said.contains(&Said::EndOfRib(Family::IPV4_UNICAST)) {
+        lab.credit(b, 5_000);
+    }
+    assert_eq!(lab.holds(b).len(), 9_001);
 }
 
 /// Trap 26: a reflector that restarts sends what it has before it says that it has sent everything.

@@ -7,6 +7,7 @@ mod export;
 mod import;
 mod lifecycle;
 mod policy;
+mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,0 +1,186 @@
+use std::net::Ipv4Addr;
+
+use bgp_codec::{Asn, FamilySet, NextHop, Nlri, PathAttributes, PeerKind, UpdateWriter, WriteContext};
+use tokio::sync::mpsc::Receiver;
+
+use super::*;
+use crate::policy::Chain;
+use crate::rib::interface::{DownRoutes, Negotiated, NextHopPolicy, SelfAddresses};
+use crate::route::TableId;
+
+fn settings() -> Settings {
+    Settings {
+        asn: Asn(64_512),
+        bgp_identifier: Ipv4Addr::new(10, 0, 0, 254),
+        cluster_id: Ipv4Addr::new(10, 0, 0, 254),
+        hash_seed: 7,
+        multipath: 1,
+        track_next_hops: true,
+        install: true,
+        always_compare_med: false,
+        restarting: None,
+    }
+}
+
+fn client(n: u8) -> Peer {
+    Peer {
+        id: PeerId {
+            index: n.into(),
+            generation: 1,
+        },
+        name: format!("p{n}").into(),
+        group: None,
+        address: [10, 0, 0, n].into(),
+        local_address: [10, 0, 0, 254].into(),
+        self_addresses: SelfAddresses {
+            ipv4: Some([10, 0, 0, 254].into()),
+            ipv6: None,
+            link_local: None,
+        },
+        bgp_identifier: [10, 0, 0, n].into(),
+        local_asn: Asn(64_512),
+        asn: Asn(64_512),
+        kind: PeerKind::Internal,
+        shared_link: true,
+        negotiated: Negotiated {
+            families: FamilySet::IPV4_UNICAST,
+            four_octet_asn: true,
+            max_message: 4096,
+            add_path_receive: FamilySet::EMPTY,
+            add_path_send: FamilySet::EMPTY,
+            extended_next_hop: false,
+            route_refresh: true,
+            enhanced_route_refresh: true,
+            graceful_restart: None,
+        },
+        policy: PeerPolicy {
+            import: Chain::accept_all(),
+            export: Chain::accept_all(),
+            rr_client: true,
+            route_server_client: false,
+            next_hop: NextHopPolicy::Standard,
+            allow_own_as: 0,
+            max_prefixes: None,
+            max_prefixes_accepted: None,
+            max_prefix_restart: None,
+            enforce_first_as: false,
+            install: true,
+        },
+        table: TableId::MAIN,
+    }
+}
+
+fn update(prefix: &str) -> bytes::Bytes {
+    let mut bytes = Vec::new();
+    let context = WriteContext {
+        four_octet_asn: true,
+        max_message: 4096,
+        add_path: FamilySet::EMPTY,
+    };
+    let attributes = PathAttributes {
+        local_pref: Some(100),
+        ..PathAttributes::default()
+    };
+    let next_hop = NextHop::V4([10, 0, 0, 1].into());
+    let nlri = [Nlri::new(prefix.parse::<ipnet::IpNet>().unwrap())];
+    UpdateWriter::new(&mut bytes, context)
+        .announce(Family::IPV4_UNICAST, &attributes, next_hop, nlri)
+        .unwrap();
+    bytes.into()
+}
+
+/// Octets written to a session until it has had as many messages.
+async fn written(session: &mut Receiver<ToSession>, lane: &Lane, messages: usize) -> usize {
+    let mut seen = 0;
+    let mut octets = 0;
+    while seen < messages {
+        match session.recv().await.expect("the shard runs") {
+            ToSession::Write(chunks) => {
+                for chunk in chunks {
+                    octets += chunk.bytes.len();
+                    lane.credit(chunk.bytes.len());
+                    let mut rest = &chunk.bytes[..];
+                    while let Ok(Some(frame)) = bgp_codec::header::frame(rest, 4096) {
+                        seen += 1;
+                        rest = &rest[frame.len..];
+                    }
+                }
+            }
+            ToSession::Close { notification, .. } => panic!("{notification:?}"),
+        }
+    }
+    octets
+}
+
+#[tokio::test]
+async fn a_route_goes_through_lanes_kernel_and_back() {
+    let (fib, mut kernel) = mpsc::channel(1);
+    let (events, _log) = mpsc::channel(1);
+    let rib = spawn(settings(), Edges { fib, events });
+    let (to_a, mut a) = mpsc::channel(1);
+    let (to_b, mut b) = mpsc::channel(1);
+    let lane_a = rib.peer_up(client(1), to_a).await;
+    let lane_b = rib.peer_up(client(2), to_b).await;
+    lane_a.credit(65_536);
+    lane_b.credit(65_536);
+    // End-of-RIB.
+    assert_eq!(written(&mut a, &lane_a, 1).await, 23);
+    assert_eq!(written(&mut b, &lane_b, 1).await, 23);
+    lane_a.received(update("192.0.2.0/24")).await;
+    let answer = async {
+        loop {
+            match kernel.recv().await.expect("the shard runs") {
+                FibUpdate::TrackNextHops { track, .. } => {
+                    let reachable = Reachability::Reachable {
+                        metric: 0,
+                        connected: true,
+                    };
+                    rib.next_hops(track.into_iter().map(|at| (at, reachable)).collect())
+                        .await;
+                }
+                FibUpdate::Changes(changes) => return changes,
+                FibUpdate::Complete(_) => {}
+            }
+        }
+    };
+    let changes = answer.await;
+    assert_eq!(changes[0].prefix, "192.0.2.0/24".parse().unwrap());
+    assert!(changes[0].route.is_some());
+    written(&mut b, &lane_b, 1).await;
+    lane_a.down(DownRoutes::Flush);
+    assert_eq!(written(&mut b, &lane_b, 1).await, 27, "a withdraw");
+    let Some(Answer::Counters(counters)) = rib.query(Query::Counters).await else {
+        panic!()
+    };
+    assert_eq!(counters.paths, 0);
+}
+
+/// A session that takes nothing holds up neither the shard nor another session.
+#[tokio::test]
+async fn a_session_whose_channel_is_full_holds_up_nobody() {
+    let (fib, _kernel) = mpsc::channel(1_000);
+    let (events, _log) = mpsc::channel(1_000);
+    let rib = spawn(
+        Settings {
+            track_next_hops: false,
+            ..settings()
+        },
+        Edges { fib, events },
+    );
+    let (to_a, mut a) = mpsc::channel(1);
+    let (to_stuck, _stuck) = mpsc::channel(1);
+    let (to_b, mut b) = mpsc::channel(1);
+    let lane_a = rib.peer_up(client(1), to_a).await;
+    let lane_stuck = rib.peer_up(client(2), to_stuck).await;
+    let lane_b = rib.peer_up(client(3), to_b).await;
+    for lane in [&lane_a, &lane_stuck, &lane_b] {
+        lane.credit(65_536);
+    }
+    written(&mut a, &lane_a, 1).await;
+    written(&mut b, &lane_b, 1).await;
+    for n in 0..50 {
+        lane_a.received(update(&format!("192.0.{n}.0/24"))).await;
+        written(&mut b, &lane_b, 1).await;
+    }
+    assert!(rib.query(Query::Counters).await.is_some());
+}
