@@ -79,6 +79,7 @@ macro_rules! families {
             /// Every family that has a name here and can be in a [`FamilySet`].
             pub const KNOWN: &'static [Self] = &[$(Self::$name),*];
 
+            #[inline]
             const fn bit(self) -> u32 {
                 match (self.afi, self.safi) {
                     $((Afi::$afi, Safi::$safi) => 1 << $bit,)*

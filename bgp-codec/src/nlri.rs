@@ -71,8 +71,8 @@ impl WirePrefix for Ipv4Net {
         if bits > 32 {
             return Err(NlriError::PrefixLength(bits));
         }
-        let octets = usize::from(bits).div_ceil(8);
-        let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+        let octets = usize::from((bits + 7) >> 3);
+        let mask = ipv4_mask(bits);
         // Four octets are there except at the end of the field: reading them all and masking has no loop.
         let (value, rest) = match (rest.first_chunk::<4>(), rest.get(octets..)) {
             (Some(value), Some(rest)) => (u32::from_be_bytes(*value), rest),
@@ -94,6 +94,13 @@ impl WirePrefix for Ipv4Net {
     fn is_of(family: Family) -> bool {
         family.afi == Afi::IPV4 && matches!(family.safi, Safi::UNICAST | Safi::MULTICAST)
     }
+}
+
+/// The mask of a length up to 32.
+#[inline]
+#[expect(clippy::as_conversions, reason = "the high half is what is shifted out")]
+const fn ipv4_mask(bits: u8) -> u32 {
+    (0xffff_ffff_0000_0000_u64 >> bits) as u32
 }
 
 /// The first octets of fewer than four, as the high ones of a number.

@@ -216,15 +216,14 @@ impl<'a> Update<'a> {
     #[inline]
     pub fn decode(body: &'a [u8], context: &DecodeContext) -> Result<Self, UpdateError> {
         let sections = Sections::split(body)?;
-        let mut errors = AttributeErrors::default();
-        let attributes = walk::walk(sections.attributes, context, &mut errors)?;
         let mut update = Self {
             sections,
-            attributes,
-            errors,
+            attributes: Attributes::empty(sections.attributes, context.four_octet_asn),
+            errors: AttributeErrors::default(),
             families: context.families,
             add_path: context.add_path,
         };
+        walk::walk(&mut update.attributes, context, &mut update.errors)?;
         update.check_mandatory();
         if update.is_withdraw() {
             update.check_reachable()?;
@@ -340,39 +339,43 @@ impl<'a> Update<'a> {
     #[must_use]
     #[inline]
     pub fn mp_nlri(&self) -> Option<NlriBlock<'a>> {
-        self.block(self.attributes.reach_family, self.attributes.reach_nlri)
+        self.block(
+            self.attributes.reach_family,
+            self.attributes.at(self.attributes.reach_nlri),
+        )
+    }
+
+    /// NLRI of MP_UNREACH_NLRI.
+    #[must_use]
+    #[inline]
+    pub fn mp_withdrawn(&self) -> Option<NlriBlock<'a>> {
+        self.block(
+            self.attributes.unreach_family,
+            self.attributes.at(self.attributes.unreach_nlri),
+        )
     }
 
     /// What the UPDATE announces: nothing if it is [treated as withdraw](Treatment::TreatAsWithdraw).
+    #[must_use]
     #[inline]
-    pub fn announced(&self) -> impl Iterator<Item = Announced<'a>> + use<'a> {
-        let usable = !self.is_withdraw();
-        let classic = self.nlri().filter(|_| usable).map(|nlri| Announced {
-            nlri,
-            next_hop: self.attributes.next_hop().map(NextHop::V4),
-        });
-        let reach = self.mp_nlri().filter(|_| usable).map(|nlri| Announced {
-            nlri,
-            next_hop: self.attributes.mp_reach().and_then(|reach| reach.next_hop),
-        });
-        [classic, reach].into_iter().flatten()
+    pub fn announced(&self) -> AnnouncedIter<'_, 'a> {
+        AnnouncedIter {
+            update: self,
+            field: if self.is_withdraw() { 2 } else { 0 },
+        }
     }
 
     /// What the UPDATE withdraws: also all that it announces if it is [treated as
     /// withdraw](Treatment::TreatAsWithdraw).
     ///
     /// To be applied before [`Update::announced`]: a prefix in both is announced (RFC 4271 §4.3).
+    #[must_use]
     #[inline]
-    pub fn withdrawn(&self) -> impl Iterator<Item = NlriBlock<'a>> + use<'a> {
-        let withdraw = self.is_withdraw();
-        [
-            self.block(Family::IPV4_UNICAST, self.sections.withdrawn),
-            self.block(self.attributes.unreach_family, self.attributes.unreach_nlri),
-            self.nlri().filter(|_| withdraw),
-            self.mp_nlri().filter(|_| withdraw),
-        ]
-        .into_iter()
-        .flatten()
+    pub const fn withdrawn(&self) -> WithdrawnIter<'_, 'a> {
+        WithdrawnIter {
+            update: self,
+            field: 0,
+        }
     }
 
     #[inline]
@@ -395,7 +398,7 @@ impl<'a> Update<'a> {
                 .check()
                 .map_err(|_| UpdateError::InvalidNetworkField(block.family))?;
         }
-        let unreach = self.block(self.attributes.unreach_family, self.attributes.unreach_nlri);
+        let unreach = self.mp_withdrawn();
         for (code, block) in [
             (code::MP_UNREACH_NLRI, unreach),
             (code::MP_REACH_NLRI, self.mp_nlri()),
@@ -464,7 +467,7 @@ impl<'a> Update<'a> {
             let value = match attribute.code {
                 code::MP_UNREACH_NLRI => continue,
                 code::MP_REACH_NLRI => {
-                    let nlri = self.attributes.reach_nlri.len();
+                    let nlri = self.attributes.at(self.attributes.reach_nlri).len();
                     attribute
                         .value
                         .get(..attribute.value.len().saturating_sub(nlri))
@@ -476,6 +479,79 @@ impl<'a> Update<'a> {
             crate::attribute::write(flags, attribute.code, value, scratch);
         }
         scratch
+    }
+}
+
+/// Iterator over the fields that announce; see [`Update::announced`].
+#[derive(Clone, Debug)]
+pub struct AnnouncedIter<'u, 'a> {
+    update: &'u Update<'a>,
+    field: u8,
+}
+
+impl<'a> Iterator for AnnouncedIter<'_, 'a> {
+    type Item = Announced<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Announced<'a>> {
+        let attributes = &self.update.attributes;
+        if self.field == 0 {
+            self.field = 1;
+            if let Some(nlri) = self.update.nlri() {
+                return Some(Announced {
+                    nlri,
+                    next_hop: attributes.next_hop().map(NextHop::V4),
+                });
+            }
+        }
+        if self.field == 1 {
+            self.field = 2;
+            if let Some(nlri) = self.update.mp_nlri() {
+                let next_hop = attributes.mp_reach().and_then(|reach| reach.next_hop);
+                return Some(Announced { nlri, next_hop });
+            }
+        }
+        None
+    }
+}
+
+/// Iterator over the fields that withdraw; see [`Update::withdrawn`].
+#[derive(Clone, Debug)]
+pub struct WithdrawnIter<'u, 'a> {
+    update: &'u Update<'a>,
+    field: u8,
+}
+
+impl<'a> Iterator for WithdrawnIter<'_, 'a> {
+    type Item = NlriBlock<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<NlriBlock<'a>> {
+        let update = self.update;
+        if self.field == 0 {
+            self.field = 1;
+            if let Some(block) = update.block(Family::IPV4_UNICAST, update.sections.withdrawn) {
+                return Some(block);
+            }
+        }
+        if self.field == 1 {
+            self.field = if update.is_withdraw() { 2 } else { 4 };
+            if let Some(block) = update.mp_withdrawn() {
+                return Some(block);
+            }
+        }
+        while self.field < 4 {
+            self.field += 1;
+            let block = if self.field == 3 {
+                update.nlri()
+            } else {
+                update.mp_nlri()
+            };
+            if block.is_some() {
+                return block;
+            }
+        }
+        None
     }
 }
 

@@ -187,61 +187,98 @@ pub struct Attributes<'a> {
     pub(crate) raw: &'a [u8],
     /// Bit N: an attribute of type N was there and its value is usable.
     pub(crate) present: u64,
-    /// Bit N: an attribute of type N carries the Partial bit.
-    pub(crate) partial: u64,
-    pub(crate) as_path: &'a [u8],
-    pub(crate) communities: &'a [u8],
-    pub(crate) extended: &'a [u8],
-    pub(crate) large: &'a [u8],
-    pub(crate) ipv6_extended: &'a [u8],
-    pub(crate) cluster_list: &'a [u8],
-    pub(crate) as4_path: &'a [u8],
-    pub(crate) reach_next_hop: &'a [u8],
-    pub(crate) reach_nlri: &'a [u8],
-    pub(crate) unreach_nlri: &'a [u8],
-    pub(crate) reach_family: Family,
-    pub(crate) unreach_family: Family,
     pub(crate) next_hop: u32,
     pub(crate) med: u32,
     pub(crate) local_pref: u32,
     pub(crate) originator_id: u32,
-    pub(crate) only_to_customer: u32,
-    pub(crate) aggregator: [u32; 2],
-    pub(crate) as4_aggregator: [u32; 2],
-    pub(crate) aigp: u64,
+    pub(crate) as_path: Span,
+    pub(crate) communities: Span,
+    pub(crate) extended: Span,
+    pub(crate) large: Span,
+    pub(crate) cluster_list: Span,
+    pub(crate) reach_next_hop: Span,
+    pub(crate) reach_nlri: Span,
+    pub(crate) unreach_nlri: Span,
+    pub(crate) rare: Rare,
+    pub(crate) reach_family: Family,
+    pub(crate) unreach_family: Family,
     pub(crate) origin: Origin,
     pub(crate) four_octet: bool,
 }
 
+/// Where the values of attributes stand that few routes have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rare {
+    pub(crate) aggregator: Span,
+    pub(crate) as4_path: Span,
+    pub(crate) as4_aggregator: Span,
+    pub(crate) ipv6_extended: Span,
+    pub(crate) aigp: Span,
+    pub(crate) only_to_customer: Span,
+}
+
+/// Where a value stands in the block: a fourth of a slice, and the view is copied often.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Span {
+    start: u16,
+    len: u16,
+}
+
+impl Span {
+    /// `start` and `len` lie in a block of at most 65,535 octets.
+    #[inline]
+    #[expect(
+        clippy::as_conversions,
+        reason = "no block is longer than its length field can say"
+    )]
+    pub(crate) const fn new(start: usize, len: usize) -> Self {
+        Self {
+            start: start as u16,
+            len: len as u16,
+        }
+    }
+}
+
 impl<'a> Attributes<'a> {
+    #[inline]
     pub(crate) const fn empty(raw: &'a [u8], four_octet: bool) -> Self {
+        const NOWHERE: Span = Span { start: 0, len: 0 };
         Self {
             raw,
             present: 0,
-            partial: 0,
-            as_path: &[],
-            communities: &[],
-            extended: &[],
-            large: &[],
-            ipv6_extended: &[],
-            cluster_list: &[],
-            as4_path: &[],
-            reach_next_hop: &[],
-            reach_nlri: &[],
-            unreach_nlri: &[],
-            reach_family: Family::IPV4_UNICAST,
-            unreach_family: Family::IPV4_UNICAST,
             next_hop: 0,
             med: 0,
             local_pref: 0,
             originator_id: 0,
-            only_to_customer: 0,
-            aggregator: [0; 2],
-            as4_aggregator: [0; 2],
-            aigp: 0,
+            as_path: NOWHERE,
+            communities: NOWHERE,
+            extended: NOWHERE,
+            large: NOWHERE,
+            cluster_list: NOWHERE,
+            reach_next_hop: NOWHERE,
+            reach_nlri: NOWHERE,
+            unreach_nlri: NOWHERE,
+            rare: Rare {
+                aggregator: NOWHERE,
+                as4_path: NOWHERE,
+                as4_aggregator: NOWHERE,
+                ipv6_extended: NOWHERE,
+                aigp: NOWHERE,
+                only_to_customer: NOWHERE,
+            },
+            reach_family: Family::IPV4_UNICAST,
+            unreach_family: Family::IPV4_UNICAST,
             origin: Origin::Igp,
             four_octet,
         }
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, span: Span) -> &'a [u8] {
+        let start = usize::from(span.start);
+        self.raw
+            .get(start..start + usize::from(span.len))
+            .unwrap_or_default()
     }
 
     /// Reads a block that [`PathAttributes::encode_canonical`] wrote; anything else reads as far as it makes sense.
@@ -276,15 +313,17 @@ impl<'a> Attributes<'a> {
     /// AS_PATH, in the width of the session; see [`PathAttributes`] for the one merged with AS4_PATH.
     #[must_use]
     #[inline]
-    pub const fn as_path(&self) -> Option<AsPath<'a>> {
-        self.value(code::AS_PATH, AsPath::trusted(self.as_path, self.four_octet))
+    pub fn as_path(&self) -> Option<AsPath<'a>> {
+        self.has(code::AS_PATH)
+            .then(|| AsPath::trusted(self.at(self.as_path), self.four_octet))
     }
 
     /// AS4_PATH, from a peer that sends two-octet numbers.
     #[must_use]
     #[inline]
-    pub const fn as4_path(&self) -> Option<AsPath<'a>> {
-        self.value(code::AS4_PATH, AsPath::trusted(self.as4_path, true))
+    pub fn as4_path(&self) -> Option<AsPath<'a>> {
+        (self.has(code::AS4_PATH) && !self.four_octet)
+            .then(|| AsPath::trusted(self.at(self.rare.as4_path), true))
     }
 
     /// NEXT_HOP.
@@ -318,57 +357,49 @@ impl<'a> Attributes<'a> {
     /// AGGREGATOR, as it stands in the message; see [`PathAttributes`] for the one merged with AS4_AGGREGATOR.
     #[must_use]
     #[inline]
-    pub const fn aggregator(&self) -> Option<Aggregator> {
-        let [asn, address] = self.aggregator;
-        self.value(
-            code::AGGREGATOR,
-            Aggregator {
-                asn: Asn(asn),
-                address: Ipv4Addr::from_bits(address),
-            },
-        )
+    pub fn aggregator(&self) -> Option<Aggregator> {
+        if !self.has(code::AGGREGATOR) {
+            return None;
+        }
+        walk::aggregator(self.at(self.rare.aggregator), self.four_octet).ok()
     }
 
     /// AS4_AGGREGATOR, from a peer that sends two-octet numbers.
     #[must_use]
     #[inline]
-    pub const fn as4_aggregator(&self) -> Option<Aggregator> {
-        let [asn, address] = self.as4_aggregator;
-        self.value(
-            code::AS4_AGGREGATOR,
-            Aggregator {
-                asn: Asn(asn),
-                address: Ipv4Addr::from_bits(address),
-            },
-        )
+    pub fn as4_aggregator(&self) -> Option<Aggregator> {
+        if !self.has(code::AS4_AGGREGATOR) || self.four_octet {
+            return None;
+        }
+        walk::aggregator(self.at(self.rare.as4_aggregator), true).ok()
     }
 
     /// COMMUNITIES; empty if there are none.
     #[must_use]
     #[inline]
-    pub const fn communities(&self) -> Communities<'a> {
-        Communities::new(self.communities)
+    pub fn communities(&self) -> Communities<'a> {
+        Communities::new(self.at(self.communities))
     }
 
     /// EXTENDED COMMUNITIES; empty if there are none.
     #[must_use]
     #[inline]
-    pub const fn extended_communities(&self) -> ExtendedCommunities<'a> {
-        ExtendedCommunities::new(self.extended)
+    pub fn extended_communities(&self) -> ExtendedCommunities<'a> {
+        ExtendedCommunities::new(self.at(self.extended))
     }
 
     /// IPv6 address specific extended communities; empty if there are none.
     #[must_use]
     #[inline]
-    pub const fn ipv6_extended_communities(&self) -> Ipv6ExtendedCommunities<'a> {
-        Ipv6ExtendedCommunities::new(self.ipv6_extended)
+    pub fn ipv6_extended_communities(&self) -> Ipv6ExtendedCommunities<'a> {
+        Ipv6ExtendedCommunities::new(self.at(self.rare.ipv6_extended))
     }
 
     /// LARGE COMMUNITIES; empty if there are none.
     #[must_use]
     #[inline]
-    pub const fn large_communities(&self) -> LargeCommunities<'a> {
-        LargeCommunities::new(self.large)
+    pub fn large_communities(&self) -> LargeCommunities<'a> {
+        LargeCommunities::new(self.at(self.large))
     }
 
     /// ORIGINATOR_ID; never from an external peer.
@@ -381,8 +412,8 @@ impl<'a> Attributes<'a> {
     /// CLUSTER_LIST, empty if there is none; never from an external peer.
     #[must_use]
     #[inline]
-    pub const fn cluster_list(&self) -> ClusterList<'a> {
-        ClusterList::new(self.cluster_list)
+    pub fn cluster_list(&self) -> ClusterList<'a> {
+        ClusterList::new(self.at(self.cluster_list))
     }
 
     /// MP_REACH_NLRI of a negotiated family.
@@ -392,38 +423,41 @@ impl<'a> Attributes<'a> {
         self.has(code::MP_REACH_NLRI).then(|| MpReach {
             family: self.reach_family,
             next_hop: NextHop::read(
-                self.reach_next_hop,
+                self.at(self.reach_next_hop),
                 next_hop::has_distinguisher(self.reach_family),
             ),
-            nlri: self.reach_nlri,
+            nlri: self.at(self.reach_nlri),
         })
     }
 
     /// MP_UNREACH_NLRI of a negotiated family.
     #[must_use]
     #[inline]
-    pub const fn mp_unreach(&self) -> Option<MpUnreach<'a>> {
-        self.value(
-            code::MP_UNREACH_NLRI,
-            MpUnreach {
-                family: self.unreach_family,
-                nlri: self.unreach_nlri,
-            },
-        )
+    pub fn mp_unreach(&self) -> Option<MpUnreach<'a>> {
+        self.has(code::MP_UNREACH_NLRI).then(|| MpUnreach {
+            family: self.unreach_family,
+            nlri: self.at(self.unreach_nlri),
+        })
     }
 
     /// The accumulated IGP metric, RFC 7311.
     #[must_use]
     #[inline]
-    pub const fn aigp(&self) -> Option<u64> {
-        self.value(code::AIGP, self.aigp)
+    pub fn aigp(&self) -> Option<u64> {
+        if self.has(code::AIGP) {
+            walk::aigp(self.at(self.rare.aigp)).ok()
+        } else {
+            None
+        }
     }
 
     /// Only to Customer, RFC 9234.
     #[must_use]
     #[inline]
-    pub const fn only_to_customer(&self) -> Option<Asn> {
-        self.value(code::ONLY_TO_CUSTOMER, Asn(self.only_to_customer))
+    pub fn only_to_customer(&self) -> Option<Asn> {
+        let value = <[u8; 4]>::try_from(self.at(self.rare.only_to_customer)).ok()?;
+        self.has(code::ONLY_TO_CUSTOMER)
+            .then_some(Asn(u32::from_be_bytes(value)))
     }
 
     /// Attributes that this crate does not read and that are to be passed on: transitive, with the Partial bit set

@@ -94,7 +94,7 @@ impl From<&Attributes<'_>> for PathAttributes {
             aigp: attributes.aigp(),
             only_to_customer: attributes.only_to_customer(),
             unknown,
-            partial: attributes.partial & attributes.present & OPTIONAL_TRANSITIVE,
+            partial: partial(attributes),
         }
     }
 }
@@ -211,6 +211,19 @@ impl Block<'_> {
         }
         self.written = Some(code);
     }
+}
+
+/// The types whose first attribute carries the Partial bit.
+fn partial(attributes: &Attributes<'_>) -> u64 {
+    let (mut seen, mut partial) = (0_u64, 0_u64);
+    for attribute in attributes.iter_raw().filter(|attribute| attribute.code < 64) {
+        let bit = 1 << attribute.code;
+        if attribute.flags & flag::PARTIAL != 0 && seen & bit == 0 {
+            partial |= bit;
+        }
+        seen |= bit;
+    }
+    partial & attributes.present & OPTIONAL_TRANSITIVE
 }
 
 /// RFC 6793 §4.2.3: what the two-octet attributes and their four-octet companions say together.

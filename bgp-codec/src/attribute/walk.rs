@@ -1,8 +1,11 @@
 //! The one pass over an attribute block: checks each attribute by the rules of RFC 7606 §7 and reads it.
 
+use std::net::Ipv4Addr;
+
 use super::as_path::{AsPath, PathError};
 use super::error::{AttributeError, AttributeErrorKind as Kind, AttributeErrors};
-use super::{Attributes, Origin, code, flag, opaque, unknown};
+use super::{Aggregator, Attributes, Origin, RawAttribute, Span, code, flag, opaque, unknown};
+use crate::asn::Asn;
 use crate::family::{Afi, Family, Safi};
 use crate::next_hop;
 use crate::update::{DecodeContext, PeerKind, UpdateError};
@@ -12,100 +15,137 @@ const OPTIONAL: u8 = flag::OPTIONAL;
 const OPTIONAL_TRANSITIVE: u8 = flag::OPTIONAL | flag::TRANSITIVE;
 const KIND: u8 = flag::OPTIONAL | flag::TRANSITIVE;
 
+/// Blocks are no longer than their length field can say.
+const MAX_BLOCK: usize = 65_535;
+
 type Checked = Result<(), Kind>;
 
-/// Reads a block from a peer.
+/// An attribute and where its value stands in the block.
+#[derive(Clone, Copy)]
+struct Placed<'a> {
+    flags: u8,
+    code: u8,
+    value: &'a [u8],
+    start: usize,
+}
+
+impl<'a> Placed<'a> {
+    /// The attribute that begins at `at`; `None` if it runs over the end.
+    #[inline]
+    fn read(block: &'a [u8], at: usize) -> Option<Self> {
+        let (&[flags, code, first], rest) = block.get(at..)?.split_first_chunk::<3>()?;
+        let (start, len) = if flags & flag::EXTENDED_LENGTH == 0 {
+            (at + 3, usize::from(first))
+        } else {
+            (at + 4, usize::from(u16::from_be_bytes([first, *rest.first()?])))
+        };
+        let value = block.get(start..start + len)?;
+        Some(Self {
+            flags,
+            code,
+            value,
+            start,
+        })
+    }
+
+    #[inline]
+    const fn end(&self) -> usize {
+        self.start + self.value.len()
+    }
+
+    #[inline]
+    const fn span(&self) -> Span {
+        Span::new(self.start, self.value.len())
+    }
+}
+
+/// Reads the block of `attributes` from a peer.
 ///
 /// `errors` collects what does not end the session; the first occurrence of a type is what counts (RFC 7606 §3(g)).
 #[inline]
-pub(crate) fn walk<'a>(
-    raw: &'a [u8],
+pub(crate) fn walk(
+    attributes: &mut Attributes<'_>,
     context: &DecodeContext,
     errors: &mut AttributeErrors,
-) -> Result<Attributes<'a>, UpdateError> {
-    let mut attributes = Attributes::empty(raw, context.four_octet_asn);
+) -> Result<(), UpdateError> {
+    let block = attributes.raw;
     let mut seen = 0_u64;
-    let mut rest = raw;
-    while let Some((attribute, after)) = unknown::split(rest) {
-        let whole = rest;
-        rest = after;
-        let code = attribute.code;
-        if code < 64 {
-            let bit = 1 << code;
-            if seen & bit != 0 {
-                duplicate(code, errors)?;
+    let mut unusable = 0_u64;
+    let mut at = 0;
+    while at < block.len() {
+        let Some(attribute) = Placed::read(block, at) else {
+            overrun(block, at, errors);
+            break;
+        };
+        let whole = at..attribute.end();
+        at = whole.end;
+        // Types from 64 on share the last bit and are told apart where they are passed on.
+        let bit = 1 << attribute.code.min(63);
+        if seen & bit != 0 && attribute.code < 63 {
+            duplicate(attribute.code, errors)?;
+            continue;
+        }
+        seen |= bit;
+        let checked = match attribute.code {
+            code::MP_REACH_NLRI | code::MP_UNREACH_NLRI => {
+                let used = if attribute.code == code::MP_REACH_NLRI {
+                    mp_reach(attributes, attribute, context)
+                } else {
+                    mp_unreach(attributes, attribute, context)
+                };
+                match used {
+                    Ok(true) => {}
+                    Ok(false) => unusable |= bit,
+                    Err(family) => return Err(malformed_multiprotocol(family, block.get(whole))),
+                }
+                // Where only the flags are wrong, the NLRI are there to be withdrawn.
+                if let Err(kind) = flags(attribute.flags, OPTIONAL) {
+                    errors.push(AttributeError::new(attribute.code, kind));
+                }
                 continue;
             }
-            seen |= bit;
-            let partial = u64::from(attribute.flags & flag::PARTIAL != 0);
-            attributes.partial |= partial << code;
-        }
-        let checked = match code {
-            code::MP_REACH_NLRI => mp_reach(&mut attributes, attribute.value, context).map_or_else(
-                |family| Err(malformed_multiprotocol(family, whole, after)),
-                |()| Ok(flags(attribute.flags, OPTIONAL)),
-            )?,
-            code::MP_UNREACH_NLRI => mp_unreach(&mut attributes, attribute.value, context).map_or_else(
-                |()| Err(malformed_multiprotocol(None, whole, after)),
-                |()| Ok(flags(attribute.flags, OPTIONAL)),
-            )?,
-            _ if !unknown::is_read(code) => {
+            code if !unknown::is_read(code) => {
                 // RFC 4271 §6.3: an unknown attribute must not be well-known.
                 if attribute.flags & flag::OPTIONAL == 0 && opaque::flags(code).is_none() {
-                    return Err(unrecognized(whole, after));
+                    return Err(unrecognized(block.get(whole)));
                 }
-                let checked = opaque::check(attribute);
-                if checked.is_ok() && code < 64 {
-                    attributes.present |= 1 << code;
-                }
-                checked
+                let Placed {
+                    flags, code, value, ..
+                } = attribute;
+                opaque::check(RawAttribute { flags, code, value })
             }
-            _ => attributes.read(attribute.flags, code, attribute.value, context.peer),
+            _ => attributes.read(attribute, context.peer),
         };
         if let Err(kind) = checked {
-            errors.push(AttributeError::new(code, kind));
+            unusable |= bit;
+            errors.push(AttributeError::new(attribute.code, kind));
         }
     }
-    if !rest.is_empty() {
-        overrun(rest, errors);
-    }
-    attributes.raw = raw;
-    Ok(attributes)
+    attributes.present = seen & !unusable;
+    Ok(())
 }
 
 /// Reads a canonical block of our own.
 pub(crate) fn trusted(block: &[u8]) -> Attributes<'_> {
+    let block = block.get(..block.len().min(MAX_BLOCK)).unwrap_or_default();
     let mut attributes = Attributes::empty(block, true);
-    let mut rest = block;
-    while let Some((attribute, after)) = unknown::split(rest) {
-        rest = after;
-        if attribute.code < 64 {
-            let partial = u64::from(attribute.flags & flag::PARTIAL != 0);
-            attributes.partial |= partial << attribute.code;
-        }
-        if unknown::is_read(attribute.code) {
-            // What does not make sense reads as not there.
-            let _unusable = attributes
-                .read(
-                    attribute.flags,
-                    attribute.code,
-                    attribute.value,
-                    PeerKind::Internal,
-                )
-                .is_err();
-        } else if attribute.code < 64 {
-            // What was carried once is carried on.
-            attributes.present |= 1 << attribute.code;
+    let mut at = 0;
+    while let Some(attribute) = Placed::read(block, at) {
+        at = attribute.end();
+        // What does not make sense reads as not there; what was carried once is carried on.
+        if !unknown::is_read(attribute.code) || attributes.read(attribute, PeerKind::Internal).is_ok() {
+            attributes.present |= 1 << attribute.code.min(63);
         }
     }
     attributes
 }
 
-impl<'a> Attributes<'a> {
+impl Attributes<'_> {
     /// Reads one attribute whose value has no family in it.
     #[inline]
-    fn read(&mut self, flags: u8, code: u8, value: &'a [u8], peer: PeerKind) -> Checked {
-        match code {
+    fn read(&mut self, attribute: Placed<'_>, peer: PeerKind) -> Checked {
+        let Placed { flags, value, .. } = attribute;
+        match attribute.code {
             code::ORIGIN => {
                 self::flags(flags, WELL_KNOWN)?;
                 let &[origin] = value else {
@@ -115,7 +155,8 @@ impl<'a> Attributes<'a> {
             }
             code::AS_PATH => {
                 self::flags(flags, WELL_KNOWN)?;
-                self.as_path = path(value, self.four_octet)?;
+                path(value, self.four_octet)?;
+                self.as_path = attribute.span();
             }
             code::NEXT_HOP => {
                 self::flags(flags, WELL_KNOWN)?;
@@ -138,11 +179,13 @@ impl<'a> Attributes<'a> {
             }
             code::AGGREGATOR => {
                 self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                self.aggregator = aggregator(value, self.four_octet)?;
+                aggregator(value, self.four_octet)?;
+                self.rare.aggregator = attribute.span();
             }
             code::COMMUNITIES => {
                 self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                self.communities = items::<4>(value)?;
+                items::<4>(value)?;
+                self.communities = attribute.span();
             }
             code::ORIGINATOR_ID => {
                 internal(peer)?;
@@ -152,52 +195,57 @@ impl<'a> Attributes<'a> {
             code::CLUSTER_LIST => {
                 internal(peer)?;
                 self::flags(flags, OPTIONAL)?;
-                self.cluster_list = items::<4>(value)?;
+                items::<4>(value)?;
+                self.cluster_list = attribute.span();
             }
             code::EXTENDED_COMMUNITIES => {
                 self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                self.extended = items::<8>(value)?;
+                items::<8>(value)?;
+                self.extended = attribute.span();
             }
             code::LARGE_COMMUNITIES => {
                 self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                self.large = items::<12>(value)?;
+                items::<12>(value)?;
+                self.large = attribute.span();
             }
-            _ => return self.read_rare(flags, code, value),
+            _ => return self.read_rare(attribute),
         }
-        self.present |= 1 << code;
         Ok(())
     }
 
     #[cold]
-    fn read_rare(&mut self, flags: u8, code: u8, value: &'a [u8]) -> Checked {
-        match code {
+    fn read_rare(&mut self, attribute: Placed<'_>) -> Checked {
+        let Placed { flags, value, .. } = attribute;
+        match attribute.code {
             code::IPV6_EXTENDED_COMMUNITIES => {
                 self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                self.ipv6_extended = items::<20>(value)?;
+                items::<20>(value)?;
+                self.rare.ipv6_extended = attribute.span();
             }
-            code::AS4_PATH | code::AS4_AGGREGATOR if self.four_octet => {
-                // RFC 6793 §4.1: a peer that sends four octets anyway means nothing by them.
-                return Ok(());
-            }
+            // RFC 6793 §4.1: a peer that sends four octets anyway means nothing by them.
+            code::AS4_PATH | code::AS4_AGGREGATOR if self.four_octet => {}
             code::AS4_PATH => {
                 self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                self.as4_path = path(value, true)?;
+                path(value, true)?;
+                self.rare.as4_path = attribute.span();
             }
             code::AS4_AGGREGATOR => {
                 self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                self.as4_aggregator = aggregator(value, true)?;
+                aggregator(value, true)?;
+                self.rare.as4_aggregator = attribute.span();
             }
             code::AIGP => {
                 self::flags(flags, OPTIONAL)?;
-                self.aigp = aigp(value)?;
+                aigp(value)?;
+                self.rare.aigp = attribute.span();
             }
             code::ONLY_TO_CUSTOMER => {
                 self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                self.only_to_customer = number(value)?;
+                number(value)?;
+                self.rare.only_to_customer = attribute.span();
             }
-            _ => return Ok(()),
+            _ => {}
         }
-        self.present |= 1 << code;
         Ok(())
     }
 }
@@ -229,18 +277,18 @@ fn number(value: &[u8]) -> Result<u32, Kind> {
 
 /// A list that is not empty and whose items are whole.
 #[inline]
-fn items<const SIZE: usize>(value: &[u8]) -> Result<&[u8], Kind> {
+fn items<const SIZE: usize>(value: &[u8]) -> Checked {
     if value.is_empty() || !value.len().is_multiple_of(SIZE) {
         Err(Kind::Length)
     } else {
-        Ok(value)
+        Ok(())
     }
 }
 
 #[inline]
-fn path(value: &[u8], four_octet: bool) -> Result<&[u8], Kind> {
+fn path(value: &[u8], four_octet: bool) -> Checked {
     match AsPath::checked(value, four_octet) {
-        Ok(_) => Ok(value),
+        Ok(_) => Ok(()),
         // RFC 7607 §2.
         Err(PathError::Malformed | PathError::AsZero) => Err(Kind::Value),
     }
@@ -248,7 +296,7 @@ fn path(value: &[u8], four_octet: bool) -> Result<&[u8], Kind> {
 
 /// RFC 7606 §7.7: eight octets with four-octet AS numbers, else six.
 #[inline]
-fn aggregator(value: &[u8], four_octet: bool) -> Result<[u32; 2], Kind> {
+pub(super) fn aggregator(value: &[u8], four_octet: bool) -> Result<Aggregator, Kind> {
     let (asn, address) = match (four_octet, value) {
         (true, &[a, b, c, d, e, f, g, h]) => (u32::from_be_bytes([a, b, c, d]), [e, f, g, h]),
         (false, &[c, d, e, f, g, h]) => (u32::from_be_bytes([0, 0, c, d]), [e, f, g, h]),
@@ -258,12 +306,15 @@ fn aggregator(value: &[u8], four_octet: bool) -> Result<[u32; 2], Kind> {
     if asn == 0 {
         Err(Kind::Value)
     } else {
-        Ok([asn, u32::from_be_bytes(address)])
+        Ok(Aggregator {
+            asn: Asn(asn),
+            address: Ipv4Addr::from(address),
+        })
     }
 }
 
 /// RFC 7311 §3: the first TLV of type 1 counts, its length is eleven.
-fn aigp(value: &[u8]) -> Result<u64, Kind> {
+pub(super) fn aigp(value: &[u8]) -> Result<u64, Kind> {
     let mut rest = value;
     let mut metric = None;
     while let Some((&[kind, high, low], after)) = rest.split_first_chunk::<3>() {
@@ -283,50 +334,47 @@ fn aigp(value: &[u8]) -> Result<u64, Kind> {
     }
 }
 
-/// Fails with the family, where it could be read.
+/// Whether the family is one that was negotiated; fails with the family, where it could be read.
 #[inline]
-fn mp_reach<'a>(
-    attributes: &mut Attributes<'a>,
-    value: &'a [u8],
+fn mp_reach(
+    attributes: &mut Attributes<'_>,
+    attribute: Placed<'_>,
     context: &DecodeContext,
-) -> Result<(), Option<Family>> {
-    let (&[high, low, safi, len], rest) = value.split_first_chunk::<4>().ok_or(None)?;
+) -> Result<bool, Option<Family>> {
+    let value = attribute.value;
+    let &[high, low, safi, len] = value.first_chunk::<4>().ok_or(None)?;
     let family = Family::new(Afi(u16::from_be_bytes([high, low])), Safi(safi));
     if !context.families.contains(family) {
         // RFC 4760 §6: a family that was not negotiated is ignored, whatever it holds.
-        return Ok(());
+        return Ok(false);
     }
-    let (next_hop, rest) = rest.split_at_checked(usize::from(len)).ok_or(Some(family))?;
-    let (_reserved, nlri) = rest.split_first().ok_or(Some(family))?;
-    // RFC 7606 §7.11.
-    if !next_hop::length_is_valid(
-        family,
-        usize::from(len),
-        context.extended_next_hop.contains(family),
-    ) {
+    let len = usize::from(len);
+    // RFC 7606 §7.11; a reserved octet follows the next hop.
+    if value.len() < 5 + len
+        || !next_hop::length_is_valid(family, len, context.extended_next_hop.contains(family))
+    {
         return Err(Some(family));
     }
     attributes.reach_family = family;
-    attributes.reach_next_hop = next_hop;
-    attributes.reach_nlri = nlri;
-    attributes.present |= 1 << code::MP_REACH_NLRI;
-    Ok(())
+    attributes.reach_next_hop = Span::new(attribute.start + 4, len);
+    attributes.reach_nlri = Span::new(attribute.start + 5 + len, value.len() - 5 - len);
+    Ok(true)
 }
 
 #[inline]
-fn mp_unreach<'a>(
-    attributes: &mut Attributes<'a>,
-    value: &'a [u8],
+fn mp_unreach(
+    attributes: &mut Attributes<'_>,
+    attribute: Placed<'_>,
     context: &DecodeContext,
-) -> Result<(), ()> {
-    let (&[high, low, safi], nlri) = value.split_first_chunk::<3>().ok_or(())?;
+) -> Result<bool, Option<Family>> {
+    let &[high, low, safi] = attribute.value.first_chunk::<3>().ok_or(None)?;
     let family = Family::new(Afi(u16::from_be_bytes([high, low])), Safi(safi));
-    if context.families.contains(family) {
-        attributes.unreach_family = family;
-        attributes.unreach_nlri = nlri;
-        attributes.present |= 1 << code::MP_UNREACH_NLRI;
+    if !context.families.contains(family) {
+        return Ok(false);
     }
-    Ok(())
+    attributes.unreach_family = family;
+    attributes.unreach_nlri = Span::new(attribute.start + 3, attribute.value.len() - 3);
+    Ok(true)
 }
 
 #[cold]
@@ -339,28 +387,20 @@ fn duplicate(code: u8, errors: &mut AttributeErrors) -> Result<(), UpdateError> 
 }
 
 #[cold]
-fn overrun(rest: &[u8], errors: &mut AttributeErrors) {
-    let code = rest.get(1).copied().unwrap_or_default();
+fn overrun(block: &[u8], at: usize, errors: &mut AttributeErrors) {
+    let code = block.get(at + 1).copied().unwrap_or_default();
     errors.push(AttributeError::overrun(code));
 }
 
 #[cold]
-fn malformed_multiprotocol(family: Option<Family>, whole: &[u8], after: &[u8]) -> UpdateError {
+fn malformed_multiprotocol(family: Option<Family>, attribute: Option<&[u8]>) -> UpdateError {
     UpdateError::MalformedMultiprotocol {
         family,
-        attribute: octets(whole, after),
+        attribute: attribute.unwrap_or_default().to_vec(),
     }
 }
 
 #[cold]
-fn unrecognized(whole: &[u8], after: &[u8]) -> UpdateError {
-    UpdateError::UnrecognizedWellKnown(octets(whole, after))
-}
-
-/// The attribute that stands between the beginning of `whole` and that of `after`.
-fn octets(whole: &[u8], after: &[u8]) -> Vec<u8> {
-    whole
-        .get(..whole.len().saturating_sub(after.len()))
-        .unwrap_or_default()
-        .to_vec()
+fn unrecognized(attribute: Option<&[u8]>) -> UpdateError {
+    UpdateError::UnrecognizedWellKnown(attribute.unwrap_or_default().to_vec())
 }

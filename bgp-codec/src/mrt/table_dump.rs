@@ -210,7 +210,8 @@ impl<'a> RibEntry<'a> {
             families: FamilySet::EMPTY,
             ..DecodeContext::all(PeerKind::Internal)
         };
-        let attributes = walk::walk(self.raw_attributes, &context, &mut errors)?;
+        let mut attributes = Attributes::empty(self.raw_attributes, true);
+        walk::walk(&mut attributes, &context, &mut errors)?;
         Ok((attributes, errors))
     }
 
