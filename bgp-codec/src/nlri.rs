@@ -114,6 +114,27 @@ fn tail(bytes: &[u8]) -> u32 {
     }
 }
 
+/// The first octets of fewer than 16, as the high ones of a number.
+#[inline]
+fn tail_ipv6(bytes: &[u8]) -> u128 {
+    let (high, low) = bytes.split_at(bytes.len().min(8));
+    (u128::from(high_octets(high)) << 64) | u128::from(high_octets(low))
+}
+
+/// Up to eight octets as the high ones of a number.
+#[inline]
+fn high_octets(bytes: &[u8]) -> u64 {
+    // From four octets on, two reads that overlap need no loop.
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            let missing = 8_usize.saturating_sub(bytes.len());
+            let last = u64::from(u32::from_be_bytes(*last)) << (missing * 8);
+            (u64::from(u32::from_be_bytes(*first)) << 32) | last
+        }
+        _ => u64::from(tail(bytes)) << 32,
+    }
+}
+
 impl WirePrefix for Ipv6Net {
     #[inline]
     fn split_from(bytes: &[u8]) -> Result<(Self, &[u8]), NlriError> {
@@ -125,13 +146,7 @@ impl WirePrefix for Ipv6Net {
         let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
         let (value, rest) = match (rest.first_chunk::<16>(), rest.split_at_checked(octets)) {
             (Some(value), Some((_, rest))) => (u128::from_be_bytes(*value), rest),
-            (None, Some((prefix, rest))) => {
-                let mut value = [0; 16];
-                for (to, from) in value.iter_mut().zip(prefix) {
-                    *to = *from;
-                }
-                (u128::from_be_bytes(value), rest)
-            }
+            (None, Some((prefix, rest))) => (tail_ipv6(prefix), rest),
             (_, None) => return Err(NlriError::Truncated),
         };
         let prefix = Self::new(Ipv6Addr::from_bits(value & mask), bits);

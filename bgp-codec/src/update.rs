@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::attribute::error::{AttributeError, AttributeErrorKind};
+use crate::attribute::error::{AttributeError, AttributeErrorKind, Report};
 use crate::attribute::{AttributeErrors, Attributes, Treatment, code, flag, walk};
 use crate::family::{Family, FamilySet};
 use crate::header::HEADER_LEN;
@@ -191,11 +191,11 @@ impl<'a> Sections<'a> {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Update<'a> {
-    sections: Sections<'a>,
+    withdrawn: &'a [u8],
+    nlri: &'a [u8],
     attributes: Attributes<'a>,
-    errors: AttributeErrors,
-    families: FamilySet,
-    add_path: FamilySet,
+    context: DecodeContext,
+    treatment: Option<Treatment>,
 }
 
 /// NLRI that an UPDATE announces, with their next hop.
@@ -215,20 +215,37 @@ impl<'a> Update<'a> {
     /// [`UpdateError`] where RFC 7606 leaves no choice but to close the session or disable a family.
     #[inline]
     pub fn decode(body: &'a [u8], context: &DecodeContext) -> Result<Self, UpdateError> {
-        let sections = Sections::split(body)?;
+        let Sections {
+            withdrawn,
+            attributes,
+            nlri,
+        } = Sections::split(body)?;
         let mut update = Self {
-            sections,
-            attributes: Attributes::empty(sections.attributes, context.four_octet_asn),
-            errors: AttributeErrors::default(),
-            families: context.families,
-            add_path: context.add_path,
+            withdrawn,
+            nlri,
+            attributes: Attributes::empty(attributes, context.four_octet_asn),
+            context: *context,
+            treatment: None,
         };
-        walk::walk(&mut update.attributes, context, &mut update.errors)?;
-        update.check_mandatory();
-        if update.is_withdraw() {
-            update.check_reachable()?;
+        if !attributes.is_empty() || !nlri.is_empty() {
+            update.read()?;
         }
         Ok(update)
+    }
+
+    /// Not inlined: a caller that sees through it keeps every field in a register of its own, and runs out of them.
+    #[inline(never)]
+    fn read(&mut self) -> Result<(), UpdateError> {
+        let mut treatment = None;
+        walk::walk(&mut self.attributes, &self.context, &mut treatment)?;
+        self.treatment = treatment;
+        if self.missing() != 0 {
+            self.treatment = self.treatment.max(Some(Treatment::TreatAsWithdraw));
+        }
+        if self.is_withdraw() {
+            self.check_reachable()?;
+        }
+        Ok(())
     }
 
     /// RFC 7606 §5.2: where other attributes than MP_UNREACH_NLRI come without reachable NLRI, the NLRI may have been
@@ -236,7 +253,7 @@ impl<'a> Update<'a> {
     #[cold]
     fn check_reachable(&self) -> Result<(), UpdateError> {
         let mut attributes = self.attributes.iter_raw();
-        let reachable = !self.sections.nlri.is_empty()
+        let reachable = !self.nlri.is_empty()
             || attributes
                 .clone()
                 .any(|attribute| attribute.code == code::MP_REACH_NLRI);
@@ -246,7 +263,7 @@ impl<'a> Update<'a> {
             return Ok(());
         }
         let withdraw = |error: &AttributeError| error.treatment >= Treatment::TreatAsWithdraw;
-        match self.errors.iter().find(withdraw) {
+        match self.errors().iter().find(withdraw) {
             Some(error) => Err(UpdateError::NothingToWithdraw {
                 error,
                 attribute: self.whole_attribute(error.code),
@@ -255,33 +272,18 @@ impl<'a> Update<'a> {
         }
     }
 
-    /// RFC 4271 §5: what must be there when routes are announced.
+    /// The mandatory attributes that are not there, one bit a type, where routes are announced (RFC 4271 §5).
     #[inline]
-    fn check_mandatory(&mut self) {
-        let classic = !self.sections.nlri.is_empty();
-        let reach = self.attributes.has(code::MP_REACH_NLRI);
-        if !classic && !reach {
-            return;
+    const fn missing(&self) -> u64 {
+        const ALWAYS: u64 = (1 << code::ORIGIN) | (1 << code::AS_PATH);
+        let mut mandatory = 0;
+        if self.attributes.has(code::MP_REACH_NLRI) {
+            mandatory = ALWAYS;
         }
-        let mut missing = (1 << code::ORIGIN) | (1 << code::AS_PATH);
-        if classic {
-            missing |= 1 << code::NEXT_HOP;
+        if !self.nlri.is_empty() {
+            mandatory = ALWAYS | (1 << code::NEXT_HOP);
         }
-        missing &= !self.attributes.present;
-        if missing != 0 {
-            self.record_missing(missing);
-        }
-    }
-
-    #[cold]
-    fn record_missing(&mut self, missing: u64) {
-        for code in [code::ORIGIN, code::AS_PATH, code::NEXT_HOP] {
-            let reported = self.errors.iter().any(|error| error.code == code);
-            if missing & (1 << code) != 0 && !reported {
-                self.errors
-                    .push(AttributeError::new(code, AttributeErrorKind::Missing));
-            }
-        }
+        mandatory & !self.attributes.present
     }
 
     /// The attributes.
@@ -294,13 +296,17 @@ impl<'a> Update<'a> {
     /// The three parts, unread.
     #[must_use]
     pub const fn sections(&self) -> Sections<'a> {
-        self.sections
+        Sections {
+            withdrawn: self.withdrawn,
+            attributes: self.attributes.raw,
+            nlri: self.nlri,
+        }
     }
 
     /// The attribute block as it was on the wire.
     #[must_use]
     pub const fn raw_attributes(&self) -> &'a [u8] {
-        self.sections.attributes
+        self.attributes.raw
     }
 
     /// The strongest treatment that the errors ask for; `None` if the attributes are clean.
@@ -309,37 +315,66 @@ impl<'a> Update<'a> {
     #[must_use]
     #[inline]
     pub const fn treatment(&self) -> Option<Treatment> {
-        self.errors.treatment()
+        self.treatment
     }
 
-    /// What is wrong with the attributes.
+    /// What is wrong with the attributes; they are read once more to tell.
     #[must_use]
-    pub const fn errors(&self) -> &AttributeErrors {
-        &self.errors
+    #[cold]
+    pub fn errors(&self) -> AttributeErrors {
+        let mut errors = AttributeErrors::NONE;
+        let mut attributes = Attributes::empty(self.attributes.raw, self.context.four_octet_asn);
+        // The first reading went to the end, and so does this one.
+        let _ended = walk::walk(&mut attributes, &self.context, &mut errors).is_ok();
+        let missing = self.missing();
+        for code in [code::ORIGIN, code::AS_PATH, code::NEXT_HOP] {
+            let reported = errors.iter().any(|error| error.code == code);
+            if missing & (1 << code) != 0 && !reported {
+                errors.push(AttributeError::new(code, AttributeErrorKind::Missing));
+            }
+        }
+        errors
     }
 
+    /// A field of IPv4 unicast outside the attributes.
     #[inline]
-    fn block(&self, family: Family, bytes: &'a [u8]) -> Option<NlriBlock<'a>> {
-        let block = NlriBlock {
+    fn classic(&self, bytes: &'a [u8]) -> Option<NlriBlock<'a>> {
+        const FAMILY: Family = Family::IPV4_UNICAST;
+        if bytes.is_empty() || !self.context.families.contains(FAMILY) {
+            return None;
+        }
+        Some(NlriBlock {
+            family: FAMILY,
+            bytes,
+            add_path: self.context.add_path.contains(FAMILY),
+        })
+    }
+
+    /// A field inside a multiprotocol attribute; its octets are there only if the family was negotiated.
+    #[inline]
+    fn multiprotocol(&self, family: Family, bytes: &'a [u8]) -> Option<NlriBlock<'a>> {
+        if bytes.is_empty() {
+            return None;
+        }
+        Some(NlriBlock {
             family,
             bytes,
-            add_path: self.add_path.contains(family),
-        };
-        (!bytes.is_empty() && self.families.contains(family)).then_some(block)
+            add_path: self.context.add_path.contains(family),
+        })
     }
 
     /// IPv4 unicast NLRI at the end of the message.
     #[must_use]
     #[inline]
     pub fn nlri(&self) -> Option<NlriBlock<'a>> {
-        self.block(Family::IPV4_UNICAST, self.sections.nlri)
+        self.classic(self.nlri)
     }
 
     /// NLRI of MP_REACH_NLRI.
     #[must_use]
     #[inline]
     pub fn mp_nlri(&self) -> Option<NlriBlock<'a>> {
-        self.block(
+        self.multiprotocol(
             self.attributes.reach_family,
             self.attributes.at(self.attributes.reach_nlri),
         )
@@ -349,7 +384,7 @@ impl<'a> Update<'a> {
     #[must_use]
     #[inline]
     pub fn mp_withdrawn(&self) -> Option<NlriBlock<'a>> {
-        self.block(
+        self.multiprotocol(
             self.attributes.unreach_family,
             self.attributes.at(self.attributes.unreach_nlri),
         )
@@ -389,10 +424,7 @@ impl<'a> Update<'a> {
     ///
     /// [`UpdateError::InvalidNetworkField`] or, in a multiprotocol attribute, [`UpdateError::MalformedMultiprotocol`].
     pub fn check_nlri(&self) -> Result<(), UpdateError> {
-        let classic = [
-            self.block(Family::IPV4_UNICAST, self.sections.withdrawn),
-            self.nlri(),
-        ];
+        let classic = [self.classic(self.withdrawn), self.nlri()];
         for block in classic.into_iter().flatten() {
             block
                 .check()
@@ -439,7 +471,7 @@ impl<'a> Update<'a> {
             withdrawn,
             attributes,
             nlri,
-        } = self.sections;
+        } = self.sections();
         if !withdrawn.is_empty() || !nlri.is_empty() {
             return None;
         }
@@ -460,7 +492,7 @@ impl<'a> Update<'a> {
     pub fn interning_key<'k>(&'k self, scratch: &'k mut Vec<u8>) -> &'k [u8] {
         const MULTIPROTOCOL: u64 = (1 << code::MP_REACH_NLRI) | (1 << code::MP_UNREACH_NLRI);
         if self.attributes.present & MULTIPROTOCOL == 0 {
-            return self.sections.attributes;
+            return self.attributes.raw;
         }
         scratch.clear();
         for attribute in self.attributes.iter_raw() {
@@ -530,7 +562,7 @@ impl<'a> Iterator for WithdrawnIter<'_, 'a> {
         let update = self.update;
         if self.field == 0 {
             self.field = 1;
-            if let Some(block) = update.block(Family::IPV4_UNICAST, update.sections.withdrawn) {
+            if let Some(block) = update.classic(update.withdrawn) {
                 return Some(block);
             }
         }

@@ -28,7 +28,7 @@ pub fn read(stream: &Stream) -> Sum {
     sum
 }
 
-#[inline]
+#[inline(never)]
 fn one(update: &Update<'_>, sum: &mut Sum) {
     for block in update.withdrawn() {
         nlri(block, sum);

@@ -124,13 +124,28 @@ const fn treatment(code: u8, kind: AttributeErrorKind) -> Treatment {
 const KEPT: usize = 8;
 
 /// The errors of one UPDATE, kept inline.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct AttributeErrors {
-    kept: [Option<AttributeError>; KEPT],
+    kept: [AttributeError; KEPT],
+    count: u8,
     treatment: Option<Treatment>,
 }
 
 impl AttributeErrors {
+    /// No error. What stands in free places is all zeros, so that clearing them takes two stores.
+    pub(crate) const NONE: Self = {
+        let free = AttributeError {
+            code: 0,
+            kind: AttributeErrorKind::Flags,
+            treatment: Treatment::AttributeDiscard,
+        };
+        Self {
+            kept: [free; KEPT],
+            count: 0,
+            treatment: None,
+        }
+    };
+
     /// The strongest treatment that any error asks for; `None` if there is no error.
     #[must_use]
     #[inline]
@@ -140,14 +155,29 @@ impl AttributeErrors {
 
     /// The first eight errors.
     pub fn iter(&self) -> impl Iterator<Item = AttributeError> + '_ {
-        self.kept.iter().flatten().copied()
+        self.kept.iter().take(usize::from(self.count)).copied()
     }
+}
 
+/// Where the walk reports errors: all of them, or only the strongest treatment.
+pub(crate) trait Report {
+    fn push(&mut self, error: AttributeError);
+}
+
+impl Report for Option<Treatment> {
     #[cold]
-    pub(crate) fn push(&mut self, error: AttributeError) {
+    fn push(&mut self, error: AttributeError) {
+        *self = (*self).max(Some(error.treatment));
+    }
+}
+
+impl Report for AttributeErrors {
+    #[cold]
+    fn push(&mut self, error: AttributeError) {
         self.treatment = self.treatment.max(Some(error.treatment));
-        if let Some(free) = self.kept.iter_mut().find(|slot| slot.is_none()) {
-            *free = Some(error);
+        if let Some(free) = self.kept.get_mut(usize::from(self.count)) {
+            *free = error;
+            self.count += 1;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::as_path::{AsPath, PathError};
-use super::error::{AttributeError, AttributeErrorKind as Kind, AttributeErrors};
+use super::error::{AttributeError, AttributeErrorKind as Kind, Report};
 use super::{Aggregator, Attributes, Origin, RawAttribute, Span, code, flag, opaque, unknown};
 use crate::asn::Asn;
 use crate::family::{Afi, Family, Safi};
@@ -66,7 +66,7 @@ impl<'a> Placed<'a> {
 pub(crate) fn walk(
     attributes: &mut Attributes<'_>,
     context: &DecodeContext,
-    errors: &mut AttributeErrors,
+    errors: &mut impl Report,
 ) -> Result<(), UpdateError> {
     let block = attributes.raw;
     let mut seen = 0_u64;
@@ -77,18 +77,26 @@ pub(crate) fn walk(
             overrun(block, at, errors);
             break;
         };
-        let whole = at..attribute.end();
-        at = whole.end;
-        // Types from 64 on share the last bit and are told apart where they are passed on.
-        let bit = 1 << attribute.code.min(63);
-        if seen & bit != 0 && attribute.code < 63 {
-            duplicate(attribute.code, errors)?;
+        let begin = at;
+        at = attribute.end();
+        let code = attribute.code;
+        if code > 63 {
+            // None of them is read, and which one came first is told where they are passed on.
+            if let Err(kind) = attributes.read_rare(begin)? {
+                errors.push(AttributeError::new(code, kind));
+            }
+            continue;
+        }
+        let bit = 1_u64 << code;
+        if seen & bit != 0 {
+            duplicate(code, errors)?;
             continue;
         }
         seen |= bit;
-        let checked = match attribute.code {
-            code::MP_REACH_NLRI | code::MP_UNREACH_NLRI => {
-                let used = if attribute.code == code::MP_REACH_NLRI {
+        let checked = match attributes.read(attribute, context.peer) {
+            Some(checked) => checked,
+            None if code & !1 == code::MP_REACH_NLRI => {
+                let used = if code == code::MP_REACH_NLRI {
                     mp_reach(attributes, attribute, context)
                 } else {
                     mp_unreach(attributes, attribute, context)
@@ -96,29 +104,19 @@ pub(crate) fn walk(
                 match used {
                     Ok(true) => {}
                     Ok(false) => unusable |= bit,
-                    Err(family) => return Err(malformed_multiprotocol(family, block.get(whole))),
+                    Err(family) => return Err(malformed_multiprotocol(family, block.get(begin..at))),
                 }
                 // Where only the flags are wrong, the NLRI are there to be withdrawn.
                 if let Err(kind) = flags(attribute.flags, OPTIONAL) {
-                    errors.push(AttributeError::new(attribute.code, kind));
+                    errors.push(AttributeError::new(code, kind));
                 }
                 continue;
             }
-            code if !unknown::is_read(code) => {
-                // RFC 4271 §6.3: an unknown attribute must not be well-known.
-                if attribute.flags & flag::OPTIONAL == 0 && opaque::flags(code).is_none() {
-                    return Err(unrecognized(block.get(whole)));
-                }
-                let Placed {
-                    flags, code, value, ..
-                } = attribute;
-                opaque::check(RawAttribute { flags, code, value })
-            }
-            _ => attributes.read(attribute, context.peer),
+            None => attributes.read_rare(begin)?,
         };
         if let Err(kind) = checked {
             unusable |= bit;
-            errors.push(AttributeError::new(attribute.code, kind));
+            errors.push(AttributeError::new(code, kind));
         }
     }
     attributes.present = seen & !unusable;
@@ -131,90 +129,89 @@ pub(crate) fn trusted(block: &[u8]) -> Attributes<'_> {
     let mut attributes = Attributes::empty(block, true);
     let mut at = 0;
     while let Some(attribute) = Placed::read(block, at) {
+        let begin = at;
         at = attribute.end();
+        let checked = attributes.read(attribute, PeerKind::Internal);
         // What does not make sense reads as not there; what was carried once is carried on.
-        if !unknown::is_read(attribute.code) || attributes.read(attribute, PeerKind::Internal).is_ok() {
-            attributes.present |= 1 << attribute.code.min(63);
+        let usable = match checked {
+            Some(checked) => checked.is_ok(),
+            None => !unknown::is_read(attribute.code) || matches!(attributes.read_rare(begin), Ok(Ok(()))),
+        };
+        if usable && attribute.code < 64 {
+            attributes.present |= 1 << attribute.code;
         }
     }
     attributes
 }
 
 impl Attributes<'_> {
-    /// Reads one attribute whose value has no family in it.
-    #[inline]
-    fn read(&mut self, attribute: Placed<'_>, peer: PeerKind) -> Checked {
-        let Placed { flags, value, .. } = attribute;
-        match attribute.code {
-            code::ORIGIN => {
-                self::flags(flags, WELL_KNOWN)?;
+    /// Reads one of the attributes that routes usually have; `None` if it is another.
+    #[inline(always)]
+    fn read(&mut self, attribute: Placed<'_>, peer: PeerKind) -> Option<Checked> {
+        let flags = attribute.flags;
+        let value = attribute.value;
+        let span = attribute.span();
+        Some(match attribute.code {
+            code::ORIGIN => self::flags(flags, WELL_KNOWN).and_then(|()| {
                 let &[origin] = value else {
                     return Err(Kind::Length);
                 };
                 self.origin = Origin::from_code(origin).ok_or(Kind::Value)?;
-            }
-            code::AS_PATH => {
-                self::flags(flags, WELL_KNOWN)?;
-                path(value, self.four_octet)?;
-                self.as_path = attribute.span();
-            }
-            code::NEXT_HOP => {
-                self::flags(flags, WELL_KNOWN)?;
-                self.next_hop = number(value)?;
-            }
-            code::MULTI_EXIT_DISC => {
-                self::flags(flags, OPTIONAL)?;
-                self.med = number(value)?;
-            }
-            code::LOCAL_PREF => {
-                internal(peer)?;
-                self::flags(flags, WELL_KNOWN)?;
-                self.local_pref = number(value)?;
-            }
-            code::ATOMIC_AGGREGATE => {
-                self::flags(flags, WELL_KNOWN)?;
-                if !value.is_empty() {
-                    return Err(Kind::Length);
-                }
-            }
-            code::AGGREGATOR => {
-                self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                aggregator(value, self.four_octet)?;
-                self.rare.aggregator = attribute.span();
-            }
-            code::COMMUNITIES => {
-                self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                items::<4>(value)?;
-                self.communities = attribute.span();
-            }
-            code::ORIGINATOR_ID => {
-                internal(peer)?;
-                self::flags(flags, OPTIONAL)?;
-                self.originator_id = number(value)?;
-            }
-            code::CLUSTER_LIST => {
-                internal(peer)?;
-                self::flags(flags, OPTIONAL)?;
-                items::<4>(value)?;
-                self.cluster_list = attribute.span();
-            }
-            code::EXTENDED_COMMUNITIES => {
-                self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                items::<8>(value)?;
-                self.extended = attribute.span();
-            }
-            code::LARGE_COMMUNITIES => {
-                self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                items::<12>(value)?;
-                self.large = attribute.span();
-            }
-            _ => return self.read_rare(attribute),
-        }
-        Ok(())
+                Ok(())
+            }),
+            code::AS_PATH => self::flags(flags, WELL_KNOWN)
+                .and_then(|()| path(value, self.four_octet))
+                .map(|()| self.as_path = span),
+            code::NEXT_HOP => self::flags(flags, WELL_KNOWN).and_then(|()| number(value, &mut self.next_hop)),
+            code::MULTI_EXIT_DISC => self::flags(flags, OPTIONAL).and_then(|()| number(value, &mut self.med)),
+            code::LOCAL_PREF => internal(peer)
+                .and_then(|()| self::flags(flags, WELL_KNOWN))
+                .and_then(|()| number(value, &mut self.local_pref)),
+            code::ATOMIC_AGGREGATE => self::flags(flags, WELL_KNOWN).and_then(|()| empty(value)),
+            code::AGGREGATOR => self::flags(flags, OPTIONAL_TRANSITIVE)
+                .and_then(|()| aggregator(value, self.four_octet))
+                .map(|_| self.rare.aggregator = span),
+            code::COMMUNITIES => self::flags(flags, OPTIONAL_TRANSITIVE)
+                .and_then(|()| items::<4>(value))
+                .map(|()| self.communities = span),
+            code::ORIGINATOR_ID => internal(peer)
+                .and_then(|()| self::flags(flags, OPTIONAL))
+                .and_then(|()| number(value, &mut self.originator_id)),
+            code::CLUSTER_LIST => internal(peer)
+                .and_then(|()| self::flags(flags, OPTIONAL))
+                .and_then(|()| items::<4>(value))
+                .map(|()| self.cluster_list = span),
+            code::EXTENDED_COMMUNITIES => self::flags(flags, OPTIONAL_TRANSITIVE)
+                .and_then(|()| items::<8>(value))
+                .map(|()| self.extended = span),
+            code::LARGE_COMMUNITIES => self::flags(flags, OPTIONAL_TRANSITIVE)
+                .and_then(|()| items::<12>(value))
+                .map(|()| self.large = span),
+            _ => return None,
+        })
     }
 
+    /// Reads the attribute at `at`, of any other type.
     #[cold]
-    fn read_rare(&mut self, attribute: Placed<'_>) -> Checked {
+    #[inline(never)]
+    fn read_rare(&mut self, at: usize) -> Result<Checked, UpdateError> {
+        let Some(attribute) = Placed::read(self.raw, at) else {
+            return Ok(Err(Kind::Overrun));
+        };
+        let Placed {
+            flags, code, value, ..
+        } = attribute;
+        if unknown::is_read(code) {
+            return Ok(self.read_known(attribute));
+        }
+        // RFC 4271 §6.3: an unknown attribute must not be well-known.
+        if flags & flag::OPTIONAL == 0 && opaque::flags(code).is_none() {
+            return Err(unrecognized(self.raw.get(at..attribute.end())));
+        }
+        Ok(opaque::check(RawAttribute { flags, code, value }))
+    }
+
+    fn read_known(&mut self, attribute: Placed<'_>) -> Checked {
         let Placed { flags, value, .. } = attribute;
         match attribute.code {
             code::IPV6_EXTENDED_COMMUNITIES => {
@@ -241,7 +238,7 @@ impl Attributes<'_> {
             }
             code::ONLY_TO_CUSTOMER => {
                 self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                number(value)?;
+                number(value, &mut 0)?;
                 self.rare.only_to_customer = attribute.span();
             }
             _ => {}
@@ -269,10 +266,20 @@ fn internal(peer: PeerKind) -> Checked {
 }
 
 #[inline]
-fn number(value: &[u8]) -> Result<u32, Kind> {
-    <[u8; 4]>::try_from(value)
+fn number(value: &[u8], into: &mut u32) -> Checked {
+    *into = <[u8; 4]>::try_from(value)
         .map(u32::from_be_bytes)
-        .map_err(|_| Kind::Length)
+        .map_err(|_| Kind::Length)?;
+    Ok(())
+}
+
+#[inline]
+const fn empty(value: &[u8]) -> Checked {
+    if value.is_empty() {
+        Ok(())
+    } else {
+        Err(Kind::Length)
+    }
 }
 
 /// A list that is not empty and whose items are whole.
@@ -378,7 +385,7 @@ fn mp_unreach(
 }
 
 #[cold]
-fn duplicate(code: u8, errors: &mut AttributeErrors) -> Result<(), UpdateError> {
+fn duplicate(code: u8, errors: &mut impl Report) -> Result<(), UpdateError> {
     if matches!(code, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI) {
         return Err(UpdateError::DuplicateMultiprotocol(code));
     }
@@ -387,7 +394,7 @@ fn duplicate(code: u8, errors: &mut AttributeErrors) -> Result<(), UpdateError> 
 }
 
 #[cold]
-fn overrun(block: &[u8], at: usize, errors: &mut AttributeErrors) {
+fn overrun(block: &[u8], at: usize, errors: &mut impl Report) {
     let code = block.get(at + 1).copied().unwrap_or_default();
     errors.push(AttributeError::overrun(code));
 }

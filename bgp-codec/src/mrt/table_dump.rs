@@ -204,7 +204,7 @@ impl<'a> RibEntry<'a> {
     ///
     /// [`UpdateError`] as for an UPDATE.
     pub fn attributes(&self) -> Result<(Attributes<'a>, AttributeErrors), UpdateError> {
-        let mut errors = AttributeErrors::default();
+        let mut errors = AttributeErrors::NONE;
         // Without families the walk steps over MP_REACH_NLRI, which is not in its usual form here.
         let context = DecodeContext {
             families: FamilySet::EMPTY,
