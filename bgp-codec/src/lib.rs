@@ -33,6 +33,20 @@
 //! ```
 //!
 //! Writing one: see [`UpdateWriter`].
+//!
+//! | RFC | where | what |
+//! |---|---|---|
+//! | 1997, 4360, 5701, 8092 | [`community`] | communities |
+//! | 2545, 8950 | [`next_hop`] | IPv6 next hops, also for IPv4 NLRI |
+//! | 2918, 7313 | [`route_refresh`] | route refresh |
+//! | 4271 | all | BGP-4 |
+//! | 4456, 5065, 7311, 9234 | [`attribute`] | reflection, confederations, AIGP, Only to Customer |
+//! | 4486, 6608, 8538, 9003, 9384, 9687 | [`notification`] | subcodes, Hard Reset, texts for operators |
+//! | 4724, 5492, 8654, 9072, 9494 | [`open`], [`capability`] | graceful restart, capabilities, long messages and parameters |
+//! | 4760, 7911, 8955 | [`nlri`], [`family`] | families, path identifiers, NLRI carried as octets |
+//! | 6396, 8050 | [`mrt`] | recorded messages and table dumps |
+//! | 6793 | [`attribute`], [`writer`] | four-octet AS numbers |
+//! | 7606, 7607, 9774 | [`update`] | what is done about errors, AS 0, AS_SET |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

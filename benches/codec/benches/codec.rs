@@ -1,5 +1,5 @@
 //! `cargo bench --manifest-path benches/codec/Cargo.toml`: nanoseconds for an UPDATE read or written in full, against the
-//! hand-written limit and other crates. `STONECHAT_MRT=FILE` adds the UPDATEs of an MRT file. `-- --count READER STREAM`
+//! hand-written limit. `STONECHAT_MRT=FILE` adds the UPDATEs of an MRT file. `-- --count READER STREAM`
 //! reads one stream three times and prints nothing, for valgrind.
 
 use std::hint::black_box;
@@ -24,10 +24,7 @@ fn main() {
     if let Some(path) = std::env::var_os("STONECHAT_MRT") {
         streams.push(stream::recorded(path.as_ref()).expect("STONECHAT_MRT names an MRT file"));
     }
-    #[cfg_attr(not(feature = "others"), expect(unused_mut, reason = "the others are left out"))]
-    let mut readers: Vec<Reader> = vec![("limit", limit::read), ("bgp-codec", ours::read)];
-    #[cfg(feature = "others")]
-    readers.extend(stonechat_bench_codec::others::READERS);
+    let readers: [Reader; 2] = [("limit", limit::read), ("bgp-codec", ours::read)];
     let arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| argument != "--bench")
