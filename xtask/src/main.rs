@@ -27,7 +27,7 @@ usage: cargo xtask VERB [ARGUMENTS]
   check     format, lints, documentation, layering; every warning is an error
   test      everything that is tested; as root it first installs the daemons that are missing (Debian)
   interop   only the scenarios against other BGP daemons
-  fuzz      fuzz the decoder: cargo xtask fuzz [TARGET [SECONDS]]
+  fuzz      fuzz the decoder: cargo xtask fuzz [TARGET [SECONDS]]; takes a nightly toolchain and cargo-fuzz
   bench     the benchmarks
   rfc       what the code cites: RFC citations and deviations, by document";
 
@@ -79,7 +79,7 @@ fn check() -> Result<()> {
 /// Fuzzes one target for a bounded time; without arguments it names the targets.
 fn fuzz(rest: &[String]) -> Result<()> {
     let Some(target) = rest.first() else {
-        return run::all(&[Step::cargo("fuzz list")]);
+        return run::all(&[Step::cargo("+nightly fuzz list")]);
     };
     let seconds: u32 = match rest.get(1) {
         Some(text) => text
@@ -88,6 +88,6 @@ fn fuzz(rest: &[String]) -> Result<()> {
         None => 60,
     };
     run::all(&[Step::cargo(&format!(
-        "fuzz run {target} -- -max_total_time={seconds}"
+        "+nightly fuzz run {target} -- -max_total_time={seconds}"
     ))])
 }
