@@ -9,7 +9,10 @@ use std::{
 };
 
 use nix::{
-    sys::{prctl::set_pdeathsig, signal::Signal},
+    sys::{
+        prctl::set_pdeathsig,
+        signal::{SigSet, Signal},
+    },
     unistd::getppid,
 };
 
@@ -89,7 +92,10 @@ impl Role {
 
 /// Runs a part that may not outlive the lab.
 fn part(play: impl FnOnce() -> io::Result<()>) -> ExitCode {
-    match die_with_the_lab().and_then(|()| play()) {
+    match die_with_the_lab()
+        .and_then(|()| hear_signals())
+        .and_then(|()| play())
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string()),
     }
@@ -105,6 +111,11 @@ fn die_with_the_lab() -> io::Result<()> {
     } else {
         Err(io::Error::other("the lab has ended"))
     }
+}
+
+/// The lab reads its signals from a descriptor and blocks them; the others, who inherit that, take them as they come.
+fn hear_signals() -> io::Result<()> {
+    Ok(SigSet::empty().thread_set_mask()?)
 }
 
 /// Waits until the lab closes the pipe that is this process's standard input.

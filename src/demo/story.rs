@@ -75,26 +75,10 @@ fn story(watch: &Watch, keep: bool) -> Result<(), Error> {
     introduce(&page, &lab)?;
     let mut stage = Stage::open(lab)?;
 
-    page.chapter("Three speakers in AS 64512", watch.elapsed())?;
-    stage.sessions_come_up(watch, &page)?;
-    page.chapter("What the ADC has learned", watch.elapsed())?;
-    stage.adc_learns(watch, &page)?;
-    page.chapter("What the nodes have learned", watch.elapsed())?;
-    stage.nodes_learn(watch, &page)?;
-    page.chapter("Packets cross", watch.elapsed())?;
-    stage.pings(watch, &page)?;
-    page.chapter("A new pod block", watch.elapsed())?;
-    stage.block_comes_and_goes(watch, &page)?;
-    page.chapter("A VIP whose check fails, and comes back", watch.elapsed())?;
-    stage.vip_fails_and_returns(watch, &page)?;
-    page.chapter("A reload that resets nothing", watch.elapsed())?;
-    stage.reload(watch, &page)?;
-    if keep {
-        page.chapter("Yours until Ctrl-C", watch.elapsed())?;
-        stage.stay(watch, &page)?;
+    if let Err(error) = stage.play(watch, &mut page, keep) {
+        stage.show_logs(&page, &error)?;
+        return Err(error);
     }
-    page.chapter("Leaving for good", watch.elapsed())?;
-    stage.leave(&page)?;
     drop(stage);
     page.say(format_args!(
         "Everything is removed; {:.1} s in all.",
@@ -140,6 +124,43 @@ impl Stage {
             ],
             lab,
         })
+    }
+
+    fn play(&mut self, watch: &Watch, page: &mut Page, keep: bool) -> Result<(), Error> {
+        page.chapter("Three speakers in AS 64512", watch.elapsed())?;
+        self.sessions_come_up(watch, page)?;
+        page.chapter("What the ADC has learned", watch.elapsed())?;
+        self.adc_learns(watch, page)?;
+        page.chapter("What the nodes have learned", watch.elapsed())?;
+        self.nodes_learn(watch, page)?;
+        page.chapter("Packets cross", watch.elapsed())?;
+        self.pings(watch, page)?;
+        page.chapter("A new pod block", watch.elapsed())?;
+        self.block_comes_and_goes(watch, page)?;
+        page.chapter("A VIP whose check fails, and comes back", watch.elapsed())?;
+        self.vip_fails_and_returns(watch, page)?;
+        page.chapter("A reload that resets nothing", watch.elapsed())?;
+        self.reload(watch, page)?;
+        if keep {
+            page.chapter("Yours until Ctrl-C", watch.elapsed())?;
+            self.stay(watch, page)?;
+        }
+        page.chapter("Leaving for good", watch.elapsed())?;
+        self.leave(page)
+    }
+
+    /// Before everything is removed after a failure: what the speakers said last.
+    fn show_logs(&self, page: &Page, error: &Error) -> Result<(), Error> {
+        if matches!(error, Error::NotTrue { .. }) {
+            for speaker in [&self.adc, &self.node1, &self.node2] {
+                page.show(
+                    speaker.name,
+                    "journalctl -u stonechat -n 15",
+                    &speaker.last_words(),
+                )?;
+            }
+        }
+        Ok(())
     }
 
     fn sessions_come_up(&mut self, watch: &Watch, page: &Page) -> Result<(), Error> {
