@@ -1,126 +1,232 @@
-//! Two daemons, one session: routes go both ways, are withdrawn, and come back after one of the two crashed.
+//! Stonechat and each of the others: a session, routes both ways, withdrawals, and a new session after a crash of
+//! either side, in both families.
 
 use crate::lab::bird::{Bird, Version, protocol};
 use crate::lab::exabgp::Exabgp;
 use crate::lab::frr::Frr;
 use crate::lab::gobgp::Gobgp;
-use crate::lab::link::Switch;
 use crate::lab::openbgpd::Openbgpd;
 use crate::lab::speaker::Speaker;
+use crate::lab::stonechat::Stonechat;
 use crate::lab::{Lab, Namespace, Need, await_until, skipped};
+use crate::pair::{self, LEFT, LEFT6, Pair, RIGHT, RIGHT6};
 
-const LEFT: &str = "192.0.2.1";
-const RIGHT: &str = "192.0.2.2";
+/// The addresses of a session and the prefixes that cross it.
+struct Family {
+    left: &'static str,
+    right: &'static str,
+    name: &'static str,
+    from_left: &'static str,
+    from_right: &'static str,
+    /// Whether the right has it before anything is announced, and never lets go of it.
+    from_right_again: &'static str,
+}
+
+const IPV4: Family = Family {
+    left: LEFT,
+    right: RIGHT,
+    name: "ipv4",
+    from_left: "198.51.100.0/25",
+    from_right: "198.51.100.128/25",
+    from_right_again: "203.0.113.0/24",
+};
+
+const IPV6: Family = Family {
+    left: LEFT6,
+    right: RIGHT6,
+    name: "ipv6",
+    from_left: "2001:db8:a::/48",
+    from_right: "2001:db8:b::/48",
+    from_right_again: "2001:db8:c::/48",
+};
 
 #[test]
-fn frr_and_bird2() {
-    between_frr_and(&[Need::Frr, Need::Bird2], |lab, namespace| {
-        Box::new(Bird::start(lab, namespace, Version::Two, &bird2(RIGHT, LEFT)))
+fn frr_in_ipv4() {
+    with(&IPV4, Need::Frr, |lab, right| {
+        Box::new(Frr::start(lab, right, "frr", &frr(&IPV4)))
     });
 }
 
 #[test]
-fn frr_and_bird1() {
-    between_frr_and(&[Need::Frr, Need::Bird1], |lab, namespace| {
-        Box::new(Bird::start(lab, namespace, Version::One, &bird1(RIGHT, LEFT)))
+fn frr_in_ipv6() {
+    with(&IPV6, Need::Frr, |lab, right| {
+        Box::new(Frr::start(lab, right, "frr", &frr(&IPV6)))
     });
 }
 
 #[test]
-fn frr_and_gobgp() {
-    between_frr_and(&[Need::Frr, Need::Gobgp], |lab, namespace| {
-        Box::new(Gobgp::start(lab, namespace, &gobgp(RIGHT, LEFT)))
+fn bird2_in_ipv4() {
+    with(&IPV4, Need::Bird2, |lab, right| {
+        Box::new(Bird::start(lab, right, Version::Two, &bird2(&IPV4)))
     });
 }
 
 #[test]
-fn frr_and_exabgp() {
-    between_frr_and(&[Need::Frr, Need::Exabgp], |lab, namespace| {
-        Box::new(Exabgp::start(lab, namespace, RIGHT, (LEFT, &exabgp(RIGHT))))
+fn bird2_in_ipv6() {
+    with(&IPV6, Need::Bird2, |lab, right| {
+        Box::new(Bird::start(lab, right, Version::Two, &bird2(&IPV6)))
     });
 }
 
 #[test]
-fn frr_and_openbgpd() {
-    between_frr_and(&[Need::Frr, Need::Openbgpd], |lab, namespace| {
-        Box::new(Openbgpd::start(lab, namespace, &openbgpd(RIGHT, LEFT)))
+fn bird1_in_ipv4() {
+    with(&IPV4, Need::Bird1, |lab, right| {
+        Box::new(Bird::start(lab, right, Version::One, &bird1(&IPV4)))
     });
 }
 
-fn between_frr_and(needs: &[Need], other: impl Fn(&Lab, &Namespace) -> Box<dyn Speaker>) {
-    if skipped(needs) {
+#[test]
+fn bird1_in_ipv6() {
+    with(&IPV6, Need::Bird1, |lab, right| {
+        Box::new(Bird::start(lab, right, Version::OneForIpv6, &bird1(&IPV6)))
+    });
+}
+
+#[test]
+fn gobgp_in_ipv4() {
+    with(&IPV4, Need::Gobgp, |lab, right| {
+        Box::new(Gobgp::start(lab, right, &gobgp(&IPV4)))
+    });
+}
+
+#[test]
+fn gobgp_in_ipv6() {
+    with(&IPV6, Need::Gobgp, |lab, right| {
+        Box::new(Gobgp::start(lab, right, &gobgp(&IPV6)))
+    });
+}
+
+#[test]
+fn exabgp_in_ipv4() {
+    with(&IPV4, Need::Exabgp, |lab, right| {
+        Box::new(Exabgp::start(lab, right, RIGHT, (LEFT, &exabgp(&IPV4))))
+    });
+}
+
+#[test]
+fn exabgp_in_ipv6() {
+    with(&IPV6, Need::Exabgp, |lab, right| {
+        Box::new(Exabgp::start(lab, right, RIGHT6, (LEFT6, &exabgp(&IPV6))))
+    });
+}
+
+#[test]
+fn openbgpd_in_ipv4() {
+    with(&IPV4, Need::Openbgpd, |lab, right| {
+        Box::new(Openbgpd::start(lab, right, &openbgpd(&IPV4)))
+    });
+}
+
+#[test]
+fn openbgpd_in_ipv6() {
+    with(&IPV6, Need::Openbgpd, |lab, right| {
+        Box::new(Openbgpd::start(lab, right, &openbgpd(&IPV6)))
+    });
+}
+
+fn with(family: &Family, need: Need, other: impl Fn(&Lab, &Namespace) -> Box<dyn Speaker>) {
+    if skipped(&[need]) {
         return;
     }
     let lab = Lab::new();
-    let (left, right) = (lab.namespace("left"), lab.namespace("right"));
-    let mut switch = Switch::new(&lab, "switch");
-    switch.plug(&left, &["192.0.2.1/24"]);
-    switch.plug(&right, &["192.0.2.2/24"]);
-    let mut frr = Frr::start(&lab, &left, "frr", &frr(LEFT, RIGHT));
-    let mut other = other(&lab, &right);
-    exchange(&mut frr, other.as_mut());
+    let pair = Pair::build(&lab);
+    let families = format!(
+        "families = [\"{}-unicast\"]\nconnect_retry_time = \"1s\"",
+        family.name
+    );
+    let mut stonechat = Stonechat::start(&lab, &pair.left, &pair::stonechat(family.right, &families));
+    let mut other = other(&lab, &pair.right);
+    exchange(family, &mut stonechat, other.as_mut());
 }
 
-fn exchange(left: &mut dyn Speaker, right: &mut dyn Speaker) {
-    await_until("the session is up on the left", || left.established(RIGHT));
-    await_until("the session is up on the right", || right.established(LEFT));
-    left.announce("198.51.100.0/25", LEFT);
-    right.announce("198.51.100.128/25", RIGHT);
-    await_until("the right learns", || right.has("198.51.100.0/25", LEFT));
-    await_until("the left learns", || left.has("198.51.100.128/25", RIGHT));
-    left.withdraw("198.51.100.0/25");
-    right.withdraw("198.51.100.128/25");
-    await_until("the right forgets", || right.lacks("198.51.100.0/25"));
-    await_until("the left forgets", || left.lacks("198.51.100.128/25"));
+fn exchange(family: &Family, left: &mut dyn Speaker, right: &mut dyn Speaker) {
+    await_until("the session is up on the left", || left.established(family.right));
+    await_until("the session is up on the right", || {
+        right.established(family.left)
+    });
+    left.announce(family.from_left, family.left);
+    right.announce(family.from_right, family.right);
+    await_until("the right learns", || right.has(family.from_left, family.left));
+    await_until("the left learns", || left.has(family.from_right, family.right));
+    right.withdraw(family.from_right);
+    await_until("the left forgets", || left.lacks(family.from_right));
     right.restart();
-    right.announce("198.51.100.128/25", RIGHT);
-    await_until("the left learns again", || left.has("198.51.100.128/25", RIGHT));
+    right.announce(family.from_right_again, family.right);
+    await_until("the left learns again", || {
+        left.has(family.from_right_again, family.right)
+    });
+    await_until("the right learns again", || {
+        right.has(family.from_left, family.left)
+    });
+    left.restart();
+    await_until("the left has it after its own crash", || {
+        left.has(family.from_right_again, family.right)
+    });
+    left.withdraw(family.from_left);
+    await_until("the right forgets", || right.lacks(family.from_left));
 }
 
-fn frr(local: &str, peer: &str) -> String {
+fn frr(family: &Family) -> String {
+    let Family { left, name, .. } = family;
     format!(
-        "router bgp 64512\n bgp router-id {local}\n no bgp network import-check\n\
-         neighbor {peer} remote-as 64512\n neighbor {peer} timers connect 1\n\
-         neighbor {peer} advertisement-interval 0\n"
+        "router bgp 64512\n bgp router-id {RIGHT}\n no bgp network import-check\n no bgp default ipv4-unicast\n\
+         neighbor {left} remote-as 64512\n neighbor {left} timers connect 1\n\
+         neighbor {left} advertisement-interval 0\n\
+         address-family {name} unicast\n neighbor {left} activate\n exit-address-family\n"
     )
 }
 
-fn bird2(local: &str, peer: &str) -> String {
+fn bird2(family: &Family) -> String {
+    let Family {
+        left, right, name, ..
+    } = family;
     format!(
-        "router id {local};\nprotocol device {{ scan time 1; }}\ninclude \"announced.conf\";\n\
-         protocol bgp {} {{ local {local} as 64512; neighbor {peer} as 64512;\n\
-         ipv4 {{ import all; export all; }};\nconnect delay time 1; connect retry time 1; error wait time 1,2; }}\n",
-        protocol(peer)
+        "log stderr all;\nrouter id {RIGHT};\nprotocol device {{ scan time 1; }}\ninclude \"announced.conf\";\n\
+         protocol bgp {} {{ debug {{ states }}; local {right} as 64512; neighbor {left} as 64512;\n\
+         {name} {{ import all; export all; }};\nconnect delay time 1; connect retry time 1; error wait time 1,2; }}\n",
+        protocol(left)
     )
 }
 
-fn bird1(local: &str, peer: &str) -> String {
+fn bird1(family: &Family) -> String {
+    let Family { left, right, .. } = family;
     format!(
-        "router id {local};\nprotocol device {{ scan time 1; }}\ninclude \"announced.conf\";\n\
-         protocol bgp {} {{ local {local} as 64512; neighbor {peer} as 64512;\n\
+        "log stderr all;\nrouter id {RIGHT};\nprotocol device {{ scan time 1; }}\ninclude \"announced.conf\";\n\
+         protocol bgp {} {{ debug {{ states }}; local {right} as 64512; neighbor {left} as 64512;\n\
          import all; export all;\nconnect delay time 1; connect retry time 1; error wait time 1,2; }}\n",
-        protocol(peer)
+        protocol(left)
     )
 }
 
-fn gobgp(local: &str, peer: &str) -> String {
+fn gobgp(family: &Family) -> String {
+    let Family {
+        left, right, name, ..
+    } = family;
     format!(
-        "[global.config]\nas = 64512\nrouter-id = \"{local}\"\n[[neighbors]]\n[neighbors.config]\n\
-         neighbor-address = \"{peer}\"\npeer-as = 64512\n[neighbors.timers.config]\nconnect-retry = 1\n\
-         hold-time = 9\nkeepalive-interval = 3\n"
+        "[global.config]\nas = 64512\nrouter-id = \"{RIGHT}\"\n[[neighbors]]\n[neighbors.config]\n\
+         neighbor-address = \"{left}\"\npeer-as = 64512\n[neighbors.transport.config]\n\
+         local-address = \"{right}\"\n[neighbors.timers.config]\nconnect-retry = 1\n\
+         hold-time = 9\nkeepalive-interval = 3\n[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\n\
+         afi-safi-name = \"{name}-unicast\"\n"
     )
 }
 
-fn exabgp(local: &str) -> String {
+fn exabgp(family: &Family) -> String {
+    let Family { right, name, .. } = family;
     format!(
-        "router-id {local}; local-address {local}; local-as 64512; peer-as 64512; hold-time 9;\n\
-         family {{ ipv4 unicast; }}"
+        "router-id {RIGHT}; local-address {right}; local-as 64512; peer-as 64512; hold-time 9;\n\
+         family {{ {name} unicast; }}"
     )
 }
 
-fn openbgpd(local: &str, peer: &str) -> String {
+fn openbgpd(family: &Family) -> String {
+    let Family {
+        left, right, name, ..
+    } = family;
+    let name = name.replace("ip", "IP");
     format!(
-        "AS 64512\nrouter-id {local}\nfib-update no\nlisten on {local}\n\
-         neighbor {peer} {{\n remote-as 64512\n holdtime 9\n}}\nallow from ibgp\nallow to ibgp\n"
+        "AS 64512\nrouter-id {RIGHT}\nfib-update no\nlisten on {right}\n\
+         neighbor {left} {{\n remote-as 64512\n local-address {right}\n holdtime 9\n\
+         announce {name} unicast\n}}\nallow from ibgp\nallow to ibgp\n"
     )
 }

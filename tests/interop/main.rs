@@ -8,5 +8,11 @@
 )]
 #![expect(clippy::print_stdout, reason = "what a failed scenario prints is its report")]
 
+mod article;
+mod configs;
 mod exchange;
+mod external;
 mod lab;
+mod md5;
+mod pair;
+mod reflector;

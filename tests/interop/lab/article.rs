@@ -56,6 +56,8 @@ impl Article {
         for (node, block, block6) in [(&node1, BLOCK1, BLOCK1_6), (&node2, BLOCK2, BLOCK2_6)] {
             node.ip(&format!("route add blackhole {block}"));
             node.ip(&format!("-6 route add blackhole {block6}"));
+            // Without any route to 169.254.1.1 a node does not answer its pods' ARP requests for it.
+            node.ip("route add default via 172.16.40.1");
         }
         let pod1 = pod(lab, &node1, "pod1", [POD1, POD1_6]);
         let pod1b = pod(lab, &node1, "pod1b", ["10.244.0.77", "fd00:244::d"]);
@@ -110,14 +112,13 @@ fn service(lab: &Lab, adc: &Namespace) -> Namespace {
     service.ip("route add default via 169.254.7.1");
     service.ip("-6 route add default via fe80::1 dev eth0");
     for vip in VIPS {
-        add_address(&service, "lo", &format!("{vip}/32"));
+        add_address(&service, "eth0", &format!("{vip}/32"));
         adc.ip(&format!("route add {vip}/32 dev vips"));
     }
     for vip in VIPS6 {
-        add_address(&service, "lo", &format!("{vip}/128"));
-        adc.ip(&format!("-6 route add {vip}/128 via fe80::2 dev vips"));
+        add_address(&service, "eth0", &format!("{vip}/128"));
+        adc.ip(&format!("-6 route add {vip}/128 dev vips"));
     }
-    add_address(&service, "eth0", "fe80::2/64");
     service
 }
 

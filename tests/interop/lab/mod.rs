@@ -10,6 +10,7 @@ pub(crate) mod exabgp;
 pub(crate) mod frr;
 pub(crate) mod gobgp;
 pub(crate) mod link;
+pub(crate) mod monitor;
 pub(crate) mod namespace;
 pub(crate) mod needs;
 pub(crate) mod openbgpd;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::outcome::Outcome;
 use super::process::Process;
+use super::speaker::Speaker;
 use super::{Lab, Namespace, await_until};
 
 /// Stonechat in one namespace.
@@ -115,6 +116,70 @@ impl Stonechat {
     /// The binary in its namespace. What it keeps below `/run` is kept apart from other instances, and survives it.
     fn inside(&self) -> Command {
         in_private_run(&self.network_namespace, &self.dir.join("run"))
+    }
+}
+
+/// Told through its namespace's kernel table, as the configurations of the scenarios have it: it originates blackholes
+/// and installs what it learns.
+impl Speaker for Stonechat {
+    fn name(&self) -> &str {
+        "stonechat"
+    }
+
+    fn established(&self, peer: &str) -> Result<(), String> {
+        let peers = self.json("peers")?;
+        let list = peers
+            .as_array()
+            .or_else(|| peers["peers"].as_array())
+            .ok_or_else(|| peers.to_string())?;
+        let found = list
+            .iter()
+            .find(|status| status["address"] == peer)
+            .ok_or_else(|| peers.to_string())?;
+        if found["state"] == "Established" {
+            Ok(())
+        } else {
+            Err(found.to_string())
+        }
+    }
+
+    fn next_hops(&self, prefix: &str) -> Result<Vec<String>, String> {
+        let family = if prefix.contains(':') { "-6" } else { "-4" };
+        let outcome = self.ip(&format!("{family} -N -j route show {prefix} proto 179"));
+        if outcome.stdout.trim().is_empty() {
+            return Ok(Vec::new());
+        }
+        let routes = outcome.json()?;
+        let gateways = routes
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|route| route["gateway"].as_str());
+        Ok(gateways.map(str::to_owned).collect())
+    }
+
+    fn announce(&mut self, prefix: &str, _next_hop: &str) {
+        self.ip(&format!("route add blackhole {prefix}")).expect_success();
+    }
+
+    fn withdraw(&mut self, prefix: &str) {
+        self.ip(&format!("route del blackhole {prefix}")).expect_success();
+    }
+
+    fn restart(&mut self) {
+        self.end(Signal::SIGKILL);
+        self.start_again();
+    }
+}
+
+impl Stonechat {
+    fn ip(&self, arguments: &str) -> Outcome {
+        let mut command = Command::new("ip");
+        Outcome::of(
+            command
+                .args(["-n", &self.network_namespace])
+                .args(arguments.split_whitespace()),
+        )
     }
 }
 

@@ -44,3 +44,12 @@ pub(crate) fn holds_for(span: Duration, what: &str, mut question: impl FnMut() -
         std::thread::sleep(PAUSE);
     }
 }
+
+/// `Ok` when both are equal; otherwise what was found.
+pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(found: &T, wanted: &T) -> Result<(), String> {
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(format!("found {found:?}, wanted {wanted:?}"))
+    }
+}
