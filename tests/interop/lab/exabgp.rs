@@ -135,7 +135,8 @@ impl Speaker for Exabgp {
                 .flat_map(|families| families.values())
             {
                 for (next_hop, routes) in families.as_object().into_iter().flatten() {
-                    if names(routes, prefix) {
+                    // A link-local address may come beside the global one.
+                    if names(routes, prefix) && !next_hop.starts_with("fe80:") {
                         next_hops = vec![next_hop.clone()];
                     }
                 }

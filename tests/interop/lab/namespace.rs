@@ -27,6 +27,8 @@ impl Namespace {
             name: name.to_owned(),
         };
         namespace.ip("link set lo up");
+        // Link-local addresses are usable at once: FRR refuses IPv6 sessions over an interface without one.
+        namespace.sysctl("net.ipv6.conf.default.accept_dad", "0");
         namespace
     }
 
