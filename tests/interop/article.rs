@@ -25,7 +25,7 @@ const STONECHAT: &str = "179";
 struct Running {
     adc: Frr,
     node1: Stonechat,
-    node2: Stonechat,
+    _node2: Stonechat,
     article: Article,
     lab: Lab,
 }
@@ -41,7 +41,7 @@ impl Running {
         Self {
             adc,
             node1,
-            node2,
+            _node2: node2,
             article,
             lab,
         }

@@ -42,12 +42,12 @@ fn garbage_is_answered_and_disturbs_nobody() {
     });
     let before = counts(&frr);
 
-    await_reply(&hostile, vec![0; 64], &[1, 1]);
-    await_reply(&hostile, header(18, 4), &[1, 2]);
-    await_reply(&hostile, header(5000, 1), &[1, 2]);
-    await_reply(&hostile, header(19, 77), &[1, 3]);
-    let silent = hold(&hostile, Vec::new());
-    let half = hold(&hostile, header(29, 1));
+    await_reply(&hostile, &[0; 64], &[1, 1]);
+    await_reply(&hostile, &header(18, 4), &[1, 2]);
+    await_reply(&hostile, &header(5000, 1), &[1, 2]);
+    await_reply(&hostile, &header(19, 77), &[1, 3]);
+    let silent = hold(&hostile, &[]);
+    let half = hold(&hostile, &header(29, 1));
 
     frr.announce("198.51.100.0/25", RIGHT);
     await_until("routes still flow with the good peer", || {
@@ -74,9 +74,9 @@ fn header(length: u16, kind: u8) -> Vec<u8> {
 /// Sends `bytes` on new connections until one is answered by a NOTIFICATION that begins with `wanted`.
 ///
 /// The peer may be waiting out its idle hold time after the error before, so connections may be refused for a while.
-fn await_reply(from: &Namespace, bytes: Vec<u8>, wanted: &[u8]) {
+fn await_reply(from: &Namespace, bytes: &[u8], wanted: &[u8]) {
     await_until(&format!("NOTIFICATION {wanted:?}"), || {
-        let bytes = bytes.clone();
+        let bytes = bytes.to_vec();
         let replied = from.spawn_inside(move || reply(&bytes)).join().expect("no panic");
         let body = replied.map_err(|error| error.to_string())?;
         if body.starts_with(wanted) {
@@ -104,9 +104,9 @@ fn reply(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 /// Opens a connection, sends `bytes`, and keeps it.
-fn hold(from: &Namespace, bytes: Vec<u8>) -> TcpStream {
+fn hold(from: &Namespace, bytes: &[u8]) -> TcpStream {
     await_until("a connection", || {
-        let bytes = bytes.clone();
+        let bytes = bytes.to_vec();
         let opened = from.spawn_inside(move || {
             let mut stream = connect()?;
             stream.write_all(&bytes)?;

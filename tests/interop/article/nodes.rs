@@ -54,6 +54,29 @@ fn tables_and_pings_are_as_in_the_article() {
     });
 }
 
+/// IPv4 routes vanish with a link without a word from the kernel.
+#[test]
+fn a_link_that_flaps_gets_its_routes_back() {
+    if skipped(&NEEDS) {
+        return;
+    }
+    let lab = Running::converged(None);
+    lab.article.node1.ip("link set eth0 down");
+    for vip in VIPS {
+        assert_eq!(
+            kernel_routes(&lab.article.node1, vip).len(),
+            0,
+            "{vip} went with the link"
+        );
+    }
+    lab.article.node1.ip("link set eth0 up");
+    lab.await_vips();
+    lab.await_blocks();
+    await_until("a pod reaches both VIPs", || {
+        VIPS.iter().try_for_each(|vip| ping(&lab.article.pod1, vip))
+    });
+}
+
 #[test]
 fn a_block_added_or_deleted_reaches_the_adc() {
     if skipped(&NEEDS) {

@@ -109,17 +109,6 @@ impl Bird {
         process.stop(signal);
     }
 
-    /// Writes another configuration and has BIRD take it.
-    #[track_caller]
-    pub(crate) fn configure(&self, config: &str) {
-        fs::write(self.dir.join("bird.conf"), config).expect("write bird.conf");
-        let said = self.birdc("configure").expect_success();
-        assert!(
-            said.contains("Reconfigur"),
-            "BIRD refused its configuration: {said}"
-        );
-    }
-
     /// What birdc prints for a command.
     pub(crate) fn birdc(&self, command: &str) -> Outcome {
         let mut birdc = Command::new(self.version.programs().1);

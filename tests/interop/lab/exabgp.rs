@@ -12,7 +12,6 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::Value;
 
-use super::outcome::Outcome;
 use super::process::Process;
 use super::speaker::Speaker;
 use super::{Lab, Namespace, await_until};
@@ -113,10 +112,10 @@ impl Speaker for Exabgp {
 
     fn established(&self, _peer: &str) -> Result<(), String> {
         let events = self.events()?;
-        let states = events
+        let mut states = events
             .iter()
             .filter_map(|event| event["neighbor"]["state"].as_str());
-        match states.last() {
+        match states.next_back() {
             Some("up") => Ok(()),
             other => Err(format!("ExaBGP: {other:?}")),
         }

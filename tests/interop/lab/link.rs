@@ -26,12 +26,6 @@ impl Switch {
             add_address(namespace, "eth0", address);
         }
     }
-
-    /// Cuts or mends the cable of the `port`-th namespace that was plugged in, counted from 0.
-    pub(crate) fn set_port(&self, port: u32, up: bool) {
-        self.namespace
-            .ip(&format!("link set p{port} {}", if up { "up" } else { "down" }));
-    }
 }
 
 /// Connects two namespaces by a veth pair whose ends have these names, and sets both up.
