@@ -52,6 +52,8 @@ fn tables_and_pings_are_as_in_the_article() {
     await_until("a pod reaches a pod on the other node", || {
         ping(&lab.article.pod1, POD2)
     });
+    println!("{}", lab.adc.vtysh(&["show ip route"]));
+    println!("{}", lab.article.node1.ip("route"));
 }
 
 /// IPv4 routes vanish with a link without a word from the kernel.
