@@ -81,16 +81,17 @@ impl Running {
             let vips = self.node1.json("vips")?;
             for (name, announced) in wanted {
                 let vip = find(&vips, name).ok_or_else(|| format!("no {name} in {vips}"))?;
-                crate::lab::wait::equal(&vip["announced"], &Value::Bool(*announced))
-                    .map_err(|_| vip.to_string())?;
+                let verdict = if *announced { "up" } else { "down" };
+                if vip["verdict"] != verdict {
+                    return Err(vip.to_string());
+                }
             }
             Ok(())
         });
     }
 }
 
-/// The object of this name in a list, wherever the list is.
-fn find<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    let list = value.as_array().or_else(|| value.get("vips")?.as_array())?;
-    list.iter().find(|vip| vip["name"] == name)
+/// The VIP of this name in the list that `vips --json` prints.
+fn find<'a>(vips: &'a Value, name: &str) -> Option<&'a Value> {
+    vips.as_array()?.iter().find(|vip| vip["name"] == name)
 }
