@@ -3,104 +3,18 @@
 use crate::lab::article::{ADC, ADC6, BLOCK1, BLOCK2, NODE1, NODE1_6, NODE2, NODE2_6};
 
 /// What all nodes share: one file, each peer skips itself.
-pub(crate) const NODE: &str = r#"
-[speaker]
-asn = 64512
+pub(crate) const NODE: &str = include_str!("../../config/node.toml");
 
-[kernel]
-install = true
+/// A range that nodes originate for themselves; the filter `own` keeps it from the peers.
+pub(crate) const SERVICE_RANGE: &str =
+    "\n[[originate]]\nname = \"service-range\"\nprefixes = [\"10.96.0.0/12\"]\ndiscard = true\n";
 
-[[originate]]
-name   = "pod-blocks"
-kernel = { type = ["blackhole"], within = ["10.244.0.0/16"], le = 26 }
-
-[[originate]]
-name     = "service-range"
-prefixes = ["10.96.0.0/12"]
-discard  = true
-
-[[filter]]
-name    = "adc-vips"
-default = "reject"
-rules   = [ { prefix = ["172.16.99.0/24 ge 32", "172.16.40.80/28 ge 32"], action = "accept" } ]
-
-[[filter]]
-name    = "own"
-default = "reject"
-rules   = [ { source = ["pod-blocks", "vip"], action = "accept", set = { community.add = ["64512:100"] } } ]
-
-[[peer_group]]
-name = "nodes"
-asn  = 64512
-
-[[peer]]
-name    = "node1"
-address = "172.16.40.199"
-group   = "nodes"
-
-[[peer]]
-name    = "node2"
-address = "172.16.40.198"
-group   = "nodes"
-
-[[peer]]
-name         = "f5-a"
-address      = "172.16.40.202"
-asn          = 64512
-import       = ["adc-vips"]
-export       = ["own"]
-max_prefixes = 200
-"#;
-
-/// The nodes' file with IPv6 blocks and VIPs; the sessions run between the addresses given, in this order: node1,
-/// node2, ADC.
-pub(crate) fn node_ipv6([node1, node2, adc]: [&str; 3]) -> String {
-    format!(
-        r#"
-[speaker]
-asn = 64512
-
-[kernel]
-install = true
-
-[[originate]]
-name   = "pod-blocks"
-kernel = {{ type = ["blackhole"], within = ["10.244.0.0/16", "fd00:244::/64"], le = 122 }}
-
-[[filter]]
-name    = "adc-vips"
-default = "reject"
-rules   = [ {{ prefix = ["172.16.99.0/24 ge 32", "172.16.40.80/28 ge 32", "fd00:99::/64 ge 128"], action = "accept" }} ]
-
-[[filter]]
-name    = "own"
-default = "reject"
-rules   = [ {{ source = ["pod-blocks", "vip"], action = "accept" }} ]
-
-[[peer_group]]
-name     = "nodes"
-asn      = 64512
-families = ["ipv4-unicast", "ipv6-unicast"]
-
-[[peer]]
-name    = "node1"
-address = "{node1}"
-group   = "nodes"
-
-[[peer]]
-name    = "node2"
-address = "{node2}"
-group   = "nodes"
-
-[[peer]]
-name     = "f5-a"
-address  = "{adc}"
-asn      = 64512
-families = ["ipv4-unicast", "ipv6-unicast"]
-import   = ["adc-vips"]
-export   = ["own"]
-"#
-    )
+/// [`NODE`] with its sessions over IPv6.
+pub(crate) fn node_over_ipv6() -> String {
+    let pairs = [(NODE1, NODE1_6), (NODE2, NODE2_6), (ADC, ADC6)];
+    pairs.iter().fold(NODE.to_owned(), |text, (address, address6)| {
+        text.replace(address, address6)
+    })
 }
 
 /// The ADC: FRR with its VIPs as kernel routes, redistributed to the nodes.
@@ -190,8 +104,3 @@ pub(crate) fn blocks_at_adc() -> Vec<(String, Vec<String>)> {
         (BLOCK2.to_owned(), vec![NODE2.to_owned()]),
     ]
 }
-
-/// The session addresses of [`node_ipv6`] over IPv6.
-pub(crate) const OVER_IPV6: [&str; 3] = [NODE1_6, NODE2_6, ADC6];
-/// The session addresses of [`node_ipv6`] over IPv4.
-pub(crate) const OVER_IPV4: [&str; 3] = [NODE1, NODE2, ADC];

@@ -1,7 +1,7 @@
 //! The article's lab in IPv6: blocks, VIPs and next hops, over sessions of either family.
 
 use super::{Running, has_route};
-use crate::configs::{self, OVER_IPV4, OVER_IPV6};
+use crate::configs;
 use crate::lab::article::{ADC6, BLOCK1_6, BLOCK2_6, NODE1_6, NODE2_6, POD1_6, POD2_6, VIPS6, ping};
 use crate::lab::frr::Frr;
 use crate::lab::wait::equal;
@@ -14,7 +14,7 @@ fn ipv6_over_an_ipv6_session() {
     if skipped(&NEEDS) {
         return;
     }
-    let lab = Running::start(&configs::node_ipv6(OVER_IPV6), &configs::adc_over_ipv6());
+    let lab = Running::start(&configs::node_over_ipv6(), &configs::adc_over_ipv6());
     check(&lab);
 }
 
@@ -23,7 +23,7 @@ fn ipv6_over_an_ipv4_session() {
     if skipped(&NEEDS) {
         return;
     }
-    let lab = Running::start(&configs::node_ipv6(OVER_IPV4), &configs::adc(None));
+    let lab = Running::start(configs::NODE, &configs::adc(None));
     check(&lab);
     lab.await_blocks();
     lab.await_vips();

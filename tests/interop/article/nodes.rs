@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::{Running, kernel_routes};
+use crate::configs::{self, NODE, SERVICE_RANGE};
 use crate::lab::article::{NODE1, NODE2, POD1, POD2, VIPS, ping};
 use crate::lab::monitor::Monitor;
 use crate::lab::wait::equal;
@@ -19,7 +20,10 @@ fn tables_and_pings_are_as_in_the_article() {
     if skipped(&NEEDS) {
         return;
     }
-    let lab = Running::converged(Some(5));
+    let lab = Running::start(&format!("{NODE}{SERVICE_RANGE}"), &configs::adc(Some(5)));
+    lab.await_sessions();
+    lab.await_blocks();
+    lab.await_vips();
     for node in [NODE1, NODE2] {
         await_until("capabilities are negotiated", || {
             let peer = lab.adc.peer(node)?;
@@ -40,6 +44,11 @@ fn tables_and_pings_are_as_in_the_article() {
                 namespace.name()
             );
         }
+        let range = kernel_routes(namespace, "10.96.0.0/12");
+        assert!(
+            matches!(range.as_slice(), [route] if route["type"] == "blackhole"),
+            "{range:?}"
+        );
     }
     await_until("a pod reaches both VIPs", || {
         VIPS.iter().try_for_each(|vip| ping(&lab.article.pod1, vip))

@@ -23,9 +23,9 @@ fn a_prefix_a_filter_rule_and_a_vip_change_only_themselves() {
     let lab = Running::converged(None);
     let before = Sessions::of(&lab);
 
-    let with_prefix = NODE.replace(
-        "source = [\"pod-blocks\", \"vip\"]",
-        "source = [\"pod-blocks\", \"vip\", \"extra\"]",
+    let with_prefix = changed(
+        "source = [\"pod-blocks\", ",
+        "source = [\"pod-blocks\", \"extra\", ",
     ) + "\n[[originate]]\nname = \"extra\"\nprefixes = [\"10.99.0.0/24\"]\n";
     lab.reload(&with_prefix);
     await_until("the ADC has the added prefix", || {
@@ -36,7 +36,7 @@ fn a_prefix_a_filter_rule_and_a_vip_change_only_themselves() {
         lab.adc_has("10.99.0.0/24", false)
     });
 
-    let with_rule = NODE.replace(", \"172.16.40.80/28 ge 32\"]", "]");
+    let with_rule = changed("\"172.16.40.80/28 ge 32\", ", "");
     lab.reload(&with_rule);
     await_until("the VIP that is filtered leaves", || {
         lacks_route(&lab.article.node1, VIPS[1])
@@ -47,14 +47,14 @@ fn a_prefix_a_filter_rule_and_a_vip_change_only_themselves() {
         has_route(&lab.article.node1, VIPS[1], ADC)
     });
 
-    let with_vip = format!("{NODE}\n[[vip]]\nname = \"shop\"\naddress = \"172.16.99.10/32\"\n");
+    let with_vip = format!("{NODE}\n[[vip]]\nname = \"till\"\naddress = \"172.16.99.20/32\"\n");
     lab.reload(&with_vip);
     await_until("the ADC has the added VIP", || {
-        lab.adc_has("172.16.99.10/32", true)
+        lab.adc_has("172.16.99.20/32", true)
     });
     lab.reload(NODE);
     await_until("the ADC loses the removed VIP", || {
-        lab.adc_has("172.16.99.10/32", false)
+        lab.adc_has("172.16.99.20/32", false)
     });
 
     let after = Sessions::of(&lab);
@@ -114,9 +114,8 @@ fn the_same_file_and_a_wrong_file_change_nothing() {
 
     lab.reload(NODE);
     lab.node1.cli("reload").expect_success();
-    let wrong = NODE
-        .replace("max_prefixes = 200", "max_prefixs = 200")
-        .replace("10.96.0.0/12", "10.97.0.0/16");
+    let wrong = changed("max_prefixes  = 200", "max_prefixs = 200")
+        + "\n[[originate]]\nname = \"extra\"\nprefixes = [\"10.97.0.0/16\"]\ndiscard = true\n";
     let line = wrong
         .lines()
         .position(|line| line.contains("max_prefixs"))
@@ -142,6 +141,12 @@ fn the_same_file_and_a_wrong_file_change_nothing() {
         equal(&kernel_routes(&lab.article.node1, VIPS[0]), &routes)?;
         equal(&kernel_routes(&lab.article.node1, "10.97.0.0/16").len(), &0)
     });
+}
+
+/// The nodes' file with one text replaced by another.
+fn changed(from: &str, to: &str) -> String {
+    assert!(NODE.contains(from), "`{from}` is not in the file");
+    NODE.replace(from, to)
 }
 
 /// What the ADC counts of its sessions with node1 and node2.

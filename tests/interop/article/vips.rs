@@ -28,9 +28,11 @@ fn checks_of_every_kind_announce_and_withdraw() {
         )
     };
     let config = format!(
-        "{}{}{}{}",
-        configs::NODE,
-        vip("shop", HTTP, "http = \"http://127.0.0.1:8080/healthz\""),
+        "{}{}{}",
+        configs::NODE.replace(
+            "interval = \"1s\", rise = 2, fall = 3",
+            "interval = \"200ms\", rise = 2, fall = 2"
+        ),
         vip("queue", TCP, "tcp = \"127.0.0.1:9000\""),
         vip(
             "batch",
