@@ -104,7 +104,7 @@ fn routes_cross_the_border_of_the_as() {
 fn config(policy: &str) -> String {
     format!(
         "[speaker]\nasn = 64512\nrouter_id = \"{LEFT}\"\n\n[kernel]\ninstall = true\n\n\
-         [[originate]]\nname = \"local\"\nkernel = {{ type = [\"blackhole\"] }}\n\n\
+         [[originate]]\nname = \"blocks\"\nkernel = {{ type = [\"blackhole\"] }}\n\n\
          [[filter]]\nname = \"any\"\ndefault = \"accept\"\nrules = []\n\n\
          [[peer]]\nname = \"right\"\naddress = \"{RIGHT}\"\nasn = 65001\nconnect_retry_time = \"1s\"\n{policy}\n\
          [[peer]]\nname = \"inside\"\naddress = \"{INSIDE}\"\nasn = 64512\nconnect_retry_time = \"1s\"\n"

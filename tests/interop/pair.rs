@@ -31,7 +31,7 @@ impl Pair {
 pub(crate) fn stonechat(right: &str, peer: &str) -> String {
     format!(
         "[speaker]\nasn = 64512\nrouter_id = \"{LEFT}\"\n\n[kernel]\ninstall = true\n\n\
-         [[originate]]\nname = \"local\"\nkernel = {{ type = [\"blackhole\"] }}\n\n\
+         [[originate]]\nname = \"blocks\"\nkernel = {{ type = [\"blackhole\"] }}\n\n\
          [[peer]]\nname = \"right\"\naddress = \"{right}\"\nasn = 64512\n{peer}\n"
     )
 }

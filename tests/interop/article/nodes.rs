@@ -12,6 +12,9 @@ use crate::lab::{Need, await_until, skipped};
 
 const NEEDS: [Need; 2] = [Need::Frr, Need::Ping];
 
+/// The number of the route type that drops what is sent to it.
+const BLACKHOLE: &str = "6";
+
 /// How often a block is added to measure how long the ADC takes to have it.
 const ROUNDS: u8 = 20;
 
@@ -46,7 +49,7 @@ fn tables_and_pings_are_as_in_the_article() {
         }
         let range = kernel_routes(namespace, "10.96.0.0/12");
         assert!(
-            matches!(range.as_slice(), [route] if route["type"] == "blackhole"),
+            matches!(range.as_slice(), [route] if route["type"] == BLACKHOLE),
             "{range:?}"
         );
     }
