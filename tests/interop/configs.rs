@@ -31,7 +31,10 @@ pub(crate) fn adc_over_ipv6() -> String {
 
 fn adc_with_peers(peers: &[&str], restart_time_s: Option<u32>) -> String {
     let restart = restart_time_s.map_or_else(String::new, |seconds| {
-        format!(" bgp graceful-restart\n bgp graceful-restart restart-time {seconds}\n")
+        format!(
+            " bgp graceful-restart\n bgp graceful-restart preserve-fw-state\n\
+             bgp graceful-restart restart-time {seconds}\n"
+        )
     });
     let neighbors: String = peers
         .iter()

@@ -55,7 +55,7 @@ fn routes_cross_the_border_of_the_as() {
     let mut stonechat = Stonechat::start(
         &lab,
         &pair.left,
-        &config("import = [\"any\"]\nexport = [\"any\"]\n"),
+        &config("import = [\"any\"]\nexport = [\"any\"]\nnext_hop = \"self\"\n"),
     );
     frr.announce(FROM_RIGHT, RIGHT);
     frr.announce(LOOPED, RIGHT);

@@ -84,6 +84,8 @@ fn a_link_that_flaps_gets_its_routes_back() {
         );
     }
     lab.article.node1.ip("link set eth0 up");
+    // The default route went too, and is not Stonechat's.
+    lab.article.node1.ip("route add default via 172.16.40.1");
     lab.await_vips();
     lab.await_blocks();
     await_until("a pod reaches both VIPs", || {

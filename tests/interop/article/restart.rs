@@ -60,7 +60,8 @@ fn nothing_changes_across(signal: Signal) {
         let rewritten = at_node.starting_with(vip);
         assert!(
             rewritten.is_empty(),
-            "the route to {vip} was written again: {rewritten:?}"
+            "the route to {vip} was written again: {:#?}",
+            at_node.changes()
         );
         let deleted = at_node.starting_with(&format!("Deleted {vip}"));
         assert!(deleted.is_empty(), "the route to {vip} was deleted: {deleted:?}");

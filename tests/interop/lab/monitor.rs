@@ -74,7 +74,7 @@ impl Monitor {
         await_until("ip monitor reports", || {
             namespace.ip("route add unreachable 192.0.0.8/32");
             namespace.ip("route del unreachable 192.0.0.8/32");
-            if self.starting_with("Deleted unreachable 192.0.0.8").is_empty() {
+            if !self.changes().iter().any(|(_, text)| text.contains("192.0.0.8")) {
                 Err("nothing yet".to_owned())
             } else {
                 Ok(())
