@@ -334,7 +334,17 @@ impl Stage {
         };
         page.show("node1", "stonechat check node1.toml", &complaint)?;
         self.node1.signal(Signal::SIGHUP)?;
-        page.say("node1# kill -HUP: the wrong file changes nothing. Then the right one:")?;
+        let node1 = &mut self.node1;
+        watch.until("node1 refuses the wrong file", PATIENCE, || {
+            let status = node1.ask_json(&["status"])?;
+            Ok(
+                status.and_then(|status| match status.get("last_reload").and_then(Value::as_str) {
+                    Some(last) if last.starts_with("refused") => Ok(()),
+                    _ => Err(status.to_string()),
+                }),
+            )
+        })?;
+        page.say("node1# kill -HUP: the wrong file is refused and changes nothing. Then the right one:")?;
         self.lab
             .directory
             .write("node1.toml", &format!("{NODE_CONFIG}{TILL_CONFIG}"))?;
