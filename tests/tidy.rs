@@ -68,6 +68,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "kernel",
             "config",
             "control",
+            "cli",
         ],
     ),
     (
