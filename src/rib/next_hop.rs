@@ -130,6 +130,13 @@ impl NextHopTable {
         }
     }
 
+    /// The kernel has yet to speak of a next hop in use.
+    pub(crate) fn has_unresolved(&self) -> bool {
+        self.ids.values().any(|id| {
+            self.entries[id.0 as usize].references > 0 && self.usable(*id) == Err(Unusable::Unresolved)
+        })
+    }
+
     /// Takes in what the kernel says; the id if something depends on it and it changed.
     pub(crate) fn update(&mut self, address: IpAddr, reachability: Reachability) -> Option<NextHopId> {
         let id = *self.ids.get(&address)?;

@@ -368,11 +368,15 @@ impl Rib {
                 self.core.outputs.push_back(Output::Fib(batch));
             }
         }
+        // A route whose next hop the kernel has not spoken of is wanted a moment later: what is adopted for it must not go.
+        let unresolved = self.complete.len() < 2 && self.core.attributes.next_hops.has_unresolved();
         for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
-            let waits = self
-                .tables
-                .iter()
-                .any(|table| table.data.family == family && table.initial > 0);
+            let undecided = |table: &Table| table.initial > 0 || table.dirty() > 0;
+            let waits = unresolved
+                || self
+                    .tables
+                    .iter()
+                    .any(|table| table.data.family == family && undecided(table));
             if self.core.settings.install
                 && !waits
                 && self.selection.has_started(family)

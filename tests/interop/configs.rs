@@ -41,7 +41,7 @@ fn adc_with_peers(peers: &[&str], restart_time_s: Option<u32>) -> String {
         .map(|peer| format!(" neighbor {peer} peer-group nodes\n"))
         .collect();
     format!(
-        "router bgp 64512\n bgp router-id {ADC}\n no bgp default ipv4-unicast\n{restart}\
+        "router bgp 64512\n bgp router-id {ADC}\n no bgp default ipv4-unicast\n coalesce-time 0\n{restart}\
          neighbor nodes peer-group\n neighbor nodes remote-as 64512\n neighbor nodes timers connect 1\n\
          neighbor nodes advertisement-interval 0\n{neighbors}\
          address-family ipv4 unicast\n neighbor nodes activate\n redistribute kernel\n exit-address-family\n\
