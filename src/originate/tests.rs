@@ -110,6 +110,7 @@ fn a_route_that_we_install_is_not_imported_again() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn every_condition_of_a_kernel_source_must_hold() {
     let blackhole = KernelMatch {
         kinds: vec![KernelRouteKind::Blackhole],

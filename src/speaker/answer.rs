@@ -247,7 +247,7 @@ impl Answerer {
         let status = self.find(name)?;
         self.sessions
             .peer_id(&status.name)
-            .ok_or(Failure::NotEstablished {
+            .ok_or_else(|| Failure::NotEstablished {
                 name: name.to_owned(),
             })
     }

@@ -16,25 +16,21 @@ mod reload;
 mod report;
 mod start;
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use self::answer::{Order, Reloads};
+use self::answer::{Answerer, Order};
 use self::memory::Memory;
 use crate::cli::{CleanupOptions, EntryError, RunOptions};
 use crate::config::Config;
 use crate::control::Response;
 use crate::kernel::settings::OnStop;
-use crate::kernel::{KernelHandle, cleanup as kernel_cleanup, state_file};
+use crate::kernel::{cleanup as kernel_cleanup, state_file};
 use crate::originate::{Extras, Originator, vip_route};
 use crate::rib::interface::Event;
-use crate::rib::task::RibHandle;
 use crate::route::{KernelTableChange, OriginKind, TableId};
-use crate::session::supervisor::{Sessions, StopKind};
+use crate::session::supervisor::StopKind;
 use crate::telemetry::{self, Service, Telemetry};
 use crate::vip;
 
@@ -88,16 +84,12 @@ pub fn cleanup(options: &CleanupOptions) -> Result<String, EntryError> {
 
 /// The running daemon.
 struct Speaker {
-    config_path: PathBuf,
     config: Config,
     telemetry: Telemetry,
-    rib: RibHandle,
-    kernel: KernelHandle,
-    vips: Arc<vip::Handle>,
-    sessions: Sessions,
+    /// Handles of the rooms, and what reloads did.
+    rooms: Answerer,
     originator: Originator,
     memory: Memory,
-    reloads: Arc<Mutex<Reloads>>,
     /// When our End-of-RIB goes out whatever is missing; none once it has.
     complete_by: Option<Instant>,
     inputs: Inputs,
@@ -139,6 +131,27 @@ enum End {
 }
 
 impl Speaker {
+    /// Takes over once the rooms run; says to the outside that it is ready.
+    async fn begin(&mut self) {
+        self.complete_by = Some(self.rooms.facts.started + self.config.speaker.deferral_time);
+        self.rooms
+            .kernel
+            .set_discard(self.originator.discard_prefixes())
+            .await;
+        self.announce().await;
+        if self.is_complete() {
+            self.complete().await;
+        }
+        self.save(false).await;
+        telemetry::tell(Service::Ready);
+    }
+
+    async fn save(&mut self, clean: bool) {
+        self.memory
+            .save(&self.rooms.kernel, &self.rooms.vips, clean)
+            .await;
+    }
+
     async fn run(mut self) {
         let watchdog = telemetry::watchdog();
         let mut alive = tokio::time::interval(watchdog.unwrap_or(std::time::Duration::from_secs(3_600)));
@@ -167,9 +180,9 @@ impl Speaker {
                     self.vip_changed(&announcement);
                     self.announce().await;
                 }
-                Some(event) = self.inputs.events.recv() => report::log(&event, &self.sessions),
-                Ok(()) = self.inputs.installed.changed() => self.memory.save(&self.kernel, &self.vips, false).await,
-                Ok(()) = self.inputs.verdicts.changed() => self.memory.save(&self.kernel, &self.vips, false).await,
+                Some(event) = self.inputs.events.recv() => report::log(&event, &self.rooms.sessions),
+                Ok(()) = self.inputs.installed.changed() => self.save(false).await,
+                Ok(()) = self.inputs.verdicts.changed() => self.save(false).await,
                 () = until(complete_by), if complete_by.is_some() => {
                     tracing::warn!("not every local source has reported in time; our End-of-RIB goes out without it");
                     self.complete().await;
@@ -192,7 +205,7 @@ impl Speaker {
 
     async fn complete(&mut self) {
         self.complete_by = None;
-        self.rib.local_routes_complete().await;
+        self.rooms.rib.local_routes_complete().await;
     }
 
     /// Hands what the originator wants said to the RIB and to the kernel.
@@ -200,7 +213,7 @@ impl Speaker {
         let own = self.originator.take_own_prefixes();
         if !own.is_empty() {
             let (added, removed) = (own.added.into_iter().collect(), own.removed.into_iter().collect());
-            self.kernel.own_prefixes(added, removed).await;
+            self.rooms.kernel.own_prefixes(added, removed).await;
         }
         loop {
             let changes: Vec<_> = std::iter::from_fn(|| self.originator.poll_output())
@@ -209,7 +222,7 @@ impl Speaker {
             if changes.is_empty() {
                 return;
             }
-            self.rib.local(changes).await;
+            self.rooms.rib.local(changes).await;
         }
     }
 
@@ -264,15 +277,15 @@ impl Speaker {
         match end {
             End::Restart => {
                 tracing::info!("stopping for a restart: routes and graceful sessions stay");
-                self.memory.save(&self.kernel, &self.vips, true).await;
-                self.sessions.stop(StopKind::Restart).await;
-                self.kernel.release(OnStop::Keep).await;
+                self.save(true).await;
+                self.rooms.sessions.stop(StopKind::Restart).await;
+                self.rooms.kernel.release(OnStop::Keep).await;
             }
             End::Leave(asked_by) => {
                 tracing::info!("leaving for good");
                 let text = String::from("stonechat leaves");
-                self.sessions.stop(StopKind::Leave { text }).await;
-                let left = self.kernel.release(OnStop::Remove).await;
+                self.rooms.sessions.stop(StopKind::Leave { text }).await;
+                let left = self.rooms.kernel.release(OnStop::Remove).await;
                 self.memory.forget();
                 if let Some(reply) = asked_by {
                     let response = match left {

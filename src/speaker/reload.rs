@@ -13,7 +13,7 @@ use crate::control::{Failure, Response};
 impl Speaker {
     /// Reads the configuration again; an invalid one changes nothing.
     pub(super) async fn reload(&mut self, file: Option<&Path>, dry_run: bool, no_reset: bool) -> Response {
-        let path = file.unwrap_or(&self.config_path);
+        let path = file.unwrap_or(&self.rooms.facts.config);
         let loaded = match start::load(path) {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -72,22 +72,26 @@ impl Speaker {
             self.originator.reconfigure(result.originate.clone());
         }
         if originate || kernel {
-            self.kernel
+            self.rooms
+                .kernel
                 .reconfigure(result.kernel.clone(), self.originator.kernel_tables())
                 .await;
-            self.kernel.set_discard(self.originator.discard_prefixes()).await;
+            self.rooms
+                .kernel
+                .set_discard(self.originator.discard_prefixes())
+                .await;
         }
         if vips {
-            self.vips.reconfigure(result.vips.clone());
+            self.rooms.vips.reconfigure(result.vips.clone());
         }
         self.announce().await;
         // Equal peers are left alone; a filter that changed is in the settings of those that use it.
-        self.sessions.apply(result.peers.clone()).await;
+        self.rooms.sessions.apply(result.peers.clone()).await;
         self.config = result;
     }
 
     fn note(&self, count: impl FnOnce(&mut Reloads), text: &str) {
-        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reloads = self.rooms.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         count(&mut reloads);
         reloads.last = Some(text.to_owned());
     }

@@ -18,13 +18,13 @@ use crate::config::{Config, Loaded, LogFormat, Report};
 use crate::control::{self, ControlSocket};
 use crate::kernel::{self, KernelHandle, router_id, state_file};
 use crate::originate::Originator;
-use crate::rib::interface::{Restarting, Settings as RibSettings};
+use crate::rib::interface::{Event, Reachability, Restarting, Settings as RibSettings};
 use crate::rib::task::{self as rib_task, RibHandle};
 use crate::route::PeerId;
 use crate::session::peer_ids::PeerIds;
 use crate::session::settings::{PeerAddress, PeerSettings, SpeakerIdentity};
 use crate::session::supervisor::{Sessions, Start};
-use crate::telemetry::{self, Format, Service, Telemetry};
+use crate::telemetry::{Format, Telemetry};
 use crate::vip;
 
 /// Items that may wait between two rooms.
@@ -52,30 +52,20 @@ pub(super) async fn start(
     config: Config,
     telemetry: Telemetry,
 ) -> Result<Speaker, EntryError> {
-    let signals = Signals::new()?;
-    let socket = ControlSocket::bind(&options.socket)?;
-    let boot_id = state_file::boot_id()?;
-    let legacy = Legacy::read(&config.speaker.state_dir, &boot_id);
-    let router_id = choose_router_id(&config, &legacy)?;
-
-    let mut originator = Originator::new(
-        config
-            .kernel
-            .as_ref()
-            .map_or(DEFAULT_PROTOCOL, |kernel| kernel.protocol),
-    );
-    originator.reconfigure(config.originate.clone());
-    let (fib, fib_updates) = mpsc::channel(QUEUE);
+    let Ground {
+        signals,
+        socket,
+        boot_id,
+        legacy,
+        router_id,
+        originator,
+    } = Ground::prepare(options, &config)?;
     let (table_sender, table) = mpsc::channel(QUEUE);
+    let (fib, fib_updates) = mpsc::channel(QUEUE);
     let kernel = start_kernel(&config, &originator, fib_updates, table_sender);
-    if tokio::time::timeout(FIRST_DUMP, kernel.handle.first_dump_done())
-        .await
-        .is_err()
-    {
-        tracing::warn!("the kernel's tables cannot be read yet; sessions start without");
-    }
-    let present = kernel.handle.installed().await.unwrap_or_default();
+    let present = first_dump(&kernel.handle).await;
     let forwarding = legacy.forwarding(config.kernel.as_ref(), &present);
+    log_start(&config, router_id, &legacy, forwarding);
 
     let mut ids = PeerIds::default();
     let peers: Vec<(PeerId, PeerSettings)> = config
@@ -83,16 +73,12 @@ pub(super) async fn start(
         .iter()
         .map(|peer| (ids.allocate(), peer.clone()))
         .collect();
-    let (events_sender, events) = mpsc::channel(QUEUE);
     let restarting = legacy.is_restart().then(|| awaited(&config, &peers));
-    let rib = rib_task::spawn(
+    let (rib, events) = start_rib(
         rib_settings(&config, router_id, restarting),
-        rib_task::Edges {
-            fib,
-            events: events_sender,
-        },
+        fib,
+        kernel.reachability,
     );
-    ferry_reachability(kernel.reachability, rib.clone());
 
     let (announcements_sender, announcements) = mpsc::channel(QUEUE);
     let vips = Arc::new(vip::spawn(
@@ -101,16 +87,25 @@ pub(super) async fn start(
         announcements_sender,
     ));
     let now = Instant::now();
-    let identity = SpeakerIdentity {
-        asn: config.speaker.asn,
-        bgp_identifier: router_id,
-        forwarding,
-        restarting_until: legacy
-            .is_restart()
-            .then(|| (now + config.speaker.deferral_time).into_std()),
-    };
-    let reloads = Arc::new(Mutex::new(Reloads::default()));
+    let sessions = Sessions::start(Start {
+        rib: rib.clone(),
+        identity: identity(&config, router_id, &legacy, forwarding, now),
+        peers,
+        ids,
+        listen: config.speaker.listen.clone(),
+        seed: random(),
+    });
     let (orders_sender, orders) = mpsc::channel(ORDERS);
+    let answerer = Answerer {
+        facts: facts(options, &config, router_id, now),
+        rib,
+        sessions,
+        vips: Arc::clone(&vips),
+        kernel: kernel.handle.clone(),
+        reloads: Arc::new(Mutex::new(Reloads::default())),
+        orders: orders_sender,
+    };
+    serve(&config, socket, answerer.clone());
     let inputs = Inputs {
         table,
         announcements,
@@ -120,56 +115,100 @@ pub(super) async fn start(
         verdicts: vips.progress(),
         signals,
     };
-    log_start(&config, router_id, &legacy, forwarding);
-    let listen = config.speaker.listen.clone();
-    let sessions = Sessions::start(Start {
-        rib: rib.clone(),
-        identity,
-        peers,
-        ids,
-        listen,
-        seed: random(),
-    });
-    let answerer = Answerer {
-        facts: Facts {
-            asn: config.speaker.asn.0,
-            router_id,
-            config: options.config.clone(),
-            started: now,
-        },
-        rib: rib.clone(),
-        sessions: sessions.clone(),
-        vips: Arc::clone(&vips),
-        kernel: kernel.handle.clone(),
-        reloads: Arc::clone(&reloads),
-        orders: orders_sender,
-    };
-    serve(&config, socket, answerer);
+    let memory = Memory::new(config.speaker.state_dir.clone(), boot_id, router_id);
     let mut speaker = Speaker {
-        config_path: options.config.clone(),
-        complete_by: Some(now + config.speaker.deferral_time),
-        memory: Memory::new(config.speaker.state_dir.clone(), boot_id, router_id),
         config,
         telemetry,
-        rib,
-        kernel: kernel.handle,
-        vips,
-        sessions,
+        rooms: answerer,
         originator,
-        reloads,
+        memory,
+        complete_by: None,
         inputs,
     };
-    speaker
-        .kernel
-        .set_discard(speaker.originator.discard_prefixes())
-        .await;
-    speaker.announce().await;
-    if speaker.is_complete() {
-        speaker.complete().await;
-    }
-    speaker.memory.save(&speaker.kernel, &speaker.vips, false).await;
-    telemetry::tell(Service::Ready);
+    speaker.begin().await;
     Ok(speaker)
+}
+
+fn start_rib(
+    settings: RibSettings,
+    fib: mpsc::Sender<rib_task::FibUpdate>,
+    reachability: mpsc::Receiver<Vec<(IpAddr, Reachability)>>,
+) -> (RibHandle, mpsc::Receiver<Event>) {
+    let (sender, events) = mpsc::channel(QUEUE);
+    let rib = rib_task::spawn(settings, rib_task::Edges { fib, events: sender });
+    ferry_reachability(reachability, rib.clone());
+    (rib, events)
+}
+
+/// What is settled before any room starts.
+struct Ground {
+    signals: Signals,
+    socket: ControlSocket,
+    boot_id: String,
+    legacy: Legacy,
+    router_id: Ipv4Addr,
+    originator: Originator,
+}
+
+impl Ground {
+    fn prepare(options: &RunOptions, config: &Config) -> Result<Self, EntryError> {
+        let signals = Signals::new()?;
+        let socket = ControlSocket::bind(&options.socket)?;
+        let boot_id = state_file::boot_id()?;
+        let legacy = Legacy::read(&config.speaker.state_dir, &boot_id);
+        let router_id = choose_router_id(config, &legacy)?;
+        let protocol = config
+            .kernel
+            .as_ref()
+            .map_or(DEFAULT_PROTOCOL, |kernel| kernel.protocol);
+        let mut originator = Originator::new(protocol);
+        originator.reconfigure(config.originate.clone());
+        Ok(Self {
+            signals,
+            socket,
+            boot_id,
+            legacy,
+            router_id,
+            originator,
+        })
+    }
+}
+
+/// What the kernel holds of ours when we start.
+async fn first_dump(kernel: &KernelHandle) -> state_file::Installed {
+    if tokio::time::timeout(FIRST_DUMP, kernel.first_dump_done())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the kernel's tables cannot be read yet; sessions start without");
+    }
+    kernel.installed().await.unwrap_or_default()
+}
+
+fn facts(options: &RunOptions, config: &Config, router_id: Ipv4Addr, started: Instant) -> Facts {
+    Facts {
+        asn: config.speaker.asn.0,
+        router_id,
+        config: options.config.clone(),
+        started,
+    }
+}
+
+fn identity(
+    config: &Config,
+    router_id: Ipv4Addr,
+    legacy: &Legacy,
+    forwarding: FamilySet,
+    now: Instant,
+) -> SpeakerIdentity {
+    SpeakerIdentity {
+        asn: config.speaker.asn,
+        bgp_identifier: router_id,
+        forwarding,
+        restarting_until: legacy
+            .is_restart()
+            .then(|| (now + config.speaker.deferral_time).into_std()),
+    }
 }
 
 /// `rtm_protocol` of our routes where nothing else is configured.
@@ -177,7 +216,7 @@ const DEFAULT_PROTOCOL: u8 = 179;
 
 struct StartedKernel {
     handle: KernelHandle,
-    reachability: mpsc::Receiver<Vec<(IpAddr, crate::rib::interface::Reachability)>>,
+    reachability: mpsc::Receiver<Vec<(IpAddr, Reachability)>>,
 }
 
 fn start_kernel(
@@ -205,10 +244,7 @@ fn start_kernel(
     }
 }
 
-fn ferry_reachability(
-    mut reachability: mpsc::Receiver<Vec<(IpAddr, crate::rib::interface::Reachability)>>,
-    rib: RibHandle,
-) {
+fn ferry_reachability(mut reachability: mpsc::Receiver<Vec<(IpAddr, Reachability)>>, rib: RibHandle) {
     tokio::spawn(async move {
         while let Some(changes) = reachability.recv().await {
             rib.next_hops(changes).await;

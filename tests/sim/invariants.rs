@@ -8,7 +8,7 @@ use stonechat::route::Prefix;
 use super::world::World;
 
 /// What a peer holds is what it was sent: nothing lost, no ghost, the same attributes.
-pub fn both_ends_agree(world: &World) {
+pub(crate) fn both_ends_agree(world: &World) {
     for (a, a_peer, b, b_peer) in world.sessions() {
         agree(world, (a, a_peer), (b, b_peer));
         agree(world, (b, b_peer), (a, a_peer));
@@ -36,7 +36,7 @@ fn agree(world: &World, (sender, sender_peer): (usize, usize), (receiver, receiv
 }
 
 /// No prefix goes back to the peer that its best path came from.
-pub fn no_echo(world: &World) {
+pub(crate) fn no_echo(world: &World) {
     for (a, a_peer, b, b_peer) in world.sessions() {
         for (node, peer) in [(a, a_peer), (b, b_peer)] {
             let name = world.node(node).peers[peer].core.settings().name.clone();
@@ -59,7 +59,7 @@ pub fn no_echo(world: &World) {
 }
 
 /// What is in the FIB is what Loc-RIB learned from peers.
-pub fn fib_is_loc_rib(world: &World) {
+pub(crate) fn fib_is_loc_rib(world: &World) {
     for index in 0..world.nodes.len() {
         if !world.is_up(index) {
             continue;
@@ -78,7 +78,7 @@ pub fn fib_is_loc_rib(world: &World) {
 }
 
 /// Every prefix that a running node originates is the best of every running node, and nothing else is.
-pub fn everybody_knows_everything(world: &World, originated: &BTreeSet<Prefix>) {
+pub(crate) fn everybody_knows_everything(world: &World, originated: &BTreeSet<Prefix>) {
     for index in 0..world.nodes.len() {
         if world.is_up(index) {
             let best: BTreeSet<Prefix> = world
@@ -96,7 +96,7 @@ pub fn everybody_knows_everything(world: &World, originated: &BTreeSet<Prefix>) 
 }
 
 /// No NOTIFICATION went out but those that the scenario provoked: codes in `expected`.
-pub fn no_notification_but(world: &World, expected: &[u8]) {
+pub(crate) fn no_notification_but(world: &World, expected: &[u8]) {
     for node in world.nodes.iter().flatten() {
         for (peer, notification) in &node.sent {
             assert!(

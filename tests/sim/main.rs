@@ -2,6 +2,12 @@
 //!
 //! A failure prints its seed; `SIM_SEED=n` runs that one alone, `SIM_SEEDS=n` runs that many of each scenario.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "the whole file is a test; a failing seed is printed"
+)]
+
 mod invariants;
 mod node;
 mod random;

@@ -14,14 +14,13 @@ use stonechat::rib::interface as rib;
 use stonechat::route::{LocalRoute, OriginKind, PeerId, Prefix};
 use stonechat::session::peer::{self, ConnectionId, Core};
 use stonechat::session::settings::{PeerSettings, SpeakerIdentity};
-use stonechat::session::status::State;
 
 /// What a session may have on its way to the socket.
 const CREDIT: usize = 64 * 1024;
 
 /// How to build (and rebuild) a node.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub(crate) struct Spec {
     pub name: String,
     pub asn: u32,
     pub address: Ipv4Addr,
@@ -33,7 +32,7 @@ pub struct Spec {
 
 /// One peer of a node.
 #[derive(Debug)]
-pub struct Neighbour {
+pub(crate) struct Neighbour {
     pub core: Core,
     pub address: IpAddr,
     pub self_addresses: rib::SelfAddresses,
@@ -41,7 +40,7 @@ pub struct Neighbour {
 
 /// What the world must do for a node.
 #[derive(Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     Connect {
         peer: usize,
         connection: ConnectionId,
@@ -68,7 +67,7 @@ pub enum Effect {
 }
 
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Node {
     pub spec: Spec,
     pub rib: Rib,
     pub peers: Vec<Neighbour>,
@@ -91,12 +90,12 @@ enum Work {
 
 /// What a restart knows of the life before.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub(crate) struct Kept {
     pub fib: BTreeMap<Prefix, rib::FibRoute>,
 }
 
 impl Node {
-    pub fn new(spec: Spec, kept: Option<Kept>, seed: u64, now: Instant) -> Self {
+    pub(crate) fn new(spec: Spec, kept: Option<Kept>, seed: u64, now: Instant) -> Self {
         let restarting_until = kept.as_ref().map(|_| now + Duration::from_secs(60));
         let forwarding = if kept.is_some() {
             both_families()
@@ -164,7 +163,7 @@ impl Node {
         node
     }
 
-    pub fn announce(&mut self, prefixes: &[Prefix], now: Instant) {
+    pub(crate) fn announce(&mut self, prefixes: &[Prefix], now: Instant) {
         let changes = prefixes
             .iter()
             .map(|prefix| rib::LocalChange::Announce(local_route(*prefix)))
@@ -172,7 +171,7 @@ impl Node {
         self.rib_input(rib::Input::Local(changes), now);
     }
 
-    pub fn withdraw(&mut self, prefixes: &[Prefix], now: Instant) {
+    pub(crate) fn withdraw(&mut self, prefixes: &[Prefix], now: Instant) {
         let name: Arc<str> = "lab".into();
         let withdraw = |prefix: &Prefix| rib::LocalChange::Withdraw {
             kind: OriginKind::Static,
@@ -182,18 +181,18 @@ impl Node {
         self.rib_input(rib::Input::Local(prefixes.iter().map(withdraw).collect()), now);
     }
 
-    pub fn peer_input(&mut self, peer: usize, input: peer::Input, now: Instant) {
+    pub(crate) fn peer_input(&mut self, peer: usize, input: peer::Input, now: Instant) {
         self.work.push_back(Work::Peer(peer, input));
         self.drain(now);
     }
 
-    pub fn rib_input(&mut self, input: rib::Input, now: Instant) {
+    pub(crate) fn rib_input(&mut self, input: rib::Input, now: Instant) {
         self.work.push_back(Work::Rib(input));
         self.drain(now);
     }
 
     /// Bytes that the RIB had sent left the session's queue.
-    pub fn credit(&mut self, peer: usize, bytes: usize, now: Instant) {
+    pub(crate) fn credit(&mut self, peer: usize, bytes: usize, now: Instant) {
         self.rib_input(
             rib::Input::Credit {
                 peer: peer_id(peer),
@@ -203,11 +202,11 @@ impl Node {
         );
     }
 
-    pub fn next_effect(&mut self) -> Option<Effect> {
+    pub(crate) fn next_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let peers = self
             .peers
             .iter()
@@ -216,7 +215,7 @@ impl Node {
     }
 
     /// Runs whatever is due.
-    pub fn tick(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         for index in 0..self.peers.len() {
             if self.peers[index]
                 .core
@@ -231,19 +230,15 @@ impl Node {
         }
     }
 
-    pub fn is_established(&self, peer: usize) -> bool {
-        self.peers[peer].core.state() == State::Established
-    }
-
-    pub fn received(&self, peer: usize, now: Instant) -> Vec<RouteEntry> {
+    pub(crate) fn received(&self, peer: usize, now: Instant) -> Vec<RouteEntry> {
         self.listing(View::Received(peer_id(peer)), now)
     }
 
-    pub fn advertised(&self, peer: usize, now: Instant) -> Vec<RouteEntry> {
+    pub(crate) fn advertised(&self, peer: usize, now: Instant) -> Vec<RouteEntry> {
         self.listing(View::Advertised(peer_id(peer)), now)
     }
 
-    pub fn best(&self, now: Instant) -> Vec<RouteEntry> {
+    pub(crate) fn best(&self, now: Instant) -> Vec<RouteEntry> {
         let all = self.listing(View::Best, now);
         all.into_iter().filter(|route| route.best).collect()
     }
@@ -397,19 +392,19 @@ impl Node {
     }
 }
 
-pub fn peer_id(index: usize) -> PeerId {
+pub(crate) fn peer_id(index: usize) -> PeerId {
     PeerId {
         index: u32::try_from(index).unwrap(),
         generation: 0,
     }
 }
 
-pub fn both_families() -> FamilySet {
+pub(crate) fn both_families() -> FamilySet {
     FamilySet::from_iter([Family::IPV4_UNICAST, Family::IPV6_UNICAST])
 }
 
 /// An IPv6 address for a node that has an IPv4 one.
-pub fn mapped(address: Ipv4Addr) -> std::net::Ipv6Addr {
+pub(crate) fn mapped(address: Ipv4Addr) -> std::net::Ipv6Addr {
     let [a, b, c, d] = address.octets();
     std::net::Ipv6Addr::new(
         0xfd00,
@@ -423,7 +418,7 @@ pub fn mapped(address: Ipv4Addr) -> std::net::Ipv6Addr {
     )
 }
 
-pub fn socket(address: Ipv4Addr, port: u16) -> SocketAddr {
+pub(crate) fn socket(address: Ipv4Addr, port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(address), port)
 }
 

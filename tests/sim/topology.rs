@@ -16,7 +16,7 @@ const AS: u32 = 64512;
 
 /// What a topology varies in.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     pub graceful_restart: bool,
     pub add_path: bool,
     pub routes_each: usize,
@@ -33,7 +33,7 @@ impl Default for Options {
 }
 
 /// `count` nodes of one AS, each peering with each.
-pub fn full_mesh(count: usize, options: Options) -> Vec<Spec> {
+pub(crate) fn full_mesh(count: usize, options: Options) -> Vec<Spec> {
     let pairs: Vec<(usize, usize)> = (0..count)
         .flat_map(|one| {
             (0..count)
@@ -45,7 +45,7 @@ pub fn full_mesh(count: usize, options: Options) -> Vec<Spec> {
 }
 
 /// Node 0 and 1 are reflectors for the rest, and peer with each other.
-pub fn reflectors(clients: usize, options: Options) -> Vec<Spec> {
+pub(crate) fn reflectors(clients: usize, options: Options) -> Vec<Spec> {
     let count = clients + 2;
     let mut pairs = vec![(0, 1), (1, 0)];
     for client in 2..count {
@@ -58,7 +58,7 @@ pub fn reflectors(clients: usize, options: Options) -> Vec<Spec> {
 }
 
 /// A chain of nodes, each in an AS of its own.
-pub fn chain(count: usize, options: Options) -> Vec<Spec> {
+pub(crate) fn chain(count: usize, options: Options) -> Vec<Spec> {
     let pairs: Vec<(usize, usize)> = (1..count)
         .flat_map(|node| [(node - 1, node), (node, node - 1)])
         .collect();
@@ -72,7 +72,7 @@ pub fn chain(count: usize, options: Options) -> Vec<Spec> {
 }
 
 /// The prefixes that a node originates.
-pub fn prefixes_of(node: usize, count: usize) -> Vec<Prefix> {
+pub(crate) fn prefixes_of(node: usize, count: usize) -> Vec<Prefix> {
     (0..count)
         .map(|index| {
             if index % 3 == 2 {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// What is wrong with a wire just now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fault {
+pub(crate) enum Fault {
     None,
     /// Every read returns one byte.
     OneByte,
@@ -15,7 +15,7 @@ pub enum Fault {
 
 /// Bytes in flight from one end to the other.
 #[derive(Debug)]
-pub struct Wire {
+pub(crate) struct Wire {
     pub delay: Duration,
     pub fault: Fault,
     in_flight: VecDeque<(Instant, Vec<u8>)>,
@@ -26,7 +26,7 @@ pub struct Wire {
 const WINDOW: usize = 64 * 1024;
 
 impl Wire {
-    pub fn new(delay: Duration) -> Self {
+    pub(crate) fn new(delay: Duration) -> Self {
         Self {
             delay,
             fault: Fault::None,
@@ -36,17 +36,17 @@ impl Wire {
     }
 
     /// How many bytes a write would take now.
-    pub fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         WINDOW.saturating_sub(self.bytes)
     }
 
-    pub fn write(&mut self, bytes: &[u8], now: Instant) {
+    pub(crate) fn write(&mut self, bytes: &[u8], now: Instant) {
         self.bytes += bytes.len();
         self.in_flight.push_back((now + self.delay, bytes.to_vec()));
     }
 
     /// When `read` will next yield something.
-    pub fn next_arrival(&self) -> Option<Instant> {
+    pub(crate) fn next_arrival(&self) -> Option<Instant> {
         if self.fault == Fault::Stalled {
             return None;
         }
@@ -54,7 +54,7 @@ impl Wire {
     }
 
     /// What the far end reads now, if anything has arrived.
-    pub fn read(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub(crate) fn read(&mut self, now: Instant) -> Option<Vec<u8>> {
         if self.next_arrival()? > now {
             return None;
         }

@@ -59,9 +59,8 @@ struct Dial {
 }
 
 #[derive(Debug)]
-pub struct World {
+pub(crate) struct World {
     pub now: Instant,
-    pub start: Instant,
     pub random: Random,
     pub nodes: Vec<Option<Node>>,
     specs: Vec<Spec>,
@@ -73,7 +72,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(specs: Vec<Spec>, seed: u64) -> Self {
+    pub(crate) fn new(specs: Vec<Spec>, seed: u64) -> Self {
         // The simulation's own zero: all times are offsets from it, so that the run depends on the seed alone.
         #[expect(
             clippy::disallowed_methods,
@@ -82,7 +81,6 @@ impl World {
         let start = Instant::now();
         let mut world = Self {
             now: start,
-            start,
             random: Random::new(seed),
             nodes: Vec::new(),
             connections: Vec::new(),
@@ -106,16 +104,16 @@ impl World {
         world
     }
 
-    pub fn node(&self, index: usize) -> &Node {
+    pub(crate) fn node(&self, index: usize) -> &Node {
         self.nodes[index].as_ref().expect("the node runs")
     }
 
-    pub fn is_up(&self, index: usize) -> bool {
+    pub(crate) fn is_up(&self, index: usize) -> bool {
         self.nodes[index].is_some()
     }
 
     /// Lets the node do something, then carries out what it wants.
-    pub fn with(&mut self, index: usize, act: impl FnOnce(&mut Node, Instant)) {
+    pub(crate) fn with(&mut self, index: usize, act: impl FnOnce(&mut Node, Instant)) {
         let now = self.now;
         if let Some(node) = self.nodes[index].as_mut() {
             act(node, now);
@@ -123,7 +121,7 @@ impl World {
         }
     }
 
-    pub fn run_for(&mut self, time: Duration) {
+    pub(crate) fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.next_event().filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -133,7 +131,7 @@ impl World {
     }
 
     /// Runs until `done` holds; false when it does not within `limit`.
-    pub fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
+    pub(crate) fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.now + limit;
         while !done(self) {
             let Some(at) = self.next_event().filter(|at| *at <= end) else {
@@ -146,7 +144,7 @@ impl World {
     }
 
     /// Both directions of every connection between two nodes are reset.
-    pub fn cut(&mut self, one: usize, other: usize) {
+    pub(crate) fn cut(&mut self, one: usize, other: usize) {
         for index in 0..self.connections.len() {
             if self.joins(index, one, other) {
                 self.reset(index);
@@ -155,7 +153,7 @@ impl World {
     }
 
     /// Whether two nodes' packets reach each other; connections that stand fall silent.
-    pub fn part(&mut self, one: usize, other: usize, parted: bool) {
+    pub(crate) fn part(&mut self, one: usize, other: usize, parted: bool) {
         let pair = (one.min(other), one.max(other));
         self.parted.retain(|known| *known != pair);
         if parted {
@@ -165,7 +163,7 @@ impl World {
         self.set_fault(one, other, fault);
     }
 
-    pub fn set_fault(&mut self, one: usize, other: usize, fault: Fault) {
+    pub(crate) fn set_fault(&mut self, one: usize, other: usize, fault: Fault) {
         for index in 0..self.connections.len() {
             if self.joins(index, one, other) {
                 self.connections[index]
@@ -179,7 +177,7 @@ impl World {
     }
 
     /// Ends a node without a word; its kernel keeps the routes when `keep`, and its TCP connections are reset.
-    pub fn crash(&mut self, index: usize, keep: bool) -> Option<Kept> {
+    pub(crate) fn crash(&mut self, index: usize, keep: bool) -> Option<Kept> {
         let node = self.nodes[index].take()?;
         for connection in 0..self.connections.len() {
             if self.connections[connection]
@@ -194,7 +192,7 @@ impl World {
         keep.then_some(Kept { fib: node.fib })
     }
 
-    pub fn restart(&mut self, index: usize, kept: Option<Kept>) {
+    pub(crate) fn restart(&mut self, index: usize, kept: Option<Kept>) {
         let seed = self.random.next();
         self.nodes[index] = Some(Node::new(self.specs[index].clone(), kept, seed, self.now));
         self.carry_out(index);
@@ -553,7 +551,7 @@ impl World {
     }
 
     /// Sessions that stand, both ends, as (node, peer, node, peer).
-    pub fn sessions(&self) -> Vec<(usize, usize, usize, usize)> {
+    pub(crate) fn sessions(&self) -> Vec<(usize, usize, usize, usize)> {
         let mut all = Vec::new();
         for connection in &self.connections {
             let [a, b] = &connection.ends;
@@ -570,7 +568,7 @@ impl World {
         all
     }
 
-    pub fn address(index: usize) -> Ipv4Addr {
+    pub(crate) fn address(index: usize) -> Ipv4Addr {
         Ipv4Addr::new(192, 0, 2, u8::try_from(index + 1).unwrap())
     }
 }
