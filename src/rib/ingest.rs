@@ -15,6 +15,7 @@ use super::interface::{Event, Output};
 use super::jobs::{Job, JobKind};
 use super::limits;
 use super::membership::Refresh;
+use super::selection::SETTLE_TIME;
 use super::shard::Rib;
 use crate::route::Prefix;
 
@@ -122,12 +123,16 @@ impl Rib {
     }
 
     fn end_of_rib_received(&mut self, peer: PeerIndex, family: Family) {
+        let now = self.core.now;
         let Some(state) = self.core.peers.family_mut(peer, family) else {
             return;
         };
         let keep = state.session_epoch;
         let swept = state.retained_until.take().is_some();
         let first = !std::mem::replace(&mut state.end_of_rib_received, true);
+        if first && state.received == 0 {
+            state.settles_at = now.map(|now| now + SETTLE_TIME);
+        }
         if swept {
             self.sweep(peer, family, keep);
         }

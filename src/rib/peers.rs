@@ -32,6 +32,8 @@ pub(crate) struct PeerFamily {
     /// BoRR came and EoRR did not, RFC 7313.
     pub(crate) refreshing: bool,
     pub(crate) end_of_rib_received: bool,
+    /// Routes may still come although nothing announces them: until then a restarting speaker waits.
+    pub(crate) settles_at: Option<Instant>,
     pub(crate) end_of_rib_sent: bool,
     /// The warning of max-prefix was given in this session.
     pub(crate) warned: bool,
@@ -49,6 +51,7 @@ impl PeerFamily {
             retained_until: None,
             refreshing: false,
             end_of_rib_received: false,
+            settles_at: None,
             end_of_rib_sent: false,
             warned: false,
         }

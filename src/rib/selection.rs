@@ -4,13 +4,19 @@
 //! End-of-RIB or need not be waited for. A deadline ends all waiting, so speakers that restart together do not wait for ever.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bgp_codec::{Family, FamilySet};
 
 use super::interface::Restarting;
 use super::peers::{PeerState, Peers};
 use crate::route::PeerId;
+
+/// How long a restarting speaker waits for the routes of a peer that says nothing about their end: one without graceful
+/// restart, one that restarts itself, or one whose End-of-RIB came before any route, as that of a speaker does which
+/// collects its UPDATEs for a second and sends the marker at once. Deciding earlier would take routes out of the kernel
+/// that are about to come.
+pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// Which families are being decided.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ impl Selection {
             .copied()
             .filter(|family| !self.started.contains(*family))
         {
-            let awaited = |id: &&PeerId| is_awaited(peers, **id, family, may_establish);
+            let awaited = |id: &&PeerId| is_awaited(peers, **id, family, may_establish, now);
             let missing: Vec<Arc<str>> = restarting
                 .peers
                 .iter()
@@ -86,15 +92,21 @@ impl Selection {
     }
 
     /// When something may be due without any input.
-    pub(crate) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self, peers: &Peers, now: Instant) -> Option<Instant> {
         let (restarting, since) = self.restarting.as_ref().zip(self.since)?;
         let times = [since + restarting.establish, since + restarting.deadline];
-        times.into_iter().filter(|at| *at > now).min()
+        let awaited = restarting
+            .peers
+            .iter()
+            .filter_map(|id| peers.get(peers.find(*id)?));
+        let settling = awaited.flat_map(|peer| peer.families.values());
+        let settling = settling.filter_map(|family| family.settles_at);
+        times.into_iter().chain(settling).filter(|at| *at > now).min()
     }
 }
 
 /// Whether the peer may still send what it has of the family.
-fn is_awaited(peers: &Peers, id: PeerId, family: Family, may_establish: bool) -> bool {
+fn is_awaited(peers: &Peers, id: PeerId, family: Family, may_establish: bool, now: Instant) -> bool {
     let Some(peer) = peers
         .find(id)
         .and_then(|index| peers.get(index))
@@ -102,20 +114,19 @@ fn is_awaited(peers: &Peers, id: PeerId, family: Family, may_establish: bool) ->
     else {
         return may_establish;
     };
-    !is_released(peer, family)
+    !is_released(peer, family, now)
 }
 
-fn is_released(peer: &PeerState, family: Family) -> bool {
-    let Some(graceful) = peer.settings.negotiated.graceful_restart else {
+fn is_released(peer: &PeerState, family: Family, now: Instant) -> bool {
+    let Some(state) = peer.families.get(&family) else {
         return true;
     };
-    // RFC 4724 §4.1: a peer that restarts itself waits for us.
-    graceful.restarting
-        || !graceful.families.contains(family)
-        || peer
-            .families
-            .get(&family)
-            .is_none_or(|family| family.end_of_rib_received)
+    let is_settled = state.settles_at.is_none_or(|at| now >= at);
+    let Some(graceful) = peer.settings.negotiated.graceful_restart else {
+        return is_settled;
+    };
+    let has_ended = state.end_of_rib_received || graceful.restarting;
+    !graceful.families.contains(family) || (has_ended && is_settled)
 }
 
 fn name(peers: &Peers, id: PeerId) -> Arc<str> {

@@ -11,6 +11,7 @@ use super::interface::{DownRoutes, Peer, PeerPolicy};
 use super::jobs::{Job, JobKind};
 use super::membership::Carried;
 use super::peers::PeerFamily;
+use super::selection::SETTLE_TIME;
 use super::shard::{Rib, is_carried};
 
 /// How long stale routes outlive the return of the session when End-of-RIB does not come, RFC 4724 §4.2.
@@ -94,6 +95,9 @@ impl Rib {
                     .push_back(Job::new(table, JobKind::Sweep { peer, keep }));
             }
         }
+        // RFC 4724 §4.1: a peer that restarts itself waits for us, and so is not waited for to the end.
+        let graceful = settings.negotiated.graceful_restart;
+        let silent = graceful.is_none_or(|graceful| graceful.restarting);
         for family in settings
             .negotiated
             .families
@@ -102,10 +106,11 @@ impl Rib {
         {
             self.ensure_table(settings.table, family);
             if let Some(state) = self.core.peers.get_mut(peer) {
-                state
+                let at = state
                     .families
                     .entry(family)
                     .or_insert_with(|| PeerFamily::new(settings.table));
+                at.settles_at = silent.then(|| now + SETTLE_TIME);
             }
         }
     }

@@ -133,7 +133,7 @@ impl Rib {
         let retained = retained.filter_map(|family| family.retained_until).min();
         retained
             .into_iter()
-            .chain(self.selection.next_deadline(now))
+            .chain(self.selection.next_deadline(&self.core.peers, now))
             .min()
     }
 

@@ -63,16 +63,11 @@ pub(super) async fn start(
     let (table_sender, table) = mpsc::channel(QUEUE);
     let (fib, fib_updates) = mpsc::channel(QUEUE);
     let kernel = start_kernel(&config, &originator, fib_updates, table_sender);
-    let present = first_dump(&kernel.handle).await;
-    let forwarding = legacy.forwarding(config.kernel.as_ref(), &present);
+    let forwarding = legacy.forwarding(config.kernel.as_ref(), &first_dump(&kernel.handle).await);
     log_start(&config, router_id, &legacy, forwarding);
 
     let mut ids = PeerIds::default();
-    let peers: Vec<(PeerId, PeerSettings)> = config
-        .peers
-        .iter()
-        .map(|peer| (ids.allocate(), peer.clone()))
-        .collect();
+    let peers = with_ids(&config, &mut ids);
     let restarting = legacy.is_restart().then(|| awaited(&config, &peers));
     let (rib, events) = start_rib(
         rib_settings(&config, router_id, restarting),
@@ -183,6 +178,11 @@ async fn first_dump(kernel: &KernelHandle) -> state_file::Installed {
         tracing::warn!("the kernel's tables cannot be read yet; sessions start without");
     }
     kernel.installed().await.unwrap_or_default()
+}
+
+fn with_ids(config: &Config, ids: &mut PeerIds) -> Vec<(PeerId, PeerSettings)> {
+    let peers = config.peers.iter();
+    peers.map(|peer| (ids.allocate(), peer.clone())).collect()
 }
 
 fn facts(options: &RunOptions, config: &Config, router_id: Ipv4Addr, started: Instant) -> Facts {

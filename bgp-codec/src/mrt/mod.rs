@@ -1,10 +1,11 @@
 //! MRT files (RFC 6396, RFC 8050): recorded messages and table dumps, read one record at a time and written.
 //!
 //! ```
+//! use bgp_codec::Asn;
 //! use bgp_codec::mrt::{self, Entry, Record};
 //! let mut file = Vec::new();
 //! let message = mrt::Message {
-//!     session: mrt::Session::new(64_512.into(), 64_513.into(), [192, 0, 2, 1].into(), [192, 0, 2, 2].into()),
+//!     session: mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into()),
 //!     add_path: false,
 //!     bytes: &[0xff; 19],
 //! };

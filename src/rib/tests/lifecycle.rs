@@ -228,6 +228,8 @@ fn nobody_waits_for_ever() {
     let mut never = client(2);
     never.negotiated.graceful_restart = None;
     lab.up([also, never]);
+    assert!(!started(&lab), "they may have routes all the same");
+    lab.pass(Duration::from_secs(2));
     assert!(started(&lab));
 
     let mut lab = Lab::new(restarting(&[id(1), id(2)]));
@@ -247,6 +249,20 @@ fn nobody_waits_for_ever() {
         matches!(event, Event::SelectionStarted { missing, .. } if missing.iter().any(|name| &**name == "p1"))
     });
     assert!(missing);
+}
+
+/// Some speakers send End-of-RIB at once and their first UPDATEs a moment later.
+#[test]
+fn an_end_of_rib_before_any_route_is_not_taken_at_its_word() {
+    let mut lab = Lab::new(restarting(&[id(1)]));
+    let [a] = lab.up([client(1)])[..] else { panic!() };
+    lab.end_of_rib(a, Family::IPV4_UNICAST);
+    lab.pass(Duration::from_secs(1));
+    assert!(lab.fib_complete.is_empty());
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.fib.len(), 1);
+    assert!(lab.fib_complete.contains(&Family::IPV4_UNICAST));
 }
 
 /// Trap 1, with readers that take little at a time.
@@ -290,6 +306,7 @@ fn a_restarting_reflector_ends_its_rib_behind_everything_it_relearned() {
     lab.announce_nlri(a, &via("10.0.0.1"), &many(6_000));
     lab.end_of_rib(a, Family::IPV4_UNICAST);
     lab.end_of_rib(b, Family::IPV4_UNICAST);
+    lab.pass(Duration::from_secs(2));
     let said = lab.said(b);
     assert_eq!(
         said.iter()
