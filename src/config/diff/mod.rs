@@ -2,7 +2,7 @@
 //! difference takes.
 //!
 //! Pure: the plan is printed, refused or applied by others. Which setting of a peer resets its session is
-//! [`settings_change`](crate::session::change::settings_change)'s decision; what only a restart can change is decided
+//! [`settings_change`]'s decision; what only a restart can change is decided
 //! here.
 
 mod describe;
