@@ -29,6 +29,8 @@ const CONTROL_QUEUE: usize = 64;
 const LANE_BUDGET: usize = 64 * 1024;
 /// Kernel updates that may wait before peers are held back.
 const FIB_BACKLOG: usize = 64;
+/// Events that may wait for the log; a peer that causes more than can be read loses the rest, counted.
+const EVENT_BACKLOG: usize = 1_024;
 
 /// Where the shard's outputs go, other than to sessions.
 #[derive(Clone, Debug)]
@@ -100,6 +102,7 @@ pub fn spawn(settings: Settings, edges: Edges) -> RibHandle {
         sessions: BTreeMap::new(),
         fib: VecDeque::new(),
         events: VecDeque::new(),
+        lost_events: 0,
     };
     tokio::spawn(driver.run());
     RibHandle { control, ready }
@@ -184,6 +187,7 @@ struct Driver {
     sessions: BTreeMap<PeerId, Session>,
     fib: VecDeque<FibUpdate>,
     events: VecDeque<Event>,
+    lost_events: u64,
 }
 
 fn now() -> Instant {
@@ -322,11 +326,16 @@ impl Driver {
                 Output::TrackNextHops { track, untrack } => {
                     self.fib.push_back(FibUpdate::TrackNextHops { track, untrack });
                 }
-                Output::Event(event) => self.events.push_back(event),
+                Output::Event(event) if self.events.len() < EVENT_BACKLOG => self.events.push_back(event),
+                Output::Event(_) => self.lost_events += 1,
             }
         }
         pass_on(&mut self.fib, &self.edges.fib);
         pass_on(&mut self.events, &self.edges.events);
+        if self.events.is_empty() && self.lost_events > 0 {
+            let lost = std::mem::take(&mut self.lost_events);
+            tracing::warn!(lost, "more happened than could be logged");
+        }
     }
 
     fn tell(&mut self, peer: PeerId, what: ToSession) {
