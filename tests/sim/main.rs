@@ -177,7 +177,7 @@ fn all_restart_at_once() {
 }
 
 /// How many seeds each scenario runs in the test command.
-const SEEDS: u64 = 8;
+const SEEDS: u64 = 40;
 const HOLD_TIMER_EXPIRED: u8 = 4;
 const CEASE: u8 = 6;
 
