@@ -1,8 +1,7 @@
 //! The command line: one file a verb, which asks the daemon over its socket and prints text or JSON.
 //!
-//! What runs a speaker is not here: [`main`] is given the [`Entrypoints`], because the speaker, the demo and the
-//! command line do not import each other. Exit codes: 0 done, 1 not done (standard error says what to do), 2 wrong
-//! usage.
+//! What runs a speaker is not here: [`main`] is given the [`Entrypoints`], because the speaker and the demo import this
+//! module and never the other way round. Exit codes: 0 done, 1 not done (standard error says what to do), 2 wrong usage.
 
 mod check;
 mod cleanup;
