@@ -1,0 +1,233 @@
+//! The daemons: each with the configuration that does the job, and what it costs.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::lab::{Lab, PEERS};
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    Stonechat,
+    Bird,
+    Frr,
+}
+
+/// A daemon that runs in the namespace under test.
+pub struct Daemon {
+    processes: Vec<Child>,
+    log: PathBuf,
+}
+
+/// What a daemon has used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    pub cpu: Duration,
+    /// Most memory ever, KiB.
+    pub peak_kib: u64,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Stonechat, Self::Bird, Self::Frr];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stonechat => "stonechat",
+            Self::Bird => "BIRD 2",
+            Self::Frr => "FRR",
+        }
+    }
+
+    /// The programs, if they are here.
+    pub fn is_here(self, stonechat: &Path) -> bool {
+        match self {
+            Self::Stonechat => stonechat.exists(),
+            Self::Bird => Path::new("/usr/sbin/bird").exists(),
+            Self::Frr => Path::new("/usr/lib/frr/bgpd").exists() || Path::new("/usr/sbin/bgpd").exists(),
+        }
+    }
+
+    pub fn start(self, lab: &Lab, stonechat: &Path) -> Result<Daemon> {
+        let directory = &lab.directory;
+        let processes = match self {
+            Self::Stonechat => vec![start_stonechat(lab, directory, stonechat)?],
+            Self::Bird => vec![start_bird(lab, directory)?],
+            Self::Frr => start_frr(lab, directory)?,
+        };
+        let log = directory.join(match self {
+            Self::Stonechat => "stonechat.log",
+            Self::Bird => "bird.log",
+            Self::Frr => "bgpd.log",
+        });
+        Ok(Daemon { processes, log })
+    }
+}
+
+impl Daemon {
+    /// Whether it still runs; if not, with what it said last.
+    pub fn check(&mut self) -> Result<()> {
+        for process in &mut self.processes {
+            if let Some(status) = process.try_wait()? {
+                let log = fs::read_to_string(&self.log).unwrap_or_default();
+                let last: Vec<&str> = log.lines().rev().take(8).collect();
+                bail!(
+                    "it ended ({status}): {}",
+                    last.into_iter().rev().collect::<Vec<_>>().join("\n")
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What it has used since it started.
+    pub fn cost(&self) -> Result<Cost> {
+        let mut cost = Cost::default();
+        for process in &self.processes {
+            let path = format!("/proc/{}", process.id());
+            let stat = fs::read_to_string(format!("{path}/stat"))?;
+            let fields: Vec<&str> = stat
+                .rsplit(')')
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+                .collect();
+            let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+            cost.cpu += Duration::from_millis(ticks * 10);
+            let status = fs::read_to_string(format!("{path}/status"))?;
+            let peak = status
+                .lines()
+                .find_map(|line| line.strip_prefix("VmHWM:"))
+                .unwrap_or_default();
+            cost.peak_kib += peak
+                .trim()
+                .trim_end_matches(" kB")
+                .parse::<u64>()
+                .unwrap_or_default();
+        }
+        Ok(cost)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            // It may have ended by itself; then there is nothing to end.
+            process.kill().ok();
+            process.wait().ok();
+        }
+    }
+}
+
+fn start_stonechat(lab: &Lab, directory: &Path, program: &Path) -> Result<Child> {
+    let state = directory.join("state");
+    // A file of an earlier run would make this one a restart.
+    fs::remove_dir_all(&state).ok();
+    let mut config = format!(
+        "[speaker]\nasn = 64512\nrouter_id = \"10.0.1.2\"\nstate_dir = \"{}\"\n\n[kernel]\n\n\
+         [[originate]]\nname = \"single\"\nkernel = {{ protocol = [\"static\"], within = [\"30.0.0.0/8\"] }}\n\n\
+         [[originate]]\nname = \"early\"\nkernel = {{ protocol = [\"static\"], within = [\"40.0.0.0/8\"] }}\n",
+        state.display()
+    );
+    for (index, peer) in PEERS.into_iter().enumerate() {
+        let peer = Ipv4Addr::from(peer);
+        config +=
+            &format!("\n[[peer]]\nname = \"p{index}\"\naddress = \"{peer}\"\nasn = 64512\npassive = true\n");
+    }
+    let file = directory.join("stonechat.toml");
+    fs::write(&file, config)?;
+    let mut command = inside(lab, program);
+    command
+        .args(["run", "--config"])
+        .arg(file)
+        .arg("--socket")
+        .arg(directory.join("control"));
+    spawn(command, &directory.join("stonechat.log"))
+}
+
+fn start_bird(lab: &Lab, directory: &Path) -> Result<Child> {
+    let mut config = String::from(
+        "router id 10.0.1.2;\nprotocol device {}\nprotocol direct { ipv4; }\n\
+         protocol kernel kernel1 { learn; persist; merge paths on; metric 200; ipv4 { import all; export where source = RTS_BGP; }; }\n",
+    );
+    for (index, peer) in PEERS.into_iter().enumerate() {
+        let peer = Ipv4Addr::from(peer);
+        config += &format!(
+            "protocol bgp p{index} {{ local as 64512; neighbor {peer} as 64512; passive; direct; \
+             ipv4 {{ gateway direct; import all; export where source = RTS_INHERIT; next hop self; }}; }}\n"
+        );
+    }
+    let file = directory.join("bird.conf");
+    fs::write(&file, config)?;
+    let mut command = inside(lab, Path::new("/usr/sbin/bird"));
+    command
+        .arg("-f")
+        .arg("-c")
+        .arg(file)
+        .arg("-s")
+        .arg(directory.join("bird.ctl"));
+    spawn(command, &directory.join("bird.log"))
+}
+
+fn start_frr(lab: &Lab, directory: &Path) -> Result<Vec<Child>> {
+    let mut config = String::from(
+        "router bgp 64512\n bgp router-id 10.0.1.2\n no bgp default ipv4-unicast\n no bgp network import-check\n",
+    );
+    for peer in PEERS.map(Ipv4Addr::from) {
+        config += &format!(" neighbor {peer} remote-as 64512\n neighbor {peer} passive\n");
+    }
+    config += " address-family ipv4 unicast\n  redistribute kernel\n  redistribute static\n  maximum-paths ibgp 2\n";
+    for peer in PEERS.map(Ipv4Addr::from) {
+        config += &format!("  neighbor {peer} activate\n");
+    }
+    config += " exit-address-family\n";
+    fs::write(directory.join("bgpd.conf"), config)?;
+    fs::write(directory.join("zebra.conf"), "")?;
+    if let Some(user) = nix::unistd::User::from_name("frr")? {
+        chown(directory, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+    }
+    let mut processes = Vec::new();
+    for (daemon, ready) in [("zebra", "zserv.api"), ("bgpd", "bgpd.vty")] {
+        let ready = directory.join(ready);
+        fs::remove_file(&ready).ok();
+        let mut command = inside(lab, &Path::new("/usr/lib/frr").join(daemon));
+        command.arg("-f").arg(directory.join(format!("{daemon}.conf")));
+        command.arg("-i").arg(directory.join(format!("{daemon}.pid")));
+        command.arg("-z").arg(directory.join("zserv.api"));
+        command.arg("--vty_socket").arg(directory);
+        command.args(["-P", "0", "--log", "stdout"]);
+        processes.push(spawn(command, &directory.join(format!("{daemon}.log")))?);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !ready.exists() {
+            if Instant::now() > deadline {
+                bail!("{daemon} does not get ready");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    Ok(processes)
+}
+
+/// A command in the namespace under test; `ip netns exec` becomes the program, so the process id is the program's own.
+fn inside(lab: &Lab, program: &Path) -> Command {
+    let mut command = Command::new("ip");
+    command
+        .args(["netns", "exec", &lab.dut()])
+        .arg(program)
+        .current_dir(&lab.directory);
+    command
+}
+
+fn spawn(mut command: Command, log: &Path) -> Result<Child> {
+    let file = fs::File::create(log)?;
+    command
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file);
+    command.spawn().with_context(|| format!("cannot run {command:?}"))
+}
