@@ -53,6 +53,8 @@ pub enum Role {
     Customer,
     /// The two are lateral peers.
     Peer,
+    /// A value from 5 on, which has no meaning yet and pairs with nothing.
+    Unassigned(u8),
 }
 
 impl Role {
@@ -69,18 +71,19 @@ impl Role {
             Self::RouteServerClient => 2,
             Self::Customer => 3,
             Self::Peer => 4,
+            Self::Unassigned(code) => code,
         }
     }
 
-    const fn from_code(code: u8) -> Option<Self> {
-        Some(match code {
+    const fn from_code(code: u8) -> Self {
+        match code {
             0 => Self::Provider,
             1 => Self::RouteServer,
             2 => Self::RouteServerClient,
             3 => Self::Customer,
             4 => Self::Peer,
-            _ => return None,
-        })
+            _ => Self::Unassigned(code),
+        }
     }
 
     /// Whether this role and the neighbour's make a pair that RFC 9234 §4.2 allows.
@@ -257,6 +260,14 @@ impl Capability {
         }
     }
 
+    /// Whether of several with different values the last counts: RFC 4724 §3, RFC 9494 §3.
+    pub(crate) const fn last_counts(&self) -> bool {
+        matches!(
+            self,
+            Self::GracefulRestart { .. } | Self::LongLivedGracefulRestart(_)
+        )
+    }
+
     /// Reads one value; a malformed one becomes [`Capability::Unknown`].
     pub(crate) fn decode(code: u8, value: &[u8]) -> Self {
         known(code, value).unwrap_or_else(|| Self::Unknown {
@@ -359,7 +370,7 @@ fn known(code: u8, value: &[u8]) -> Option<Capability> {
         code::ENHANCED_ROUTE_REFRESH => Capability::EnhancedRouteRefresh,
         code::EXTENDED_NEXT_HOP => Capability::ExtendedNextHop(list(&mut reader, extended_next_hop)?),
         code::EXTENDED_MESSAGE => Capability::ExtendedMessage,
-        code::ROLE => Capability::Role(Role::from_code(reader.u8()?)?),
+        code::ROLE => Capability::Role(Role::from_code(reader.u8()?)),
         code::GRACEFUL_RESTART => {
             let first = reader.u16()?;
             Capability::GracefulRestart {

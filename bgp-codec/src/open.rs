@@ -240,18 +240,22 @@ impl Open {
         last
     }
 
-    /// Families of the long-lived graceful restart capability; counts only beside [`Open::graceful_restart`]
+    /// Families of the last long-lived graceful restart capability; counts only beside [`Open::graceful_restart`]
     /// (RFC 9494 §3).
     #[must_use]
     pub fn long_lived_graceful_restart(&self) -> &[LlgrFamily] {
-        self.find(|capability| {
-            if let Capability::LongLivedGracefulRestart(families) = capability {
+        let families = |capability| {
+            if let &Capability::LongLivedGracefulRestart(ref families) = capability {
                 Some(families.as_slice())
             } else {
                 None
             }
-        })
-        .unwrap_or_default()
+        };
+        self.capabilities
+            .iter()
+            .rev()
+            .find_map(families)
+            .unwrap_or_default()
     }
 
     /// What the sender can do with Add-Path in a family.
@@ -349,7 +353,11 @@ fn decode_capabilities(value: &[u8], capabilities: &mut Vec<Capability>) -> Resu
     while !reader.is_empty() {
         let (code, value) = parameter(&mut reader, false).ok_or(OpenError::Malformed)?;
         let capability = Capability::decode(code, value);
-        // RFC 5492 §4: repeating a capability with the same value means nothing more.
+        // RFC 5492 §4: repeating a capability with the same value means nothing more; where the last one counts, it is
+        // the last that is kept.
+        if capability.last_counts() {
+            capabilities.retain(|known| *known != capability);
+        }
         if !capabilities.contains(&capability) {
             capabilities.push(capability);
         }

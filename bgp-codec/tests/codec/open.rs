@@ -163,6 +163,27 @@ fn last_graceful_restart_capability_counts() {
 }
 
 #[test]
+fn of_repeated_restart_capabilities_the_last_counts_also_if_it_came_before() {
+    let open = Open::decode(&with(&[2, 12, 64, 2, 0, 120, 64, 2, 0, 60, 64, 2, 0, 120])).unwrap();
+    assert_eq!(open.graceful_restart().unwrap().restart_time_s, 120);
+    let long = |time| [71, 7, 0, 1, 1, 0x80, 0, 0, time];
+    let open = Open::decode(&with(&[&[2, 27][..], &long(1), &long(2), &long(1)].concat())).unwrap();
+    assert_eq!(open.long_lived_graceful_restart()[0].stale_time_s, 1);
+    let open = Open::decode(&with(&[&[2, 18][..], &long(1), &long(2)].concat())).unwrap();
+    assert_eq!(open.long_lived_graceful_restart()[0].stale_time_s, 2);
+}
+
+#[test]
+fn unassigned_roles_are_kept_and_pair_with_nothing() {
+    let open = Open::decode(&with(&[2, 3, 9, 1, 7])).unwrap();
+    assert_eq!(open.role(), Some(Role::Unassigned(7)));
+    for role in [Role::Provider, Role::Customer, Role::Peer, Role::Unassigned(7)] {
+        assert!(!role.pairs_with(Role::Unassigned(7)));
+    }
+    assert_eq!(round_trip(&open), open);
+}
+
+#[test]
 fn contradicting_roles_are_2_11() {
     refused(&with(&[2, 6, 9, 1, 0, 9, 1, 3]), OpenError::RoleMismatch, 11, &[]);
     assert_eq!(
