@@ -93,5 +93,5 @@ pub use nlri::{Nlri, NlriBlock, NlriError, NlriIter, OpaqueIter, WirePrefix, Wri
 pub use notification::Notification;
 pub use open::{GracefulRestart, Open, OpenError};
 pub use route_refresh::{RouteRefresh, RouteRefreshError};
-pub use update::{Announced, DecodeContext, PeerKind, Sections, Update, UpdateError};
+pub use update::{Announced, AsSets, DecodeContext, PeerKind, Sections, Update, UpdateError};
 pub use writer::{UpdateWriter, WriteContext, WriteError};

@@ -14,10 +14,20 @@ use crate::reader::Reader;
 /// Whether a peer is in our AS.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum PeerKind {
-    /// iBGP.
+    /// iBGP, or a peer in the same confederation (RFC 5065).
     Internal,
     /// eBGP.
     External,
+}
+
+/// What is done about an AS_SET or AS_CONFED_SET in AS_PATH or AS4_PATH, RFC 9774 §3.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum AsSets {
+    /// They are read as RFC 4271 says, which RFC 9774 leaves to operators who ask for it.
+    #[default]
+    Accept,
+    /// The UPDATE is treated as withdraw.
+    TreatAsWithdraw,
 }
 
 /// What the session has negotiated and the octets of an UPDATE do not say.
@@ -33,6 +43,8 @@ pub struct DecodeContext {
     pub add_path: FamilySet,
     /// Families whose next hop may be an IPv6 address, RFC 8950.
     pub extended_next_hop: FamilySet,
+    /// What is done about AS_SETs.
+    pub as_sets: AsSets,
 }
 
 impl DecodeContext {
@@ -50,6 +62,7 @@ impl DecodeContext {
             families: FamilySet::ALL,
             add_path: FamilySet::EMPTY,
             extended_next_hop: FamilySet::ALL,
+            as_sets: AsSets::Accept,
         }
     }
 }
@@ -66,8 +79,8 @@ pub enum UpdateError {
     /// An attribute that claims to be well-known and is not: 3/2, data is the attribute.
     #[error("unrecognized well-known attribute")]
     UnrecognizedWellKnown(Vec<u8>),
-    /// MP_REACH_NLRI or MP_UNREACH_NLRI too short, or with an impossible next hop length (RFC 7606 §7.11, §7.12): 3/9,
-    /// data is the attribute.
+    /// MP_REACH_NLRI or MP_UNREACH_NLRI too short, over the end, with wrong flags or an impossible next hop length
+    /// (RFC 7606 §5.3, §7.11, §7.12): 3/9, data is the attribute.
     #[error("malformed multiprotocol attribute")]
     MalformedMultiprotocol {
         /// The family, if it could be read.
@@ -253,10 +266,13 @@ impl<'a> Update<'a> {
     #[cold]
     fn check_reachable(&self) -> Result<(), UpdateError> {
         let mut attributes = self.attributes.iter_raw();
+        // Whether MP_REACH_NLRI of another family than those in use announces anything is not known.
         let reachable = !self.nlri.is_empty()
-            || attributes
-                .clone()
-                .any(|attribute| attribute.code == code::MP_REACH_NLRI);
+            || self.mp_nlri().is_some()
+            || !self.attributes.has(code::MP_REACH_NLRI)
+                && attributes
+                    .clone()
+                    .any(|attribute| attribute.code == code::MP_REACH_NLRI);
         let only_unreach = attributes.all(|attribute| attribute.code == code::MP_UNREACH_NLRI)
             && attributes.rest().is_empty();
         if reachable || only_unreach {
@@ -277,7 +293,7 @@ impl<'a> Update<'a> {
     const fn missing(&self) -> u64 {
         const ALWAYS: u64 = (1 << code::ORIGIN) | (1 << code::AS_PATH);
         let mut mandatory = 0;
-        if self.attributes.has(code::MP_REACH_NLRI) {
+        if !self.attributes.reach_nlri.is_empty() {
             mandatory = ALWAYS;
         }
         if !self.nlri.is_empty() {

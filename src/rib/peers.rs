@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use bgp_codec::{DecodeContext, Family, FamilySet};
+use bgp_codec::{AsSets, DecodeContext, Family, FamilySet};
 
 use super::ids::PeerIndex;
 use super::interface::Peer;
@@ -122,6 +122,8 @@ fn context(peer: &Peer) -> DecodeContext {
         } else {
             FamilySet::EMPTY
         },
+        // Deviates from RFC 9774 §3: aggregates with sets are still around, and losing them would surprise.
+        as_sets: AsSets::Accept,
     }
 }
 

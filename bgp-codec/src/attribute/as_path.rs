@@ -50,13 +50,29 @@ impl SegmentKind {
     }
 }
 
-/// What is wrong with the octets of an AS path.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum PathError {
-    /// Segment kind, an empty segment, or lengths that do not fit.
-    Malformed,
+/// What the octets of an AS path hold that not every session may send.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Found {
     /// AS 0, RFC 7607.
-    AsZero,
+    pub(crate) as_zero: bool,
+    /// Bit N: a segment of kind N.
+    kinds: u8,
+}
+
+impl Found {
+    /// Only sequences, and no AS 0.
+    #[inline]
+    pub(crate) const fn is_plain(self) -> bool {
+        !self.as_zero && self.kinds & !(1 << 2) == 0
+    }
+
+    pub(crate) const fn set(self) -> bool {
+        self.kinds & ((1 << 1) | (1 << 4)) != 0
+    }
+
+    pub(crate) const fn confederation(self) -> bool {
+        self.kinds & ((1 << 3) | (1 << 4)) != 0
+    }
 }
 
 /// Checked octets of an AS path: every segment is of a known kind, whole and not empty.
@@ -89,15 +105,7 @@ impl<'a> AsPath<'a> {
     /// AS 0 is let through here: the caller decides (RFC 7607 §2 makes an UPDATE with it a withdraw).
     #[must_use]
     pub fn from_bytes(bytes: &'a [u8], four_octet: bool) -> Option<Self> {
-        match check(bytes, four_octet) {
-            Ok(()) | Err(PathError::AsZero) => Some(Self { bytes, four_octet }),
-            Err(PathError::Malformed) => None,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn checked(bytes: &'a [u8], four_octet: bool) -> Result<Self, PathError> {
-        check(bytes, four_octet).map(|()| Self { bytes, four_octet })
+        check(bytes, four_octet).map(|_| Self { bytes, four_octet })
     }
 
     /// Trusts that the octets have been checked.
@@ -177,7 +185,7 @@ impl<'a> AsPath<'a> {
         self.asns().any(|member| member == asn)
     }
 
-    /// Whether there is an AS_SET or AS_CONFED_SET, which RFC 9774 §3 lets a receiver treat as withdraw.
+    /// Whether there is an AS_SET or AS_CONFED_SET, RFC 9774; see [`AsSets`](crate::AsSets).
     #[must_use]
     pub fn has_set(self) -> bool {
         self.segments()
@@ -285,8 +293,9 @@ impl Iterator for Asns<'_> {
     }
 }
 
+/// What is in the path; `None` if it is malformed.
 #[inline]
-fn check(bytes: &[u8], four_octet: bool) -> Result<(), PathError> {
+pub(crate) fn check(bytes: &[u8], four_octet: bool) -> Option<Found> {
     if four_octet {
         check_width::<4>(bytes)
     } else {
@@ -296,22 +305,18 @@ fn check(bytes: &[u8], four_octet: bool) -> Result<(), PathError> {
 
 /// RFC 7606 §7.2: unknown segment kind, segment overrun, underrun of a single octet, segment of length zero.
 #[inline]
-fn check_width<const WIDTH: usize>(mut rest: &[u8]) -> Result<(), PathError> {
-    let mut zero = false;
+fn check_width<const WIDTH: usize>(mut rest: &[u8]) -> Option<Found> {
+    let mut found = Found::default();
     while let Some(([code, count], after)) = rest.split_first_chunk::<2>() {
         if !(1..=4).contains(code) || *count == 0 {
-            return Err(PathError::Malformed);
+            return None;
         }
-        let Some((asns, after)) = after.split_at_checked(usize::from(*count).wrapping_mul(WIDTH)) else {
-            return Err(PathError::Malformed);
-        };
-        zero |= asns.as_chunks::<WIDTH>().0.contains(&[0; WIDTH]);
+        let (asns, after) = after.split_at_checked(usize::from(*count).wrapping_mul(WIDTH))?;
+        found.kinds |= 1 << *code;
+        found.as_zero |= asns.as_chunks::<WIDTH>().0.contains(&[0; WIDTH]);
         rest = after;
     }
-    if !rest.is_empty() {
-        return Err(PathError::Malformed);
-    }
-    if zero { Err(PathError::AsZero) } else { Ok(()) }
+    rest.is_empty().then_some(found)
 }
 
 fn fmt_segment(

@@ -27,6 +27,8 @@ pub enum AttributeErrorKind {
     Length,
     /// The value is not one that the type allows.
     Value,
+    /// The path holds an AS_SET or AS_CONFED_SET, where [`AsSets`](crate::AsSets) says to withdraw (RFC 9774 §3).
+    AsSet,
     /// The type was there before, RFC 7606 §3(g).
     Duplicate,
     /// A mandatory attribute is not there, RFC 7606 §3(d).
@@ -43,6 +45,7 @@ impl fmt::Display for AttributeErrorKind {
             Self::Flags => "flags error",
             Self::Length => "length error",
             Self::Value => "invalid value",
+            Self::AsSet => "AS_SET",
             Self::Duplicate => "duplicate",
             Self::Missing => "missing",
             Self::FromExternalPeer => "not allowed from an external peer",
@@ -82,7 +85,9 @@ impl AttributeError {
                 update_message::MALFORMED_ATTRIBUTE_LIST
             }
             (AttributeErrorKind::Value, code::ORIGIN) => update_message::INVALID_ORIGIN,
-            (AttributeErrorKind::Value, code::AS_PATH) => update_message::MALFORMED_AS_PATH,
+            (AttributeErrorKind::Value, code::AS_PATH) | (AttributeErrorKind::AsSet, _) => {
+                update_message::MALFORMED_AS_PATH
+            }
             (AttributeErrorKind::Value | AttributeErrorKind::FromExternalPeer, _) => {
                 update_message::OPTIONAL_ATTRIBUTE
             }

@@ -62,6 +62,8 @@ pub mod code {
     pub const IPV6_EXTENDED_COMMUNITIES: u8 = 25;
     /// RFC 7311 §3.
     pub const AIGP: u8 = 26;
+    /// RFC 6790 §5.2, deprecated by RFC 7447; carried as octets, of any length.
+    pub const ENTROPY_LABEL: u8 = 28;
     /// RFC 9552 §5.3; carried as octets.
     pub const BGP_LS: u8 = 29;
     /// RFC 8092 §3.
@@ -236,6 +238,11 @@ impl Span {
             start: start as u16,
             len: len as u16,
         }
+    }
+
+    #[inline]
+    pub(crate) const fn is_empty(self) -> bool {
+        self.len == 0
     }
 }
 

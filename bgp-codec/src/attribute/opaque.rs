@@ -7,9 +7,11 @@ use crate::reader::Reader;
 /// Optional and Transitive bits of the types whose form is known here.
 pub(super) const fn flags(code: u8) -> Option<u8> {
     Some(match code {
-        code::PMSI_TUNNEL | code::TUNNEL_ENCAPSULATION | code::PREFIX_SID | code::ATTR_SET => {
-            flag::OPTIONAL | flag::TRANSITIVE
-        }
+        code::PMSI_TUNNEL
+        | code::TUNNEL_ENCAPSULATION
+        | code::ENTROPY_LABEL
+        | code::PREFIX_SID
+        | code::ATTR_SET => flag::OPTIONAL | flag::TRANSITIVE,
         code::BGP_LS | code::BGPSEC_PATH => flag::OPTIONAL,
         _ => return None,
     })
@@ -28,9 +30,11 @@ pub(super) fn check(attribute: RawAttribute<'_>) -> Result<(), Kind> {
         // RFC 6514 §5: flags, tunnel type and label.
         code::PMSI_TUNNEL => value.len() >= 5,
         // RFC 9012 §2, RFC 9552 §5.3: type and length of two octets each.
-        code::TUNNEL_ENCAPSULATION | code::BGP_LS => are_tlvs::<2>(value),
+        // RFC 7606 §4: no attribute is empty unless its RFC lets it be.
+        code::TUNNEL_ENCAPSULATION | code::BGP_LS => !value.is_empty() && are_tlvs::<2>(value),
         // RFC 8669 §3: a type of one octet, a length of two.
-        code::PREFIX_SID => are_tlvs::<1>(value),
+        code::PREFIX_SID => !value.is_empty() && are_tlvs::<1>(value),
+        code::BGPSEC_PATH => !value.is_empty(),
         // RFC 6368 §5: an origin AS, then attributes.
         code::ATTR_SET => value.get(4..).is_some_and(|set| {
             let mut attributes = RawAttributes::new(set);

@@ -2,13 +2,13 @@
 
 use std::net::Ipv4Addr;
 
-use super::as_path::{AsPath, PathError};
+use super::as_path;
 use super::error::{AttributeError, AttributeErrorKind as Kind, Report};
 use super::{Aggregator, Attributes, Origin, RawAttribute, Span, code, flag, opaque, unknown};
 use crate::asn::Asn;
 use crate::family::{Afi, Family, Safi};
 use crate::next_hop;
-use crate::update::{DecodeContext, PeerKind, UpdateError};
+use crate::update::{AsSets, DecodeContext, PeerKind, UpdateError};
 
 const WELL_KNOWN: u8 = flag::TRANSITIVE;
 const OPTIONAL: u8 = flag::OPTIONAL;
@@ -74,7 +74,7 @@ pub(crate) fn walk(
     let mut at = 0;
     while at < block.len() {
         let Some(attribute) = Placed::read(block, at) else {
-            overrun(block, at, errors);
+            overrun(block, at, errors)?;
             break;
         };
         let begin = at;
@@ -82,7 +82,7 @@ pub(crate) fn walk(
         let code = attribute.code;
         if code > 63 {
             // None of them is read, and which one came first is told where they are passed on.
-            if let Err(kind) = attributes.read_rare(begin)? {
+            if let Err(kind) = attributes.read_rare(begin, context)? {
                 errors.push(AttributeError::new(code, kind));
             }
             continue;
@@ -93,7 +93,7 @@ pub(crate) fn walk(
             continue;
         }
         seen |= bit;
-        let checked = match attributes.read(attribute, context.peer) {
+        let checked = match attributes.read(attribute, context) {
             Some(checked) => checked,
             None if code & !1 == code::MP_REACH_NLRI => {
                 let used = if code == code::MP_REACH_NLRI {
@@ -106,13 +106,9 @@ pub(crate) fn walk(
                     Ok(false) => unusable |= bit,
                     Err(family) => return Err(malformed_multiprotocol(family, block.get(begin..at))),
                 }
-                // Where only the flags are wrong, the NLRI are there to be withdrawn.
-                if let Err(kind) = flags(attribute.flags, OPTIONAL) {
-                    errors.push(AttributeError::new(code, kind));
-                }
                 continue;
             }
-            None => attributes.read_rare(begin)?,
+            None => attributes.read_rare(begin, context)?,
         };
         if let Err(kind) = checked {
             unusable |= bit;
@@ -125,17 +121,21 @@ pub(crate) fn walk(
 
 /// Reads a canonical block of our own.
 pub(crate) fn trusted(block: &[u8]) -> Attributes<'_> {
+    const CONTEXT: DecodeContext = DecodeContext::all(PeerKind::Internal);
     let block = block.get(..block.len().min(MAX_BLOCK)).unwrap_or_default();
     let mut attributes = Attributes::empty(block, true);
     let mut at = 0;
     while let Some(attribute) = Placed::read(block, at) {
         let begin = at;
         at = attribute.end();
-        let checked = attributes.read(attribute, PeerKind::Internal);
+        let checked = attributes.read(attribute, &CONTEXT);
         // What does not make sense reads as not there; what was carried once is carried on.
         let usable = match checked {
             Some(checked) => checked.is_ok(),
-            None => !unknown::is_read(attribute.code) || matches!(attributes.read_rare(begin), Ok(Ok(()))),
+            None => {
+                !unknown::is_read(attribute.code)
+                    || matches!(attributes.read_rare(begin, &CONTEXT), Ok(Ok(())))
+            }
         };
         if usable && attribute.code < 64 {
             attributes.present |= 1 << attribute.code;
@@ -147,7 +147,8 @@ pub(crate) fn trusted(block: &[u8]) -> Attributes<'_> {
 impl Attributes<'_> {
     /// Reads one of the attributes that routes usually have; `None` if it is another.
     #[inline(always)]
-    fn read(&mut self, attribute: Placed<'_>, peer: PeerKind) -> Option<Checked> {
+    fn read(&mut self, attribute: Placed<'_>, context: &DecodeContext) -> Option<Checked> {
+        let peer = context.peer;
         let flags = attribute.flags;
         let value = attribute.value;
         let span = attribute.span();
@@ -160,7 +161,7 @@ impl Attributes<'_> {
                 Ok(())
             }),
             code::AS_PATH => self::flags(flags, WELL_KNOWN)
-                .and_then(|()| path(value, self.four_octet))
+                .and_then(|()| path(value, self.four_octet, context))
                 .map(|()| self.as_path = span),
             code::NEXT_HOP => self::flags(flags, WELL_KNOWN).and_then(|()| number(value, &mut self.next_hop)),
             code::MULTI_EXIT_DISC => self::flags(flags, OPTIONAL).and_then(|()| number(value, &mut self.med)),
@@ -194,7 +195,7 @@ impl Attributes<'_> {
     /// Reads the attribute at `at`, of any other type.
     #[cold]
     #[inline(never)]
-    fn read_rare(&mut self, at: usize) -> Result<Checked, UpdateError> {
+    fn read_rare(&mut self, at: usize, context: &DecodeContext) -> Result<Checked, UpdateError> {
         let Some(attribute) = Placed::read(self.raw, at) else {
             return Ok(Err(Kind::Overrun));
         };
@@ -202,7 +203,7 @@ impl Attributes<'_> {
             flags, code, value, ..
         } = attribute;
         if unknown::is_read(code) {
-            return Ok(self.read_known(attribute));
+            return Ok(self.read_known(attribute, context));
         }
         // RFC 4271 §6.3: an unknown attribute must not be well-known.
         if flags & flag::OPTIONAL == 0 && opaque::flags(code).is_none() {
@@ -211,7 +212,7 @@ impl Attributes<'_> {
         Ok(opaque::check(RawAttribute { flags, code, value }))
     }
 
-    fn read_known(&mut self, attribute: Placed<'_>) -> Checked {
+    fn read_known(&mut self, attribute: Placed<'_>, context: &DecodeContext) -> Checked {
         let Placed { flags, value, .. } = attribute;
         match attribute.code {
             code::IPV6_EXTENDED_COMMUNITIES => {
@@ -223,7 +224,7 @@ impl Attributes<'_> {
             code::AS4_PATH | code::AS4_AGGREGATOR if self.four_octet => {}
             code::AS4_PATH => {
                 self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                path(value, true)?;
+                as4_path(value, context)?;
                 self.rare.as4_path = attribute.span();
             }
             code::AS4_AGGREGATOR => {
@@ -292,12 +293,38 @@ fn items<const SIZE: usize>(value: &[u8]) -> Checked {
     }
 }
 
+/// RFC 7606 §7.2, RFC 7607 §2.
 #[inline]
-fn path(value: &[u8], four_octet: bool) -> Checked {
-    match AsPath::checked(value, four_octet) {
-        Ok(_) => Ok(()),
-        // RFC 7607 §2.
-        Err(PathError::Malformed | PathError::AsZero) => Err(Kind::Value),
+fn path(value: &[u8], four_octet: bool, context: &DecodeContext) -> Checked {
+    match as_path::check(value, four_octet) {
+        Some(found) if found.is_plain() => Ok(()),
+        Some(found) => odd_path(found, context),
+        None => Err(Kind::Value),
+    }
+}
+
+#[cold]
+fn odd_path(found: as_path::Found, context: &DecodeContext) -> Checked {
+    // RFC 5065 §5: confederation segments never cross the border of a confederation.
+    if found.as_zero || (found.confederation() && context.peer == PeerKind::External) {
+        return Err(Kind::Value);
+    }
+    if found.set() && context.as_sets == AsSets::TreatAsWithdraw {
+        return Err(Kind::AsSet);
+    }
+    Ok(())
+}
+
+/// RFC 6793 §6; confederation segments are dropped where the path is used.
+fn as4_path(value: &[u8], context: &DecodeContext) -> Checked {
+    // RFC 7606 §4: of no length, though the path that it completes may be.
+    if value.is_empty() {
+        return Err(Kind::Length);
+    }
+    match as_path::check(value, true) {
+        Some(found) if found.set() && context.as_sets == AsSets::TreatAsWithdraw => Err(Kind::AsSet),
+        Some(found) if !found.as_zero => Ok(()),
+        _ => Err(Kind::Value),
     }
 }
 
@@ -356,8 +383,9 @@ fn mp_reach(
         return Ok(false);
     }
     let len = usize::from(len);
-    // RFC 7606 §7.11; a reserved octet follows the next hop.
-    if value.len() < 5 + len
+    // RFC 7606 §5.3, §7.11; a reserved octet follows the next hop.
+    if flags(attribute.flags, OPTIONAL).is_err()
+        || value.len() < 5 + len
         || !next_hop::length_is_valid(family, len, context.extended_next_hop.contains(family))
     {
         return Err(Some(family));
@@ -379,6 +407,8 @@ fn mp_unreach(
     if !context.families.contains(family) {
         return Ok(false);
     }
+    // RFC 7606 §5.3.
+    flags(attribute.flags, OPTIONAL).map_err(|_| Some(family))?;
     attributes.unreach_family = family;
     attributes.unreach_nlri = Span::new(attribute.start + 3, attribute.value.len() - 3);
     Ok(true)
@@ -394,9 +424,15 @@ fn duplicate(code: u8, errors: &mut impl Report) -> Result<(), UpdateError> {
 }
 
 #[cold]
-fn overrun(block: &[u8], at: usize, errors: &mut impl Report) {
-    let code = block.get(at + 1).copied().unwrap_or_default();
+fn overrun(block: &[u8], at: usize, errors: &mut impl Report) -> Result<(), UpdateError> {
+    let rest = block.get(at..).unwrap_or_default();
+    // RFC 7606 §3(j): what the attribute announces or withdraws cannot be told, so withdrawing the rest would not do.
+    if let [_, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI, _, ..] = rest {
+        return Err(malformed_multiprotocol(None, Some(rest)));
+    }
+    let code = rest.get(1).copied().unwrap_or_default();
     errors.push(AttributeError::overrun(code));
+    Ok(())
 }
 
 #[cold]

@@ -5,7 +5,7 @@ use bgp_codec::{
     WriteContext, header,
 };
 
-use crate::common::{NEXT_HOP, NLRI, ORIGIN, attribute, body, external};
+use crate::common::{NEXT_HOP, NLRI, ORIGIN, attribute, body, internal};
 
 const WIDE: u32 = 4_200_000_000;
 
@@ -167,7 +167,7 @@ fn narrow(path: &str) -> Vec<u8> {
 fn two_octets() -> DecodeContext {
     DecodeContext {
         four_octet_asn: false,
-        ..external()
+        ..internal()
     }
 }
 

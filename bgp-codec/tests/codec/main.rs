@@ -9,5 +9,6 @@ mod open;
 mod properties;
 mod targets;
 mod update_errors;
+mod update_rules;
 mod update_writer;
 mod vectors;

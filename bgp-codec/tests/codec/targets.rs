@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use bgp_codec::mrt::{Entry, Record};
 use bgp_codec::{
-    AsPath, AsPathBuf, Asn, Attributes, Community, DecodeContext, ExtendedCommunity, Family, FamilySet,
-    LargeCommunity, MessageType, NextHop, Nlri, Notification, Open, PathAttributes, PeerKind, RouteRefresh,
-    Update, UpdateWriter, WriteContext, header,
+    AsPath, AsPathBuf, AsSets, Asn, Attributes, Community, DecodeContext, ExtendedCommunity, Family,
+    FamilySet, LargeCommunity, MessageType, NextHop, Nlri, Notification, Open, PathAttributes, PeerKind,
+    RouteRefresh, Update, UpdateWriter, WriteContext, header,
 };
 use ipnet::IpNet;
 
@@ -126,6 +126,7 @@ fn write_again(update: &Update<'_>, block: &[u8], context: &DecodeContext) {
     let context = DecodeContext {
         four_octet_asn: true,
         peer: PeerKind::Internal,
+        as_sets: AsSets::Accept,
         ..*context
     };
     let write = WriteContext {
@@ -187,6 +188,11 @@ pub(crate) fn decode_context(flags: u8) -> DecodeContext {
         },
         add_path: set(8),
         extended_next_hop: set(16),
+        as_sets: if flags & 32 == 0 {
+            AsSets::Accept
+        } else {
+            AsSets::TreatAsWithdraw
+        },
     }
 }
 

@@ -192,6 +192,7 @@ impl Lab {
                 } else {
                     FamilySet::EMPTY
                 },
+                as_sets: bgp_codec::AsSets::Accept,
             },
             write: WriteContext {
                 four_octet_asn: negotiated.four_octet_asn,
