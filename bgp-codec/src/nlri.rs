@@ -43,6 +43,9 @@ pub enum NlriError {
     /// A prefix longer than its address.
     #[error("prefix length {0} is too long")]
     PrefixLength(u8),
+    /// An item whose length leaves no room for its labels, its route distinguisher or what else it must have.
+    #[error("NLRI of {0} octets or bits cannot be of its family")]
+    Form(u8),
     /// The family has no prefixes, or not of the kind asked for.
     #[error("NLRI of another family")]
     Family,
@@ -371,9 +374,13 @@ fn opaque_len(family: Family, bytes: &[u8]) -> Result<usize, NlriError> {
     };
     match (family.afi, family.safi) {
         (Afi::IPV4 | Afi::IPV6, Safi::UNICAST | Safi::MULTICAST) => bits(address),
-        // Labels, and for VPNs a route distinguisher, stand before the prefix: one octet of bits counts them all.
-        (Afi::IPV4 | Afi::IPV6, Safi::LABELED_UNICAST | Safi::MPLS_VPN) => bits(255),
+        (Afi::IPV4 | Afi::IPV6, Safi::LABELED_UNICAST) => labelled(bytes, 0, address),
+        (Afi::IPV4 | Afi::IPV6, Safi::MPLS_VPN) => labelled(bytes, 64, address),
+        // RFC 4684 §4: nothing, or at least the origin AS.
+        (Afi::IPV4, Safi::ROUTE_TARGET) if matches!(first, 1..32) => Err(NlriError::Form(first)),
         (Afi::IPV4, Safi::ROUTE_TARGET) => bits(96),
+        // RFC 8955 §8: a route distinguisher first.
+        (Afi::IPV4 | Afi::IPV6, Safi::FLOWSPEC_VPN) if first < 8 => Err(NlriError::Form(first)),
         // RFC 8955 §4: lengths from 240 take two octets.
         (Afi::IPV4 | Afi::IPV6, Safi::FLOWSPEC | Safi::FLOWSPEC_VPN) => match bytes {
             [high, low, ..] if *high >= 0xf0 => {
@@ -399,6 +406,29 @@ fn opaque_len(family: Family, bytes: &[u8]) -> Result<usize, NlriError> {
         },
         _ => Err(NlriError::Family),
     }
+}
+
+/// Octets of a prefix with labels, and in VPNs with a route distinguisher, before it; one octet of bits counts them all
+/// (RFC 8277 §2, RFC 4364 §4.3.4).
+fn labelled(bytes: &[u8], distinguisher: u16, address: u16) -> Result<usize, NlriError> {
+    let (&bits, rest) = bytes.split_first().ok_or(NlriError::Truncated)?;
+    let len = usize::from(bits).div_ceil(8);
+    let item = rest.get(..len).ok_or(NlriError::Truncated)?;
+    let mut prefix = u16::from(bits);
+    for label in item.as_chunks::<3>().0 {
+        prefix = prefix.checked_sub(24).ok_or(NlriError::Form(bits))?;
+        let &[_, _, low] = label;
+        // The bottom of the stack, or one of the two values that stand for any label in a withdrawal (RFC 8277 §2.4).
+        if low & 1 != 0 || matches!(label, [0x80, 0, 0] | [0, 0, 0]) {
+            let whole = prefix >= distinguisher && prefix <= distinguisher.saturating_add(address);
+            return if whole {
+                Ok(len.saturating_add(1))
+            } else {
+                Err(NlriError::Form(bits))
+            };
+        }
+    }
+    Err(NlriError::Form(bits))
 }
 
 /// What can be written as NLRI of a family.

@@ -49,7 +49,7 @@ fn prefix<P: WirePrefix + Into<IpNet>>(bytes: &[u8]) -> Result<(IpNet, &[u8]), M
     match P::split_from(bytes) {
         Ok((prefix, rest)) => Ok((prefix.into(), rest)),
         Err(NlriError::PrefixLength(len)) => Err(MrtError::PrefixLength(len)),
-        Err(NlriError::Truncated | NlriError::Family) => Err(MrtError::Truncated),
+        Err(NlriError::Truncated | NlriError::Family | NlriError::Form(_)) => Err(MrtError::Truncated),
     }
 }
 
