@@ -7,6 +7,7 @@ mod check;
 mod cleanup;
 mod client;
 mod completions;
+mod config;
 mod demo;
 mod enable;
 mod output;
@@ -83,6 +84,8 @@ enum Verb {
     Run(run::Arguments),
     /// Say whether a configuration is valid, or what it would change
     Check(check::Arguments),
+    /// Print what can be configured
+    Config(config::Arguments),
     /// Show the daemon: uptime, tables, whether each part is well
     Status,
     /// Show every peer
@@ -218,6 +221,7 @@ impl Verb {
         match self {
             Self::Run(arguments) => run::execute(arguments, terminal, entrypoints.run),
             Self::Check(arguments) => check::execute(arguments, terminal),
+            Self::Config(arguments) => config::execute(arguments, terminal),
             Self::Status => status::execute(terminal),
             Self::Peers => peers::execute(terminal),
             Self::Peer(arguments) => peer::execute(arguments, terminal),

@@ -20,6 +20,7 @@ mod nearest;
 mod reader;
 mod report;
 mod scalar;
+mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,12 @@ pub use self::load::{Loaded, minimal_file};
 pub use self::report::{Problem, Report};
 use crate::policy::Filter;
 use crate::{kernel, originate, session, vip};
+
+/// The file as a JSON Schema (draft 2020-12), with the meaning and default of each key.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    schema::json_schema()
+}
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -15,6 +15,7 @@ use super::environment::{Environment, SubstitutionError, substitute};
 use super::file::Keys;
 use super::nearest::nearest;
 use super::report::{Problem, Severity};
+use super::schema::Key;
 use super::source::Source;
 use crate::policy::Location;
 
@@ -236,7 +237,8 @@ impl<'r> Value<'r> {
     pub(super) fn keys<T: Keys>(&self) -> Option<T> {
         let keys = self.table(T::SECTION, T::read)?;
         if keys.header().is_empty() {
-            let help = format!("known here: {}", T::KEYS.join(", "));
+            let known: Vec<&str> = T::KEYS.iter().map(|key| key.name).collect();
+            let help = format!("known here: {}", known.join(", "));
             self.reader
                 .warning(&self.span, format!("`{}` is empty", self.key), [help]);
         }
@@ -312,12 +314,16 @@ impl<'r> Section<'r> {
         parse(&value).map(|parsed| Spanned::new(node.span(), parsed))
     }
 
-    /// Which of the keys stand in the table, rightly or wrongly.
-    pub(super) fn present(&self, keys: &[&'static str]) -> BTreeSet<&'static str> {
-        keys.iter()
-            .copied()
-            .filter(|key| self.table.contains_key(*key))
-            .collect()
+    /// Which of the keys stand in the table, rightly or wrongly: with a bad value, or misspelt.
+    pub(super) fn present(&self, keys: &[Key]) -> BTreeSet<&'static str> {
+        let names = || keys.iter().map(|key| key.name);
+        let written = |name: &str| self.table.contains_key(name);
+        let slips = self.table.keys().filter_map(|key| {
+            let key = key.get_ref();
+            let known = names().any(|name| *name == **key);
+            (!known).then(|| nearest(key, names())).flatten()
+        });
+        names().filter(|name| written(name)).chain(slips).collect()
     }
 }
 

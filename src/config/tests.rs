@@ -87,38 +87,6 @@ fn a_missing_file_is_told_from_an_unreadable_one() {
 }
 
 #[test]
-fn every_key_is_documented() {
-    let page = include_str!("../../docs/configuration.md");
-    let heading = |section: &str| page.find(&format!("\n## `{section}`")).map(|at| at + 1);
-    for (section, keys) in file::documented_keys() {
-        let table = section
-            .split(' ')
-            .find(|word| word.starts_with('['))
-            .unwrap_or("[[filter]]");
-        let table = if table == "[[peer_group]]" {
-            "[[peer]]"
-        } else {
-            table
-        };
-        let start =
-            heading(table).unwrap_or_else(|| panic!("docs/configuration.md has no heading for {table}"));
-        let end = page[start..].find("\n## ").map_or(page.len(), |at| start + at);
-        let rows: Vec<&str> = page[start..end]
-            .lines()
-            .filter(|line| line.starts_with('|'))
-            .collect();
-        for key in keys {
-            // In a row of its own, or (`add`, `count`) in that of the key it belongs to.
-            let shapes = [format!("`{key}`"), format!("{{ {key} ="), format!(", {key} =")];
-            let documented = rows
-                .iter()
-                .any(|row| shapes.iter().any(|shape| row.contains(shape)));
-            assert!(documented, "docs/configuration.md has no `{key}` of {section}");
-        }
-    }
-}
-
-#[test]
 fn a_peer_takes_over_what_its_group_says_and_it_does_not() {
     let peers = peers(
         "[[peer_group]]\nname = \"g\"\nasn = 65001\nhold_time = 30\nport = 1179\nlisten_range = \"10.0.0.0/8\"\n\
@@ -368,6 +336,24 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
             secret: &secret,
         },
     )
+}
+
+/// What reading alone reports, without validation.
+pub(super) fn read(
+    text: &str,
+    read: impl FnOnce(&reader::Reader<'_>, &toml::Spanned<toml::de::DeTable<'_>>),
+) -> Vec<String> {
+    let source = source::Source::new("test.toml", text.to_owned());
+    let environment = Environment {
+        variable: &variable,
+        secret: &secret,
+    };
+    let reader = reader::Reader::new(&source, environment);
+    let (table, errors) = toml::de::DeTable::parse_recoverable(text);
+    assert!(errors.is_empty(), "{errors:?}");
+    read(&reader, &table);
+    let problems = reader.into_problems();
+    problems.iter().map(ToString::to_string).collect()
 }
 
 fn variable(name: &str) -> Option<String> {

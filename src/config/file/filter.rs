@@ -9,6 +9,9 @@ use toml::Spanned;
 use super::{Keys, keys};
 use crate::config::reader::{Referent, Section, Value};
 use crate::config::scalar;
+use crate::config::schema::{
+    ASN, COMMUNITIES, FAMILIES, LARGE_COMMUNITIES, LIVE, NAME, NAMES, NONE, REQUIRED, Shape, Table, U32, number, text,
+};
 use crate::policy::{
     Action, AsPathPattern, CommunityPattern, Condition, Edit, Fallthrough, LargeCommunityPattern,
     NextHopEdit, PrefixSet, SourcePattern,
@@ -18,9 +21,12 @@ use crate::route::OriginKind;
 keys! {
     /// `[[filter]]`.
     FilterKeys in "[[filter]]" {
-        name: Arc<str> = scalar::name;
-        default: Fallthrough = fallthrough;
-        rules: Vec<RuleKeys> = rules;
+        /// Unique.
+        name: Arc<str> = scalar::name => NAME, REQUIRED, LIVE;
+        /// What becomes of a route that no rule decided; with `next`, the next filter decides.
+        default: Fallthrough = fallthrough => Shape::Words(&["accept", "reject", "next"]), "`\"next\"`", LIVE;
+        /// Rules, tried in order.
+        rules: Vec<RuleKeys> = rules => Shape::List(&Shape::Table(RuleKeys::table)), "none", LIVE;
     }
 }
 
@@ -34,6 +40,10 @@ pub(in crate::config) struct RuleKeys {
 impl RuleKeys {
     const SECTION: &'static str = "a rule";
 
+    fn table() -> Table {
+        Table::new("rule", &[VerdictKeys::KEYS, ConditionKeys::KEYS])
+    }
+
     fn read(section: &Section<'_>) -> Self {
         Self {
             conditions: ConditionKeys::read(section),
@@ -42,63 +52,110 @@ impl RuleKeys {
     }
 }
 
+const ORIGIN: Shape = Shape::Words(&["igp", "egp", "incomplete"]);
+const CONDITION: Shape = Shape::Table(|| Table::new("condition", &[ConditionKeys::KEYS]));
+
 keys! {
     /// What a rule does.
     VerdictKeys in "a rule" {
-        action: Action = action;
-        set: SetKeys = scalar::table;
+        /// `accept`; `reject`; or `continue`: take over what `set` says and go on with the next rule.
+        action: Action = action => Shape::Words(&["accept", "reject", "continue"]), REQUIRED, LIVE;
+        /// What to change.
+        set: SetKeys = scalar::table => Shape::Table(|| Table::new("set", &[SetKeys::KEYS])), NONE, LIVE;
     }
 }
 
 keys! {
     /// What a rule looks at; all that are given must hold.
     ConditionKeys in "a condition" {
-        prefix: PrefixSet = scalar::prefix_set;
-        source: Vec<SourcePattern> = |value| value.one_or_many(source);
-        peer: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Peer));
-        group: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Group));
-        community: Vec<CommunityPattern> = scalar::community_patterns;
-        large_community: Vec<LargeCommunityPattern> = scalar::large_community_patterns;
-        as_path: Vec<AsPathPattern> = scalar::as_path_patterns;
-        next_hop: PrefixSet = scalar::address_set;
-        family: FamilySet = scalar::families;
-        origin: Vec<Origin> = |value| value.one_or_many(origin);
-        med: u32 = scalar::any_u32;
-        local_pref: u32 = scalar::any_u32;
-        not: Condition = condition;
-        any: Vec<Condition> = |value| value.list("a list of conditions", condition);
-        all: Vec<Condition> = |value| value.list("a list of conditions", condition);
+        /// The prefix is one of these. `"10.0.0.0/8"` is that prefix alone, `"10.0.0.0/8 ge 16 le 24"` everything inside it
+        /// with 16 to 24 bits; `le` alone begins at the prefix itself, `ge` alone goes down to hosts. Lists of thousands
+        /// cost no more than short ones.
+        prefix: PrefixSet = scalar::prefix_set
+            => Shape::OneOrMany(&text("a prefix with lengths", "10.0.0.0/8 ge 16 le 24")), NONE, LIVE;
+        /// The route comes from: the `name` of an `[[originate]]` or `[[vip]]`; `static`, `kernel` or `vip` (of ours, by
+        /// kind); `local` (any of ours); `internal` or `external` (learned from a peer of that kind).
+        source: Vec<SourcePattern> = |value| value.one_or_many(source) => NAMES, NONE, LIVE;
+        /// It was learned from this peer.
+        peer: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Peer)) => NAMES, NONE, LIVE;
+        /// It was learned from a peer of this group.
+        group: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Group)) => NAMES, NONE, LIVE;
+        /// It carries one of these: `"64512:100"`, a well-known name such as `"no-export"`, or with wildcards `"64512:*"`.
+        community: Vec<CommunityPattern> = scalar::community_patterns
+            => Shape::OneOrMany(&text("a community", "64512:*")), NONE, LIVE;
+        /// It carries one of these: `"64512:1:100"`, `"64512:1:*"`.
+        large_community: Vec<LargeCommunityPattern> = scalar::large_community_patterns
+            => Shape::OneOrMany(&text("a large community", "64512:1:*")), NONE, LIVE;
+        /// The AS path matches one of these patterns; see below.
+        as_path: Vec<AsPathPattern> = scalar::as_path_patterns
+            => Shape::OneOrMany(&text("a pattern", "_65001_")), NONE, LIVE;
+        /// The next hop is this address, or inside this prefix. Our own routes have none.
+        next_hop: PrefixSet = scalar::address_set => Shape::OneOrMany(&text("an address or prefix", "192.0.2.0/24")), NONE, LIVE;
+        /// It is of this family.
+        family: FamilySet = scalar::families => FAMILIES, NONE, LIVE;
+        /// ORIGIN is one of these.
+        origin: Vec<Origin> = |value| value.one_or_many(origin) => Shape::OneOrMany(&ORIGIN), NONE, LIVE;
+        /// MED is there and is this.
+        med: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// LOCAL_PREF is this; 100 where there is none.
+        local_pref: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// The conditions of this table do not all hold.
+        not: Condition = condition => CONDITION, NONE, LIVE;
+        /// At least one of these tables of conditions holds.
+        any: Vec<Condition> = |value| value.list("a list of conditions", condition) => Shape::List(&CONDITION), NONE, LIVE;
+        /// Every one of these tables of conditions holds.
+        all: Vec<Condition> = |value| value.list("a list of conditions", condition) => Shape::List(&CONDITION), NONE, LIVE;
     }
 }
 
 keys! {
     /// `set = { ... }` of a rule.
     SetKeys in "`set`" {
-        local_pref: u32 = scalar::any_u32;
-        med: MedEdit = med;
-        origin: Origin = origin;
-        prepend: Prepend = prepend;
-        next_hop: NextHopEdit = next_hop;
-        community: CommunityKeys = scalar::table;
-        large_community: LargeCommunityKeys = scalar::table;
+        /// LOCAL_PREF.
+        local_pref: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// MED.
+        med: MedEdit = med => Shape::Either(&[U32, Shape::Words(&["remove"])]), NONE, LIVE;
+        /// ORIGIN.
+        origin: Origin = origin => ORIGIN, NONE, LIVE;
+        /// Put our AS in front this many times, or another one.
+        prepend: Prepend = prepend => Shape::Either(&[
+            number(1, 64), Shape::Table(|| Table::new("set.prepend", &[PrependKeys::KEYS])),
+        ]), NONE, LIVE;
+        /// Ourselves, what it was, or an address.
+        next_hop: NextHopEdit = next_hop
+            => Shape::Either(&[Shape::Words(&["self", "unchanged"]), text("an address", "192.0.2.1")]), NONE, LIVE;
+        /// Communities: replace, remove, add, in this order. `community.add = [...]` is short for `community = { add = [...] }`.
+        community: CommunityKeys = scalar::table
+            => Shape::Table(|| Table::new("set.community", &[CommunityKeys::KEYS])), NONE, LIVE;
+        /// Large communities, likewise.
+        large_community: LargeCommunityKeys = scalar::table
+            => Shape::Table(|| Table::new("set.large_community", &[LargeCommunityKeys::KEYS])), NONE, LIVE;
     }
 }
 
 keys! {
     /// `community` of `set`.
     CommunityKeys in "`community` of `set`" {
-        add: Vec<Community> = scalar::communities;
-        remove: Vec<CommunityPattern> = scalar::community_patterns;
-        set: Vec<Community> = scalar::communities;
+        /// Adds these.
+        add: Vec<Community> = scalar::communities => COMMUNITIES, NONE, LIVE;
+        /// Takes these away.
+        remove: Vec<CommunityPattern> = scalar::community_patterns
+            => Shape::OneOrMany(&text("a community", "64512:*")), NONE, LIVE;
+        /// Replaces all by these; `[]` for none.
+        set: Vec<Community> = scalar::communities => COMMUNITIES, NONE, LIVE;
     }
 }
 
 keys! {
     /// `large_community` of `set`.
     LargeCommunityKeys in "`large_community` of `set`" {
-        add: Vec<LargeCommunity> = scalar::large_communities;
-        remove: Vec<LargeCommunityPattern> = scalar::large_community_patterns;
-        set: Vec<LargeCommunity> = scalar::large_communities;
+        /// Adds these.
+        add: Vec<LargeCommunity> = scalar::large_communities => LARGE_COMMUNITIES, NONE, LIVE;
+        /// Takes these away.
+        remove: Vec<LargeCommunityPattern> = scalar::large_community_patterns
+            => Shape::OneOrMany(&text("a large community", "64512:1:*")), NONE, LIVE;
+        /// Replaces all by these; `[]` for none.
+        set: Vec<LargeCommunity> = scalar::large_communities => LARGE_COMMUNITIES, NONE, LIVE;
     }
 }
 
@@ -119,8 +176,10 @@ pub(in crate::config) enum MedEdit {
 keys! {
     /// `prepend = { ... }` of `set`.
     PrependKeys in "`prepend` of `set`" {
-        asn: Asn = scalar::asn;
-        count: u8 = scalar::number::<u8, 1, 64>;
+        /// The AS to put in front.
+        asn: Asn = scalar::asn => ASN, "ours", LIVE;
+        /// How often.
+        count: u8 = scalar::number::<u8, 1, 64> => number(1, 64), "`1`", LIVE;
     }
 }
 

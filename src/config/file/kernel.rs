@@ -4,21 +4,37 @@ use super::keys;
 use crate::config::nearest::nearest;
 use crate::config::reader::Value;
 use crate::config::scalar;
+use crate::config::schema::{BOOLEAN, LIVE, RESTART, Shape, U32, number, text};
 use crate::kernel::settings::{Metric, OnStop};
 use crate::route::TableId;
 
 keys! {
     /// `[kernel]`.
     KernelKeys in "[kernel]" {
-        install: bool = scalar::boolean;
-        table: TableId = table;
-        protocol: u8 = protocol;
-        metric: Metric = metric;
-        multipath: u16 = scalar::number::<u16, 1, 256>;
-        next_hop_via_default: bool = scalar::boolean;
-        on_stop: OnStop = on_stop;
+        /// Install learned routes.
+        install: bool = scalar::boolean => BOOLEAN, "`true`", RESTART;
+        /// Routing table.
+        table: TableId = table => TABLE, "`\"main\"`", RESTART;
+        /// Protocol that marks our routes: a number, or a name of `/etc/iproute2/rt_protos`. Only routes with this number
+        /// are ever touched.
+        protocol: u8 = protocol => PROTOCOL, "`179`", RESTART;
+        /// Metric of installed routes; `"calico"` is 2147483647 less LOCAL_PREF, as Calico's BIRD does.
+        metric: Metric = metric => Shape::Either(&[U32, Shape::Words(&["calico"])]), "`200`", LIVE;
+        /// Next hops per route at most; 1 for no ECMP.
+        multipath: u16 = scalar::number::<u16, 1, 256> => number(1, 256), "`16`", RESTART;
+        /// A BGP next hop may be reached over the default route.
+        next_hop_via_default: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+        /// What SIGTERM does to installed routes: `keep` (a planned restart) or `remove`.
+        on_stop: OnStop = on_stop => Shape::Words(&["keep", "remove"]), "`\"keep\"`", LIVE;
     }
 }
+
+/// A routing table.
+pub(super) const TABLE: Shape =
+    Shape::Either(&[number(1, 4_294_967_295), Shape::Words(&["main", "default", "local"])]);
+
+/// A route protocol.
+pub(super) const PROTOCOL: Shape = Shape::Either(&[number(1, 255), text("a name", "static")]);
 
 /// As in `/etc/iproute2/rt_tables`.
 const TABLES: &[(&str, u8)] = &[("main", 254), ("default", 253), ("local", 255)];

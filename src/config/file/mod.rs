@@ -23,11 +23,15 @@ use self::peer::{PeerGroup, PeerTable};
 use self::speaker::SpeakerKeys;
 use self::vip::VipKeys;
 use super::reader::{Reader, Section, Value};
+use super::schema::{Key, SectionSchema, Table};
 
-/// Declares the keys of a table: `key: Type = parser;`, each an `Option<Spanned<Type>>`.
+/// Declares the keys of a table; `config::schema` says how to add one.
 macro_rules! keys {
-    ($(#[$doc:meta])* $name:ident in $section:literal { $($key:ident: $type:ty = $parser:expr;)* }) => {
-        $(#[$doc])*
+    ($(#[$attribute:meta])* $name:ident in $section:literal {
+        $($(#[doc = $meaning:literal])+
+        $key:ident: $type:ty = $parser:expr => $shape:expr, $default:expr, $reload:expr;)*
+    }) => {
+        $(#[$attribute])*
         #[derive(Clone, Debug)]
         pub(in crate::config) struct $name {
             pub(in crate::config) header: $crate::config::file::Header,
@@ -36,7 +40,13 @@ macro_rules! keys {
 
         impl $crate::config::file::Keys for $name {
             const SECTION: &'static str = $section;
-            const KEYS: &'static [&'static str] = &[$($crate::config::file::plain(stringify!($key))),*];
+            const KEYS: &'static [$crate::config::schema::Key] = &[$($crate::config::schema::Key {
+                name: $crate::config::file::plain(stringify!($key)),
+                meaning: &[$($meaning),+],
+                shape: $shape,
+                default: $default,
+                reload: $reload,
+            }),*];
 
             fn header(&self) -> &$crate::config::file::Header {
                 &self.header
@@ -61,7 +71,7 @@ pub(super) trait Keys: Sized {
     /// How messages and the documentation call the table.
     const SECTION: &'static str;
     /// In the order in which they are documented.
-    const KEYS: &'static [&'static str];
+    const KEYS: &'static [Key];
 
     /// Where the table begins and which keys it holds.
     fn header(&self) -> &Header;
@@ -89,7 +99,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn new(section: &Section<'_>, keys: &[&'static str]) -> Self {
+    pub(super) fn new(section: &Section<'_>, keys: &[Key]) -> Self {
         Self {
             span: section.span.clone(),
             present: section.present(keys),
@@ -180,29 +190,46 @@ fn tables<T>(
     list.map(Spanned::into_inner).unwrap_or_default()
 }
 
-/// Every table and its keys; the documentation is held against this list.
-#[cfg(test)]
-pub(super) fn documented_keys() -> Vec<(&'static str, &'static [&'static str])> {
-    fn of<T: Keys>() -> (&'static str, &'static [&'static str]) {
-        (T::SECTION, T::KEYS)
-    }
+/// Every table at the top of the file, in the order of the documentation.
+pub(super) fn sections() -> Vec<SectionSchema> {
+    let section = |key, repeated, meaning, parts: &[&'static [Key]]| SectionSchema {
+        key,
+        repeated,
+        meaning,
+        table: Table::new(key, parts),
+    };
     vec![
-        of::<SpeakerKeys>(),
-        of::<KernelKeys>(),
-        of::<OriginateKeys>(),
-        of::<originate::KernelMatchKeys>(),
-        of::<VipKeys>(),
-        of::<vip::CheckKeys>(),
-        of::<FilterKeys>(),
-        of::<filter::VerdictKeys>(),
-        of::<filter::ConditionKeys>(),
-        of::<filter::SetKeys>(),
-        of::<filter::CommunityKeys>(),
-        of::<filter::LargeCommunityKeys>(),
-        of::<filter::PrependKeys>(),
-        of::<peer::PeerKeys>(),
-        of::<peer::GroupKeys>(),
-        of::<peer::SharedKeys>(),
-        of::<peer::RestartKeys>(),
+        section("speaker", false, "This speaker as a whole.", &[SpeakerKeys::KEYS]),
+        section(
+            "kernel",
+            false,
+            "What learned routes become in the Linux kernel; without it nothing is installed.",
+            &[KernelKeys::KEYS],
+        ),
+        section(
+            "originate",
+            true,
+            "What this node announces, besides VIPs.",
+            &[OriginateKeys::KEYS],
+        ),
+        section(
+            "vip",
+            true,
+            "An address that is announced while its check passes.",
+            &[VipKeys::KEYS],
+        ),
+        section("filter", true, "A named list of rules.", &[FilterKeys::KEYS]),
+        section(
+            "peer_group",
+            true,
+            "What peers share.",
+            &[peer::GroupKeys::KEYS, peer::SharedKeys::KEYS],
+        ),
+        section(
+            "peer",
+            true,
+            "A peer, or a range of addresses that any peer may connect from.",
+            &[peer::PeerKeys::KEYS, peer::SharedKeys::KEYS],
+        ),
     ]
 }

@@ -13,31 +13,42 @@ use super::filter::reference;
 use super::{Keys, keys};
 use crate::config::reader::{Referent, Section, Value};
 use crate::config::scalar;
+use crate::config::schema::{
+    ADDRESS, ASN, BOOLEAN, DURATION, FAMILIES, LIVE, NAME, NAMES, NONE, PATH, PREFIXES, REQUIRED, RESETS, Shape, TEXT,
+    Table, number, text,
+};
 use crate::rib::interface::NextHopPolicy;
 use crate::session::settings::RemoteAsn;
 
 keys! {
     /// What only a `[[peer]]` has.
     PeerKeys in "[[peer]]" {
-        name: Arc<str> = scalar::name;
-        address: IpAddr = scalar::address;
-        group: Arc<str> = |value| reference(value, Referent::Group);
+        /// Unique, one word. Another name is another peer.
+        name: Arc<str> = scalar::name => NAME, REQUIRED, NONE;
+        /// The peer's IP address. A link-local one needs `interface`.
+        address: IpAddr = scalar::address => ADDRESS, "this or `listen_range`", RESETS;
+        /// Only in `[[peer]]`: the group whose keys it takes over.
+        group: Arc<str> = |value| reference(value, Referent::Group) => NAME, "none", RESETS;
     }
 }
 
 keys! {
     /// What only a `[[peer_group]]` has.
     GroupKeys in "[[peer_group]]" {
-        name: Arc<str> = scalar::name;
+        /// Unique, one word.
+        name: Arc<str> = scalar::name => NAME, REQUIRED, NONE;
     }
 }
 
 /// Declares [`SharedKeys`] and how a peer's keys override its group's.
 macro_rules! shared_keys {
-    ($($key:ident: $type:ty = $parser:expr;)*) => {
+    ($($(#[doc = $meaning:literal])+
+       $key:ident: $type:ty = $parser:expr => $shape:expr, $default:expr, $reload:expr;)*) => {
         keys! {
             /// What a peer may have from its group.
-            SharedKeys in "[[peer]] and [[peer_group]]" { $($key: $type = $parser;)* }
+            SharedKeys in "[[peer]] and [[peer_group]]" {
+                $($(#[doc = $meaning])+ $key: $type = $parser => $shape, $default, $reload;)*
+            }
         }
 
         impl SharedKeys {
@@ -51,41 +62,87 @@ macro_rules! shared_keys {
 }
 
 shared_keys! {
-    description: String = scalar::text;
-    asn: RemoteAsn = remote_asn;
-    local_asn: bgp_codec::Asn = scalar::asn;
-    listen_range: Vec<Spanned<IpNet>> = ranges;
-    range_limit: usize = scalar::number::<usize, 1, 100_000>;
-    port: u16 = scalar::number::<u16, 1, 65_535>;
-    passive: bool = scalar::boolean;
-    shutdown: Shutdown = shutdown;
-    password_file: PathBuf = scalar::path;
-    hold_time: Duration = hold_time;
-    keepalive_time: Duration = scalar::positive_duration;
-    connect_retry_time: Duration = scalar::positive_duration;
-    idle_hold_time: Duration = scalar::positive_duration;
-    send_hold_time: Duration = scalar::duration;
-    families: FamilySet = scalar::families;
-    add_path: AddPath = add_path;
-    extended_message: bool = scalar::boolean;
-    extended_next_hop: bool = scalar::boolean;
-    graceful_restart: Restart = graceful_restart;
-    multihop: u8 = scalar::number::<u8, 1, 255>;
-    ttl_security: u8 = scalar::number::<u8, 1, 254>;
-    source_address: IpAddr = scalar::address;
-    interface: Arc<str> = interface;
-    import: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Filter));
-    export: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Filter));
-    accept_default_route: bool = scalar::boolean;
-    rr_client: bool = scalar::boolean;
-    route_server_client: bool = scalar::boolean;
-    next_hop: NextHopPolicy = next_hop;
-    allow_own_as: u8 = scalar::number::<u8, 0, 10>;
-    enforce_first_as: bool = scalar::boolean;
-    max_prefixes: u32 = scalar::number::<u32, 1, 4_294_967_295>;
-    max_prefixes_accepted: u32 = scalar::number::<u32, 1, 4_294_967_295>;
-    max_prefix_restart: Duration = scalar::positive_duration;
-    install: bool = scalar::boolean;
+    /// Free text.
+    description: String = scalar::text => TEXT, "empty", LIVE;
+    /// The AS that the peer must announce, or `"internal"` (ours), `"external"` (any but ours), `"any"`. Required, here or
+    /// in the group.
+    asn: RemoteAsn = remote_asn => Shape::Either(&[ASN, Shape::Words(&["internal", "external", "any"])]), NONE, RESETS;
+    /// Our AS towards this peer.
+    local_asn: bgp_codec::Asn = scalar::asn => ASN, "that of `[speaker]`", RESETS;
+    /// Prefixes from which any peer may connect; they never overlap. A configured address wins over a range. In a group, it
+    /// belongs to the group and not to its peers.
+    listen_range: Vec<Spanned<IpNet>> = ranges => PREFIXES, "none", "ranges of a list come and go live";
+    /// Sessions of one range at most.
+    range_limit: usize = scalar::number::<usize, 1, 100_000> => number(1, 100_000), "`1000`", LIVE;
+    /// TCP port that we connect to.
+    port: u16 = scalar::number::<u16, 1, 65_535> => number(1, 65_535), "`179`", LIVE;
+    /// Never connect, only accept. Always so for a range.
+    passive: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+    /// Administratively down: `true`, or a text that the peer is told (RFC 9003), at most 255 octets.
+    shutdown: Shutdown = shutdown => Shape::Either(&[BOOLEAN, TEXT]), "`false`", LIVE;
+    /// File with the TCP MD5 key (RFC 2385), at most 80 octets, a line break at its end not counted. A relative path starts
+    /// at the configuration's directory. Nobody else should be able to read it. Read again at each reload.
+    password_file: PathBuf = scalar::path => PATH, "none", "another key: live; with or without: resets";
+    /// Proposed hold time (RFC 4271 §4.2): 0 for none, or 3 s to 65535 s.
+    hold_time: Duration = hold_time => Shape::Either(&[text("a duration", "1m30s"), number(0, 0), number(3, 65_535)]),
+        "`\"90s\"`", RESETS;
+    /// KEEPALIVE interval. Must be below the hold time.
+    keepalive_time: Duration = scalar::positive_duration => DURATION, "a third of the negotiated hold time", LIVE;
+    /// Between attempts to connect.
+    connect_retry_time: Duration = scalar::positive_duration => DURATION, "`\"5s\"`", LIVE;
+    /// Pause after an error, doubled while the peer keeps failing.
+    idle_hold_time: Duration = scalar::positive_duration => DURATION, "`\"5s\"`", LIVE;
+    /// Close the session when nothing could be sent for so long (RFC 9687); 0 for never.
+    send_hold_time: Duration = scalar::duration => Shape::Either(&[DURATION, number(0, 0)]),
+        "`\"480s\"`, or twice the hold time if that is more", LIVE;
+    /// Which routes are exchanged.
+    families: FamilySet = scalar::families => FAMILIES, "`[\"ipv4-unicast\", \"ipv6-unicast\"]`", RESETS;
+    /// Several paths per prefix (RFC 7911), in all families.
+    add_path: AddPath = add_path => Shape::Words(&["receive", "send", "both", "off"]), "`\"off\"`", RESETS;
+    /// Messages up to 65535 octets (RFC 8654).
+    extended_message: bool = scalar::boolean => BOOLEAN, "`true`", RESETS;
+    /// IPv6 next hops for IPv4 routes (RFC 8950).
+    extended_next_hop: bool = scalar::boolean => BOOLEAN, "`false`", RESETS;
+    /// Graceful restart (RFC 4724), with its times if they are to differ.
+    graceful_restart: Restart = graceful_restart => Shape::Either(&[
+        BOOLEAN, Shape::Table(|| Table::new("peer.graceful_restart", &[RestartKeys::KEYS])),
+    ]), "`true`", "resets (`max_peer_restart_time`: live)";
+    /// TTL towards an external peer that is not on a shared subnet.
+    multihop: u8 = scalar::number::<u8, 1, 255> => number(1, 255), "1: directly connected", RESETS;
+    /// GTSM (RFC 5082): how many hops away the peer may be. Not with `multihop`.
+    ttl_security: u8 = scalar::number::<u8, 1, 254> => number(1, 254), "off", RESETS;
+    /// Local address of the session.
+    source_address: IpAddr = scalar::address => ADDRESS, "the kernel's choice", RESETS;
+    /// Interface that the session is bound to.
+    interface: Arc<str> = interface => text("an interface", "eth0"), "none", RESETS;
+    /// Names of the filters on what the peer sends.
+    import: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Filter)) => NAMES,
+        "internal: accept all; external: nothing passes (RFC 8212)", LIVE;
+    /// Names of the filters on what the peer is sent.
+    export: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Filter)) => NAMES, "the same", LIVE;
+    /// A default route from the peer reaches the filters.
+    accept_default_route: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+    /// The peer is a reflection client (RFC 4456). Internal peers only.
+    rr_client: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+    /// The peer is a route server client (RFC 7947). External peers only.
+    route_server_client: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+    /// Next hop of what the peer is sent: `standard` (RFC 4271 §5.1.3), `self` (reflected routes keep theirs), `self-forced`
+    /// (those too), `unchanged`.
+    next_hop: NextHopPolicy = next_hop => Shape::Words(&["standard", "self", "self-forced", "unchanged"]),
+        "`\"standard\"`", LIVE;
+    /// Accept paths with our own AS in them this many times.
+    allow_own_as: u8 = scalar::number::<u8, 0, 10> => number(0, 10), "`0`", LIVE;
+    /// Refuse a path from an external peer that does not begin with its AS. Set it to `false` towards a route server.
+    enforce_first_as: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
+    /// Prefixes from the peer, per family, as received; one more closes the session.
+    max_prefixes: u32 = scalar::number::<u32, 1, 4_294_967_295> => number(1, 4_294_967_295), "no limit", LIVE;
+    /// The same, counted after import filters.
+    max_prefixes_accepted: u32 = scalar::number::<u32, 1, 4_294_967_295> => number(1, 4_294_967_295), "no limit", LIVE;
+    /// Connect again so long after a limit closed the session.
+    max_prefix_restart: Duration = scalar::positive_duration => DURATION,
+        "never, until an operator resets the peer", LIVE;
+    /// What the peer sends is installed in the kernel.
+    install: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
 }
 
 /// A `[[peer]]` as written.
@@ -145,8 +202,12 @@ pub(in crate::config) enum Restart {
 keys! {
     /// `graceful_restart = { ... }`.
     RestartKeys in "`graceful_restart` of [[peer]]" {
-        restart_time: Duration = restart_time;
-        max_peer_restart_time: Duration = restart_time;
+        /// How long the peer is asked to keep our routes.
+        restart_time: Duration = restart_time => Shape::Either(&[text("a duration", "1m30s"), number(1, 4_095)]),
+            "`\"120s\"`", RESETS;
+        /// How long we keep a peer's routes at most, whatever it asks for.
+        max_peer_restart_time: Duration = restart_time => Shape::Either(&[text("a duration", "1m30s"), number(1, 4_095)]),
+            "`\"360s\"`", LIVE;
     }
 }
 

@@ -8,22 +8,39 @@ use bgp_codec::Asn;
 
 use super::keys;
 use crate::config::reader::Value;
+use crate::config::schema::{
+    ASN, BOOLEAN, DURATION, IPV4, LIVE, PATH, REQUIRED, RESTART, SOCKET, Shape, text,
+};
 use crate::config::{LogFormat, scalar};
 use crate::telemetry;
 
 keys! {
     /// `[speaker]`.
     SpeakerKeys in "[speaker]" {
-        asn: Asn = scalar::asn;
-        router_id: Ipv4Addr = scalar::ipv4_address;
-        cluster_id: Ipv4Addr = scalar::ipv4_address;
-        listen: Vec<SocketAddr> = scalar::socket_addresses;
-        http: Option<SocketAddr> = address_or_off;
-        state_dir: PathBuf = scalar::path;
-        deferral_time: Duration = scalar::positive_duration;
-        always_compare_med: bool = scalar::boolean;
-        log_level: String = log_level;
-        log_format: LogFormat = log_format;
+        /// Our AS, also in asdot notation.
+        asn: Asn = scalar::asn => ASN, REQUIRED, "restart, and nothing else of the file is taken over";
+        /// BGP Identifier.
+        router_id: Ipv4Addr = scalar::ipv4_address => IPV4,
+            "the source address of the default route, else the lowest global IPv4 address, else a hash of the machine id", RESTART;
+        /// CLUSTER_ID of a route reflector (RFC 4456).
+        cluster_id: Ipv4Addr = scalar::ipv4_address => IPV4, "the router id", RESTART;
+        /// Addresses and ports to accept peers on; `[]` for none.
+        listen: Vec<SocketAddr> = scalar::socket_addresses => Shape::OneOrMany(&SOCKET),
+            "`[\"0.0.0.0:179\", \"[::]:179\"]`", RESTART;
+        /// Where `/metrics`, `/healthz` and `/readyz` are served.
+        http: Option<SocketAddr> = address_or_off => Shape::Either(&[SOCKET, Shape::Words(&["off"]), Shape::False]), "`\"off\"`", RESTART;
+        /// Directory of the state file that makes a restart graceful.
+        state_dir: PathBuf = scalar::path => PATH, "`\"/run/stonechat\"`", RESTART;
+        /// After a restart: how long to wait for peers' End-of-RIB before choosing routes (RFC 4724 §4.1). Must be below
+        /// every `restart_time`.
+        deferral_time: Duration = scalar::positive_duration => DURATION,
+            "`\"60s\"`, or half of the shortest `restart_time` if that is less", "live (counts at the next start)";
+        /// Compare MED between paths from different neighbouring ASes too.
+        always_compare_med: bool = scalar::boolean => BOOLEAN, "`false`", RESTART;
+        /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `"info,stonechat::rib=debug"`.
+        log_level: String = log_level => text("a level", "info"), "`\"info\"`", LIVE;
+        /// For people, or one JSON object a line.
+        log_format: LogFormat = log_format => Shape::Words(&["text", "json"]), "`\"text\"`", RESTART;
     }
 }
 

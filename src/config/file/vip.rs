@@ -10,30 +10,51 @@ use ipnet::IpNet;
 use super::keys;
 use crate::config::reader::Value;
 use crate::config::scalar;
+use crate::config::schema::{
+    COMMUNITIES, DURATION, LARGE_COMMUNITIES, LIVE, NAME, NONE, REQUIRED, SOCKET, Shape, Table, U32, number,
+    text,
+};
 
 keys! {
     /// `[[vip]]`.
     VipKeys in "[[vip]]" {
-        name: Arc<str> = scalar::name;
-        address: IpNet = scalar::prefix_or_address;
-        check: CheckKeys = scalar::table;
-        community: Vec<Community> = scalar::communities;
-        large_community: Vec<LargeCommunity> = scalar::large_communities;
-        med: u32 = scalar::any_u32;
+        /// Unique among `[[originate]]` and `[[vip]]`.
+        name: Arc<str> = scalar::name => NAME, REQUIRED, LIVE;
+        /// The address, or a prefix. VIPs may not overlap.
+        address: IpNet = scalar::prefix_or_address => text("an address", "172.16.99.10/32"), REQUIRED, LIVE;
+        /// How to know that it is served.
+        check: CheckKeys = scalar::table => Shape::Table(|| Table::new("vip.check", &[CheckKeys::KEYS])),
+            "none: always announced", LIVE;
+        /// Communities to attach.
+        community: Vec<Community> = scalar::communities => COMMUNITIES, NONE, LIVE;
+        /// Large communities to attach.
+        large_community: Vec<LargeCommunity> = scalar::large_communities => LARGE_COMMUNITIES, NONE, LIVE;
+        /// MED to attach.
+        med: u32 = scalar::any_u32 => U32, NONE, LIVE;
     }
 }
 
 keys! {
     /// `check = { ... }` of a `[[vip]]`.
     CheckKeys in "`check` of [[vip]]" {
-        http: HttpTarget = http_target;
-        tcp: SocketAddr = scalar::socket_address;
-        command: Vec<String> = command;
-        interval: Duration = scalar::positive_duration;
-        timeout: Duration = scalar::positive_duration;
-        rise: u32 = scalar::number::<u32, 1, 1000>;
-        fall: u32 = scalar::number::<u32, 1, 1000>;
-        status: u16 = scalar::number::<u16, 100, 599>;
+        /// URL to get, `"http://127.0.0.1:8080/healthz"`. The host is an address or `localhost`: a check does not depend on
+        /// name resolution.
+        http: HttpTarget = http_target => text("a URL", "http://127.0.0.1:8080/healthz"), NONE, LIVE;
+        /// Address and port to connect to.
+        tcp: SocketAddr = scalar::socket_address => SOCKET, NONE, LIVE;
+        /// Program (an absolute path) and its arguments, without a shell; exit code 0 is healthy. It runs without
+        /// privileges.
+        command: Vec<String> = command => Shape::List(&text("a word", "/usr/local/bin/check")), NONE, LIVE;
+        /// From the start of one probe to the start of the next.
+        interval: Duration = scalar::positive_duration => DURATION, "`\"2s\"`", LIVE;
+        /// A probe that takes longer has failed. At most `interval`.
+        timeout: Duration = scalar::positive_duration => DURATION, "`\"1s\"`, or `interval` if that is less", LIVE;
+        /// Successes in a row before the VIP is announced.
+        rise: u32 = scalar::number::<u32, 1, 1000> => number(1, 1000), "`2`", LIVE;
+        /// Failures in a row before it is withdrawn.
+        fall: u32 = scalar::number::<u32, 1, 1000> => number(1, 1000), "`3`", LIVE;
+        /// Status that `http` must answer with.
+        status: u16 = scalar::number::<u16, 100, 599> => number(100, 599), "200 to 399", LIVE;
     }
 }
 
