@@ -10,7 +10,8 @@ use super::{Keys, keys};
 use crate::config::reader::{Referent, Section, Value};
 use crate::config::scalar;
 use crate::config::schema::{
-    ASN, COMMUNITIES, FAMILIES, LARGE_COMMUNITIES, LIVE, NAME, NAMES, NONE, REQUIRED, Shape, Table, U32, number, text,
+    ASN, COMMUNITIES, FAMILIES, LARGE_COMMUNITIES, LIVE, NAME, NAMES, NONE, REQUIRED, Shape, Table, U32,
+    number, text,
 };
 use crate::policy::{
     Action, AsPathPattern, CommunityPattern, Condition, Edit, Fallthrough, LargeCommunityPattern,

@@ -30,8 +30,10 @@ keys! {
 }
 
 /// A routing table.
-pub(super) const TABLE: Shape =
-    Shape::Either(&[number(1, 4_294_967_295), Shape::Words(&["main", "default", "local"])]);
+pub(super) const TABLE: Shape = Shape::Either(&[
+    number(1, 4_294_967_295),
+    Shape::Words(&["main", "default", "local"]),
+]);
 
 /// A route protocol.
 pub(super) const PROTOCOL: Shape = Shape::Either(&[number(1, 255), text("a name", "static")]);

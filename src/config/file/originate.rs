@@ -10,8 +10,8 @@ use super::{kernel, keys};
 use crate::config::reader::Value;
 use crate::config::scalar;
 use crate::config::schema::{
-    BOOLEAN, COMMUNITIES, LARGE_COMMUNITIES, LIVE, NAME, NAMES, NONE, PREFIXES, REQUIRED, Shape, Table, U32, number,
-    text,
+    BOOLEAN, COMMUNITIES, LARGE_COMMUNITIES, LIVE, NAME, NAMES, NONE, PREFIXES, REQUIRED, Shape, Table, U32,
+    number, text,
 };
 use crate::route::{KernelRouteKind, TableId};
 

@@ -14,8 +14,8 @@ use super::{Keys, keys};
 use crate::config::reader::{Referent, Section, Value};
 use crate::config::scalar;
 use crate::config::schema::{
-    ADDRESS, ASN, BOOLEAN, DURATION, FAMILIES, LIVE, NAME, NAMES, NONE, PATH, PREFIXES, REQUIRED, RESETS, Shape, TEXT,
-    Table, number, text,
+    ADDRESS, ASN, BOOLEAN, DURATION, FAMILIES, LIVE, NAME, NAMES, NONE, PATH, PREFIXES, REQUIRED, RESETS,
+    Shape, TEXT, Table, number, text,
 };
 use crate::rib::interface::NextHopPolicy;
 use crate::session::settings::RemoteAsn;

@@ -88,7 +88,9 @@ impl Definitions {
                 { "type": "integer", "minimum": low, "maximum": high },
                 from_environment(),
             ]}),
-            Shape::Text { noun, example } => json!({ "type": "string", "title": noun, "examples": [example] }),
+            Shape::Text { noun, example } => {
+                json!({ "type": "string", "title": noun, "examples": [example] })
+            }
             Shape::Words(words) => json!({ "anyOf": [{ "enum": words }, from_environment()] }),
             Shape::Either(shapes) => {
                 let any: Vec<Value> = shapes.iter().map(|shape| self.shape(shape)).collect();

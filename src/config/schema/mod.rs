@@ -128,7 +128,8 @@ pub(in crate::config) const U32: Shape = Shape::Number {
     high: 4_294_967_295,
 };
 /// AS numbers, also in asdot notation (RFC 5396).
-pub(in crate::config) const ASN: Shape = Shape::Either(&[number(1, 4_294_967_295), text("an AS number", "1.10")]);
+pub(in crate::config) const ASN: Shape =
+    Shape::Either(&[number(1, 4_294_967_295), text("an AS number", "1.10")]);
 pub(in crate::config) const NAME: Shape = text("a name", "node1");
 pub(in crate::config) const TEXT: Shape = text("text", "the rack on the left");
 pub(in crate::config) const PATH: Shape = text("a path", "/etc/stonechat/file");

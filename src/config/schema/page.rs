@@ -26,7 +26,12 @@ pub(super) fn renewed(page: &str) -> String {
         let (_, behind) = behind.split_once(END).expect("a table has an end");
         let table = tables.remove(name);
         let table = table.unwrap_or_else(|| panic!("there is no table `{name}`, or the page has it twice"));
-        write!(result, "{before}{BEGIN}{name}{BEGIN_END}\n{}\n{END}", rendered(&table)).expect("a String takes all");
+        write!(
+            result,
+            "{before}{BEGIN}{name}{BEGIN_END}\n{}\n{END}",
+            rendered(&table)
+        )
+        .expect("a String takes all");
         rest = behind;
     }
     let missing: Vec<&str> = tables.into_keys().collect();
@@ -54,7 +59,9 @@ pub(super) fn all_tables() -> BTreeMap<&'static str, Table> {
         })
         .collect();
     for table in tables.values_mut().filter(|table| table.parts.len() > 1) {
-        table.parts.retain(|part| !whole.iter().any(|other| std::ptr::eq(*other, *part)));
+        table
+            .parts
+            .retain(|part| !whole.iter().any(|other| std::ptr::eq(*other, *part)));
     }
     tables
 }

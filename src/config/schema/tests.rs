@@ -54,7 +54,10 @@ fn the_reader_refuses_what_is_out_of_range_and_other_words() {
         for key in section.table.keys() {
             let wrong: Vec<String> = match key.shape {
                 Shape::Number { low, high } => {
-                    vec![(i128::from(low) - 1).to_string(), (i128::from(high) + 1).to_string()]
+                    vec![
+                        (i128::from(low) - 1).to_string(),
+                        (i128::from(high) + 1).to_string(),
+                    ]
                 }
                 Shape::Words(_) => vec!["\"nonsense\"".to_owned(), "1".to_owned()],
                 Shape::Boolean => vec!["1".to_owned(), "\"true\"".to_owned()],
@@ -230,7 +233,9 @@ fn samples(shape: &Shape, depth: u32) -> Vec<String> {
             .keys()
             .flat_map(|key| {
                 let values = samples(&key.shape, depth - 1);
-                values.into_iter().map(|value| format!("{{ {} = {value} }}", key.name))
+                values
+                    .into_iter()
+                    .map(|value| format!("{{ {} = {value} }}", key.name))
             })
             .collect(),
     }
@@ -256,16 +261,25 @@ fn complaint(root: &Value, schema: &Value, value: &Value) -> Option<String> {
         other => panic!("{other}"),
     });
     let wrong = wrong
-        || schema["enum"].as_array().is_some_and(|words| !words.contains(value))
+        || schema["enum"]
+            .as_array()
+            .is_some_and(|words| !words.contains(value))
         || schema.get("const").is_some_and(|only| only != value)
-        || schema["minimum"].as_u64().is_some_and(|low| value.as_u64().unwrap_or(0) < low)
-        || schema["maximum"].as_u64().is_some_and(|high| value.as_u64().unwrap_or(u64::MAX) > high)
+        || schema["minimum"]
+            .as_u64()
+            .is_some_and(|low| value.as_u64().unwrap_or(0) < low)
+        || schema["maximum"]
+            .as_u64()
+            .is_some_and(|high| value.as_u64().unwrap_or(u64::MAX) > high)
         || (schema["pattern"] == "\\$\\{" && !text.contains("${"));
     if wrong {
         return Some(format!("{value} is not {schema}"));
     }
     let required = schema["required"].as_array().into_iter().flatten();
-    if let Some(missing) = required.filter_map(Value::as_str).find(|key| value.get(key).is_none()) {
+    if let Some(missing) = required
+        .filter_map(Value::as_str)
+        .find(|key| value.get(key).is_none())
+    {
         return Some(format!("no {missing} in {value}"));
     }
     for (key, value) in value.as_object().into_iter().flatten() {
@@ -277,5 +291,7 @@ fn complaint(root: &Value, schema: &Value, value: &Value) -> Option<String> {
         }
     }
     let items = value.as_array().into_iter().flatten();
-    items.into_iter().find_map(|item| complaint(root, &schema["items"], item))
+    items
+        .into_iter()
+        .find_map(|item| complaint(root, &schema["items"], item))
 }
