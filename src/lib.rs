@@ -7,6 +7,7 @@
 //! | [`rib`] | the shard: Adj-RIB-In, decision, Loc-RIB, update groups, rings |
 //! | [`session`] | FSM, negotiation, collision; the edge that owns the sockets |
 //! | [`originate`] | what this node announces, as differences of full sets |
+//! | [`drain`] | what is about to leave: first the last choice, then withdrawn |
 //! | [`vip`] | health-checked addresses |
 //! | [`kernel`] | netlink: install, import, next-hop tracking |
 //! | [`config`] | TOML to a valid configuration, and the plan of a reload |
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod drain;
 pub mod kernel;
 pub mod metrics;
 pub mod originate;

@@ -15,15 +15,16 @@ const TABLES: [&str; 1] = ["bgp-codec/src/iana.rs"];
 ///
 /// Each row stands on those above it and arrows never turn round. `session`, `originate`, `vip` and `kernel` never
 /// import each other. A module that is missing here fails the test: a new one is a decision.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("metrics", &[]),
     ("telemetry", &[]),
     ("route", &[]),
     ("policy", &["route"]),
+    ("drain", &[]),
     ("rib", &["route", "policy"]),
     ("session", &["route", "policy", "rib"]),
     ("originate", &["route", "policy", "rib"]),
-    ("vip", &["route", "policy", "rib"]),
+    ("vip", &["route", "policy", "rib", "drain"]),
     ("kernel", &["route", "policy", "rib"]),
     (
         "config",
@@ -34,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "route",
             "policy",
+            "drain",
             "rib",
             "session",
             "originate",
@@ -47,6 +49,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "route",
             "policy",
+            "drain",
             "rib",
             "session",
             "originate",
@@ -61,6 +64,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "route",
             "policy",
+            "drain",
             "rib",
             "session",
             "originate",
@@ -76,6 +80,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "route",
             "policy",
+            "drain",
             "rib",
             "session",
             "originate",

@@ -9,6 +9,7 @@ mod client;
 mod completions;
 mod config;
 mod demo;
+mod drain;
 mod enable;
 mod output;
 mod peer;
@@ -24,6 +25,7 @@ mod stop;
 mod table;
 #[cfg(test)]
 mod testing;
+mod undrain;
 mod version;
 mod vips;
 mod why;
@@ -106,6 +108,10 @@ enum Verb {
     Shutdown(shutdown::Arguments),
     /// Let a peer up again
     Enable(enable::Arguments),
+    /// Make a VIP, a peer or everything the last choice, then withdraw it; without a target, show what is drained
+    Drain(drain::Arguments),
+    /// End a drain
+    Undrain(undrain::Arguments),
     /// Leave for good: withdraw everything, remove our routes, end the daemon
     Stop,
     /// Remove what a dead daemon left in the kernel
@@ -182,6 +188,9 @@ enum Error {
     /// The daemon, or the cleanup, says what is wrong.
     #[error("{0}")]
     Entry(EntryError),
+    /// Something must be named.
+    #[error("{0}")]
+    Usage(&'static str),
     /// Cannot print.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -232,6 +241,8 @@ impl Verb {
             Self::Reset(arguments) => reset::execute(arguments, terminal),
             Self::Shutdown(arguments) => shutdown::execute(arguments, terminal),
             Self::Enable(arguments) => enable::execute(arguments, terminal),
+            Self::Drain(arguments) => drain::execute(arguments, terminal),
+            Self::Undrain(arguments) => undrain::execute(arguments, terminal),
             Self::Stop => stop::execute(terminal),
             Self::Cleanup(arguments) => cleanup::execute(arguments, terminal, entrypoints.cleanup),
             Self::Completions(arguments) => completions::execute(arguments, terminal),

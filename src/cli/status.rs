@@ -5,6 +5,7 @@ use super::table::pairs;
 use super::{Error, Terminal};
 use crate::control::show::DaemonStatus;
 use crate::control::{Request, Response};
+use crate::drain;
 
 pub(super) fn execute(terminal: &mut Terminal<'_>) -> Result<(), Error> {
     let Response::Status(status) = terminal.client.ask(&Request::Status)? else {
@@ -35,6 +36,7 @@ fn text(status: &DaemonStatus) -> String {
             "last reload",
             status.last_reload.clone().unwrap_or_else(|| String::from("-")),
         ),
+        ("drained", drains(&status.drains)),
         (
             "prefixes",
             format!("{} with {} paths", counters.prefixes, counters.paths),
@@ -47,6 +49,17 @@ fn text(status: &DaemonStatus) -> String {
         ),
         ("parts", status.readiness.text()),
     ])
+}
+
+/// `vip shop (draining), peer f5-a (drained)`.
+fn drains(drains: &[drain::Status]) -> String {
+    if drains.is_empty() {
+        return String::from("-");
+    }
+    let drains = drains
+        .iter()
+        .map(|drain| format!("{} ({})", drain.target, drain.stage));
+    drains.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -71,6 +84,7 @@ mod tests {
                 uptime_s: 61,
                 readiness,
                 last_reload: None,
+                drains: vec![],
                 counters: Counters {
                     prefixes: 3,
                     paths: 4,

@@ -33,11 +33,7 @@ fn text(vips: &[Status], now_unix_s: u64) -> String {
         table.row([
             vip.name.to_string(),
             vip.address.to_string(),
-            if vip.saved {
-                format!("{} (saved)", vip.verdict)
-            } else {
-                vip.verdict.to_string()
-            },
+            state(vip),
             since(vip.since_unix_s, now_unix_s),
             vip.check.clone(),
             in_a_row(vip),
@@ -46,6 +42,18 @@ fn text(vips: &[Status], now_unix_s: u64) -> String {
         ]);
     }
     table.text()
+}
+
+/// The verdict, and what stands beside it.
+fn state(vip: &Status) -> String {
+    let saved = vip.saved.then(|| String::from("saved"));
+    let drain = vip.drain.map(|stage| stage.to_string());
+    let beside: Vec<String> = saved.into_iter().chain(drain).collect();
+    if beside.is_empty() {
+        vip.verdict.to_string()
+    } else {
+        format!("{} ({})", vip.verdict, beside.join(", "))
+    }
 }
 
 /// What leads to a change: successes while it is not up, failures while it is not down.
@@ -90,6 +98,8 @@ shop   192.0.2.1/32         down        1m40s  tcp 127.0.0.1:443  failing       
             name: "shop".into(),
             address: "192.0.2.1/32".parse().unwrap(),
             verdict: Verdict::Down,
+            drain: None,
+            announced: false,
             saved: false,
             since_unix_s: 999_900,
             check: "tcp 127.0.0.1:443".into(),

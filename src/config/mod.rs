@@ -37,6 +37,7 @@ pub use self::diff::{Change, Effect, PeerChanges, Plan};
 pub use self::environment::Variables;
 pub use self::load::{Loaded, minimal_file};
 pub use self::report::{Problem, Report};
+pub(crate) use self::scalar::parse_duration;
 use crate::policy::Filter;
 use crate::{kernel, originate, session, vip};
 

@@ -98,7 +98,7 @@ pub(super) fn positive_duration(value: &Value<'_>) -> Option<Duration> {
 }
 
 /// `1h30m`, `90s`, `1m30s`, `500ms`, `90`; each unit at most once, the larger first.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));

@@ -7,6 +7,7 @@ use bgp_codec::Family;
 use serde::{Deserialize, Serialize};
 
 use super::show::{DaemonStatus, PeerReport, Plan, WhyReport};
+use crate::drain::{self, Target};
 use crate::rib::explain::{Query, RouteEntry, View};
 use crate::route::{PeerId, Prefix};
 use crate::vip;
@@ -52,6 +53,22 @@ pub enum Request {
         /// Refuse when a session would be reset.
         no_reset: bool,
     },
+    /// Make these everybody's last choice, then withdraw them (RFC 8326).
+    Drain {
+        /// Which; all of them, or none where one does not exist.
+        targets: Vec<Target>,
+        /// How long they are announced as the last choice.
+        settle_ms: u64,
+        /// Shut peers down at the end, with this text (RFC 9003).
+        shutdown: Option<String>,
+    },
+    /// End drains.
+    Undrain {
+        /// Which; everything ends all of them.
+        targets: Vec<Target>,
+    },
+    /// What is drained.
+    Drains,
     /// Leave for good: withdraw, tell the peers, remove what is ours from the kernel.
     Stop,
     /// Begin a peer's session or its routes anew.
@@ -159,6 +176,8 @@ pub enum Response {
     Why(Box<WhyReport>),
     /// What a reload changed or would change.
     Plan(Plan),
+    /// What is drained.
+    Drains(Vec<drain::Status>),
     /// Done; nothing to show beyond this sentence.
     Done {
         /// What was done.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::protocol::Failure;
+use crate::drain;
 use crate::rib::explain::{Counters, Explanation, PeerCounters};
 use crate::session::status::Status;
 use crate::vip;
@@ -58,6 +59,8 @@ pub struct DaemonStatus {
     pub readiness: Readiness,
     /// What the last reload did, in words; none before the first.
     pub last_reload: Option<String>,
+    /// What is drained.
+    pub drains: Vec<drain::Status>,
     /// The tables.
     pub counters: Counters,
 }
@@ -173,6 +176,18 @@ pub fn no_such_peer<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     Failure::NoSuchPeer {
         name: String::from(name),
         nearest: nearest(name, known),
+    }
+}
+
+/// The failure for a VIP that nobody knows, with the names most like it.
+pub fn no_such_vip<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
+    let nearest = nearest(name, known);
+    let hint = match nearest.as_slice() {
+        [] => String::from("there are no VIPs"),
+        names => format!("the nearest are {}", names.join(", ")),
+    };
+    Failure::Other {
+        text: format!("no VIP {name:?}; {hint}"),
     }
 }
 

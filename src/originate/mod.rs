@@ -42,13 +42,10 @@ pub struct OwnPrefixes {
 
 /// What a source adds to its routes.
 #[derive(Clone, Copy, Debug)]
-pub struct Extras<'a> {
-    /// Communities.
-    pub communities: &'a [Community],
-    /// Large communities.
-    pub large_communities: &'a [LargeCommunity],
-    /// MED.
-    pub med: Option<u32>,
+struct Extras<'a> {
+    communities: &'a [Community],
+    large_communities: &'a [LargeCommunity],
+    med: Option<u32>,
 }
 
 impl Originator {
@@ -236,17 +233,17 @@ impl OwnPrefixes {
 
 /// The route that announces a VIP.
 #[must_use]
-pub fn vip_route(name: &Arc<str>, prefix: Prefix, extras: Extras<'_>) -> LocalRoute {
+pub fn vip_route(name: &Arc<str>, prefix: Prefix, attributes: Arc<PathAttributes>) -> LocalRoute {
     LocalRoute {
         prefix: prefix.trunc(),
         kind: OriginKind::Vip,
         name: Arc::clone(name),
-        attributes: attributes(Origin::Igp, extras),
+        attributes,
         kernel_metric: None,
     }
 }
 
-/// Attributes to start from. What is written down is interior to our AS, and so is a VIP: IGP. What was found in the kernel's
+/// Attributes to start from. What is written down is interior to our AS: IGP. What was found in the kernel's
 /// table was learned by other means: INCOMPLETE, RFC 4271 §5.1.1.
 fn attributes(origin: Origin, extras: Extras<'_>) -> Arc<PathAttributes> {
     Arc::new(PathAttributes {

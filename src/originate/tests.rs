@@ -251,12 +251,7 @@ fn a_prefix_is_ours_while_any_source_announces_it() {
 fn a_vip_is_a_source_that_reloads_leave_alone() {
     let mut originator = Originator::new(OURS);
     let name: Arc<str> = "shop".into();
-    let extras = Extras {
-        communities: &[Community::NO_EXPORT],
-        large_communities: &[],
-        med: None,
-    };
-    let shop = vip_route(&name, "172.16.99.10/32".parse().unwrap(), extras);
+    let shop = vip_route(&name, "172.16.99.10/32".parse().unwrap(), Arc::default());
     originator.set_source(OriginKind::Vip, &name, vec![shop]);
     assert_eq!(drain(&mut originator), ["+vip:shop 172.16.99.10/32"]);
     originator.reconfigure(vec![]);

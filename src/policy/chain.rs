@@ -9,19 +9,22 @@ use super::{Action, Edits, Fallthrough, Filter, Reason, RouteView, Verdict, mart
 #[derive(Clone, Debug)]
 pub struct Chain(Arc<Inner>);
 
-#[derive(Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Inner {
     rest: Rest,
     guard: Option<ImportGuard>,
+    /// Carried out on whatever passes, behind the filters' own.
+    last: Edits,
     drop_only: bool,
 }
 
 /// What decides for routes that the guard lets through.
-#[derive(Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 enum Rest {
     Filters(Vec<Arc<Filter>>),
     AcceptAll,
     NoPolicy,
+    Drained,
 }
 
 /// What no peer may send, whatever the filters say.
@@ -39,6 +42,7 @@ impl Chain {
         Self(Arc::new(Inner {
             rest: Rest::Filters(filters),
             guard: None,
+            last: Edits::NONE,
             drop_only,
         }))
     }
@@ -49,6 +53,7 @@ impl Chain {
         Self(Arc::new(Inner {
             rest: Rest::AcceptAll,
             guard: None,
+            last: Edits::NONE,
             drop_only: true,
         }))
     }
@@ -59,6 +64,7 @@ impl Chain {
         Self(Arc::new(Inner {
             rest: Rest::NoPolicy,
             guard: None,
+            last: Edits::NONE,
             drop_only: true,
         }))
     }
@@ -66,15 +72,31 @@ impl Chain {
     /// The same chain behind checks on what a peer sends: martians and the default route.
     #[must_use]
     pub fn guarded(self, guard: ImportGuard) -> Self {
-        let rest = match &self.0.rest {
-            Rest::Filters(filters) => Rest::Filters(filters.clone()),
-            Rest::AcceptAll => Rest::AcceptAll,
-            Rest::NoPolicy => Rest::NoPolicy,
-        };
         Self(Arc::new(Inner {
-            rest,
             guard: Some(guard),
-            drop_only: self.0.drop_only,
+            ..Inner::clone(&self.0)
+        }))
+    }
+
+    /// The same chain, with these changes to whatever passes, behind those of the filters.
+    #[must_use]
+    pub fn ending_with(&self, last: &Edits) -> Self {
+        let last = self.0.last.then(last);
+        Self(Arc::new(Inner {
+            drop_only: self.0.drop_only && last.is_empty(),
+            last,
+            ..Inner::clone(&self.0)
+        }))
+    }
+
+    /// Rejects everything: a peer that has been drained.
+    #[must_use]
+    pub fn drained() -> Self {
+        Self(Arc::new(Inner {
+            rest: Rest::Drained,
+            guard: None,
+            last: Edits::NONE,
+            drop_only: true,
         }))
     }
 
@@ -101,7 +123,7 @@ impl Chain {
     pub fn filters(&self) -> &[Arc<Filter>] {
         match &self.0.rest {
             Rest::Filters(filters) => filters,
-            Rest::AcceptAll | Rest::NoPolicy => &[],
+            Rest::AcceptAll | Rest::NoPolicy | Rest::Drained => &[],
         }
     }
 
@@ -111,7 +133,7 @@ impl Chain {
         if let Some(reason) = self.0.guard.and_then(|guard| guard.refuses(route)) {
             return Verdict::reject(reason);
         }
-        match &self.0.rest {
+        let verdict = match &self.0.rest {
             Rest::Filters(filters) => evaluate_filters(filters, route),
             Rest::AcceptAll => Verdict {
                 accept: true,
@@ -119,6 +141,14 @@ impl Chain {
                 reason: Reason::NoFilterNeeded,
             },
             Rest::NoPolicy => Verdict::reject(Reason::NoPolicy),
+            Rest::Drained => Verdict::reject(Reason::Drained),
+        };
+        if self.0.last.is_empty() || !verdict.accept {
+            return verdict;
+        }
+        Verdict {
+            edits: verdict.edits.then(&self.0.last),
+            ..verdict
         }
     }
 }

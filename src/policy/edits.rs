@@ -1,7 +1,7 @@
 //! What rules change in a route.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bgp_codec::{Asn, Community, LargeCommunity, Origin, PathAttributes};
 
@@ -69,6 +69,27 @@ impl Edits {
         Self((!edits.is_empty()).then(|| edits.into()))
     }
 
+    /// Makes a route the last choice of whoever honours the community, and of those who only compare: GRACEFUL_SHUTDOWN
+    /// and the lowest LOCAL_PREF (RFC 8326 §4.2), and the highest MED for neighbours that do not know the community.
+    #[must_use]
+    pub fn last_resort() -> &'static Self {
+        static LAST_RESORT: LazyLock<Edits> = LazyLock::new(|| {
+            Edits::new(vec![
+                Edit::AddCommunities(vec![Community::GRACEFUL_SHUTDOWN]),
+                Edit::LocalPref(0),
+                Edit::Med(u32::MAX),
+            ])
+        });
+        &LAST_RESORT
+    }
+
+    /// The lowest LOCAL_PREF, for what comes from where one is about to leave, RFC 8326 §4.2.
+    #[must_use]
+    pub fn lowest_preference() -> &'static Self {
+        static LOWEST: LazyLock<Edits> = LazyLock::new(|| Edits::new(vec![Edit::LocalPref(0)]));
+        &LOWEST
+    }
+
     /// Whether nothing changes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -97,6 +118,19 @@ impl Edits {
         self.as_slice().iter().rev().find_map(|edit| match edit {
             Edit::NextHop(next_hop) => Some(*next_hop),
             _ => None,
+        })
+    }
+
+    /// Whether a route carries the community after these changes, given whether it did before.
+    #[must_use]
+    pub fn carries(&self, community: Community, before: bool) -> bool {
+        self.as_slice().iter().fold(before, |carried, edit| match edit {
+            Edit::RemoveCommunities(patterns) => {
+                carried && !patterns.iter().any(|pattern| pattern.matches(community))
+            }
+            Edit::AddCommunities(added) => carried || added.contains(&community),
+            Edit::SetCommunities(all) => all.contains(&community),
+            _ => carried,
         })
     }
 

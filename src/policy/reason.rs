@@ -30,6 +30,8 @@ pub enum Reason {
     Martian,
     /// A default route from a peer that is not trusted with one.
     DefaultRoute,
+    /// The peer is drained, RFC 8326.
+    Drained,
 }
 
 impl Reason {
@@ -56,6 +58,7 @@ impl fmt::Display for Reason {
             Self::NoPolicy => f.write_str("no filters: RFC 8212"),
             Self::NoFilterNeeded => f.write_str("no filter needed (iBGP)"),
             Self::Martian => f.write_str("martian prefix: never accepted from a peer"),
+            Self::Drained => f.write_str("drained: the peer is told nothing until `stonechat undrain`"),
             Self::DefaultRoute => f.write_str("default route: accepted only with `accept_default_route`"),
         }
     }

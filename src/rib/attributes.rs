@@ -39,6 +39,8 @@ pub(crate) struct KeyValues {
     pub(crate) no_export: bool,
     pub(crate) no_advertise: bool,
     pub(crate) no_export_subconfed: bool,
+    /// RFC 8326.
+    pub(crate) graceful_shutdown: bool,
 }
 
 /// Who we are, as far as loops are concerned.
@@ -298,6 +300,7 @@ fn key_values(attributes: &Attributes<'_>, identity: Identity) -> KeyValues {
         no_export: has(Community::NO_EXPORT),
         no_advertise: has(Community::NO_ADVERTISE),
         no_export_subconfed: has(Community::NO_EXPORT_SUBCONFED),
+        graceful_shutdown: has(Community::GRACEFUL_SHUTDOWN),
     }
 }
 

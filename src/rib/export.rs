@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use bgp_codec::{Afi, Family, NextHop, PathAttributes, PeerKind};
+use bgp_codec::{Afi, AsPathBuf, Family, NextHop, PathAttributes, PeerKind};
 
 use super::attributes::{AttributeSet, DEFAULT_LOCAL_PREF};
 use super::group::{GroupKey, OwnNextHop};
@@ -266,6 +266,10 @@ fn fits(key: &GroupKey, next_hop: NextHop) -> bool {
 pub(crate) fn outgoing(key: &GroupKey, set: &AttributeSet, origin: Origin, edits: &Edits) -> PathAttributes {
     let mut attributes = PathAttributes::from(&set.attributes());
     let from_outside = !attributes.as_path.is_empty();
+    if matches!(origin, Origin::Local) && key.kind == PeerKind::Internal {
+        // What our own routes are prepended with is for other ASes; within ours it would be a loop (RFC 4271 §9.1.2).
+        attributes.as_path = AsPathBuf::default();
+    }
     edits.apply(&mut attributes, key.local_asn);
     match key.kind {
         PeerKind::Internal => to_internal(key, &mut attributes, origin),

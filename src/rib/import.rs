@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bgp_codec::{Family, PathAttributes};
+use bgp_codec::{Community, Family, PathAttributes, PeerKind};
 
 use super::attributes::AttributeSet;
 use super::core::Core;
@@ -62,11 +62,17 @@ pub(crate) fn import(
         next_hop: set.next_hop(),
         kernel_metric: None,
     });
-    if verdict.accept {
-        Ok((verdict.edits, verdict.reason))
-    } else {
-        Err(Rejected::Policy(verdict.reason))
+    if !verdict.accept {
+        return Err(Rejected::Policy(verdict.reason));
     }
+    // RFC 8326 §4.1: the neighbour is about to take the path away; a filter that removes the community says otherwise.
+    let leaving = verdict
+        .edits
+        .carries(Community::GRACEFUL_SHUTDOWN, set.key.graceful_shutdown);
+    if leaving && settings.kind == PeerKind::External {
+        return Ok((verdict.edits.then(Edits::lowest_preference()), verdict.reason));
+    }
+    Ok((verdict.edits, verdict.reason))
 }
 
 fn check_loops(core: &Core, peer: &Peer, set: &AttributeSet) -> Result<(), Rejected> {
@@ -88,7 +94,7 @@ fn check_loops(core: &Core, peer: &Peer, set: &AttributeSet) -> Result<(), Rejec
     if set.key.own_cluster {
         return Err(Rejected::OwnCluster);
     }
-    let external = peer.kind == bgp_codec::PeerKind::External;
+    let external = peer.kind == PeerKind::External;
     if external && peer.policy.enforce_first_as && set.key.first_as != Some(peer.asn) {
         return Err(Rejected::FirstAs);
     }

@@ -6,13 +6,16 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::drain::{self, Wish};
 use crate::control::protocol::{Reset, RoutesRequest};
 use crate::control::show::{DaemonStatus, PeerReport, WhyReport, no_such_peer};
 use crate::control::{Failure, Question, Readiness, Request, Response, scrape};
+use crate::drain::Target;
 use crate::kernel::KernelHandle;
 use crate::rib::explain::{Answer, Counters, Query};
 use crate::rib::task::RibHandle;
@@ -34,6 +37,20 @@ pub(super) enum Order {
         dry_run: bool,
         /// Refuse a plan that resets a session.
         no_reset: bool,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Response>,
+    },
+    /// Make leaving targets the last choice, then withdraw them.
+    Drain {
+        /// Which, and how.
+        wish: Wish,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Response>,
+    },
+    /// End drains.
+    Undrain {
+        /// Which.
+        targets: Vec<Target>,
         /// Where the answer goes.
         reply: oneshot::Sender<Response>,
     },
@@ -74,6 +91,7 @@ pub(super) struct Answerer {
     pub(super) vips: Arc<vip::Handle>,
     pub(super) kernel: KernelHandle,
     pub(super) reloads: Arc<Mutex<Reloads>>,
+    pub(super) drains: drain::Shared,
     pub(super) orders: mpsc::Sender<Order>,
 }
 
@@ -104,6 +122,19 @@ impl Answerer {
                     })
                     .await;
                 }
+                Request::Drain {
+                    targets,
+                    settle_ms,
+                    shutdown,
+                } => {
+                    let wish = Wish {
+                        targets,
+                        settle: Duration::from_millis(settle_ms),
+                        shutdown,
+                    };
+                    self.order(Order::Drain { wish, reply }).await;
+                }
+                Request::Undrain { targets } => self.order(Order::Undrain { targets, reply }).await,
                 Request::Stop => self.order(Order::Stop { reply }).await,
                 request => drop(reply.send(self.respond(request).await.unwrap_or_else(Response::Failed))),
             },
@@ -153,7 +184,10 @@ impl Answerer {
                 self.command(&name, Command::Shutdown(text), "shut down").await
             }
             Request::EnablePeer { name } => self.command(&name, Command::Enable, "enabled").await,
-            Request::Reload { .. } | Request::Stop => Err(Failure::Unanswered),
+            Request::Drains => Ok(Response::Drains(self.drains.statuses())),
+            Request::Reload { .. } | Request::Drain { .. } | Request::Undrain { .. } | Request::Stop => {
+                Err(Failure::Unanswered)
+            }
         }
     }
 
@@ -183,6 +217,7 @@ impl Answerer {
             uptime_s: self.facts.started.elapsed().as_secs(),
             readiness: self.readiness().await,
             last_reload: self.reloads().last,
+            drains: self.drains.statuses(),
             counters: self.counters().await?,
         })
     }

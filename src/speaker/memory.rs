@@ -4,14 +4,19 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use bgp_codec::{Family, FamilySet};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::answer::Answerer;
+use crate::drain;
+use crate::kernel::settings;
 use crate::kernel::state_file::{self, Installed, SavedState};
-use crate::kernel::{KernelHandle, settings};
-use crate::vip::{self, SavedVerdict};
+use crate::vip::SavedVerdict;
 
 /// The key of the VIPs' verdicts in the state file.
 const VERDICTS: &str = "vips";
+/// The key of the drains.
+const DRAINS: &str = "drains";
 
 /// The state file of this process and what its predecessor left.
 #[derive(Debug)]
@@ -60,11 +65,16 @@ impl Legacy {
     }
 
     pub(super) fn verdicts(&self) -> Vec<SavedVerdict> {
-        let saved = self
-            .0
-            .as_ref()
-            .and_then(|state| state.extra.get(VERDICTS))
-            .cloned();
+        self.extra(VERDICTS)
+    }
+
+    pub(super) fn drains(&self) -> Vec<drain::Status> {
+        self.extra(DRAINS)
+    }
+
+    /// A list of the file; empty where another version wrote something else.
+    fn extra<T: DeserializeOwned>(&self, key: &str) -> Vec<T> {
+        let saved = self.0.as_ref().and_then(|state| state.extra.get(key)).cloned();
         saved
             .and_then(|value| serde_json::from_value(value).ok())
             .unwrap_or_default()
@@ -82,10 +92,11 @@ impl Memory {
     }
 
     /// Writes the file anew; a failure is logged, and the next change tries again.
-    pub(super) async fn save(&mut self, kernel: &KernelHandle, vips: &vip::Handle, clean: bool) {
-        let installed = kernel.installed().await.unwrap_or_default();
-        let verdicts = serde_json::to_value(vips.verdicts()).unwrap_or(Value::Null);
-        let extra = Map::from_iter([(String::from(VERDICTS), verdicts)]);
+    pub(super) async fn save(&mut self, rooms: &Answerer, clean: bool) {
+        let installed = rooms.kernel.installed().await.unwrap_or_default();
+        let verdicts = serde_json::to_value(rooms.vips.verdicts()).unwrap_or(Value::Null);
+        let drains = serde_json::to_value(rooms.drains.statuses()).unwrap_or(Value::Null);
+        let extra = Map::from_iter([(String::from(VERDICTS), verdicts), (String::from(DRAINS), drains)]);
         let state = SavedState {
             boot_id: self.boot_id.clone(),
             router_id: self.router_id,

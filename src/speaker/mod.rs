@@ -5,16 +5,20 @@
 //! | `start.rs` | from a configuration to running rooms |
 //! | `answer.rs` | questions from the command line and from monitoring |
 //! | `reload.rs` | a reload: plan, refuse or apply |
+//! | `drain.rs` | draining: what the operator wants, and what it means for peers |
 //! | `memory.rs` | the state file: what a successor must know |
 //! | `report.rs` | what the shard wants an operator to read |
 //! | `privileges.rs` | capabilities |
 
 mod answer;
+mod drain;
 mod memory;
 mod privileges;
 mod reload;
 mod report;
 mod start;
+
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,7 +31,7 @@ use crate::config::Config;
 use crate::control::Response;
 use crate::kernel::settings::OnStop;
 use crate::kernel::{cleanup as kernel_cleanup, state_file};
-use crate::originate::{Extras, Originator, vip_route};
+use crate::originate::{Originator, vip_route};
 use crate::rib::interface::Event;
 use crate::route::{KernelTableChange, OriginKind, TableId};
 use crate::session::supervisor::StopKind;
@@ -147,9 +151,7 @@ impl Speaker {
     }
 
     async fn save(&mut self, clean: bool) {
-        self.memory
-            .save(&self.rooms.kernel, &self.rooms.vips, clean)
-            .await;
+        self.memory.save(&self.rooms, clean).await;
     }
 
     async fn run(mut self) {
@@ -157,6 +159,7 @@ impl Speaker {
         let mut alive = tokio::time::interval(watchdog.unwrap_or(std::time::Duration::from_secs(3_600)));
         let end = loop {
             let complete_by = self.complete_by;
+            let settled_at = self.rooms.drains.next_deadline();
             tokio::select! {
                 _ = self.inputs.signals.hangup.recv() => self.hangup().await,
                 _ = self.inputs.signals.terminate.recv() => break self.terminated(),
@@ -167,6 +170,8 @@ impl Speaker {
                         // Whoever asked may have gone.
                         drop(reply.send(response));
                     }
+                    Order::Drain { wish, reply } => drop(reply.send(self.drain(wish).await)),
+                    Order::Undrain { targets, reply } => drop(reply.send(self.undrain(targets).await)),
                     Order::Stop { reply } => break End::Leave(Some(reply)),
                 },
                 Some(change) = self.inputs.table.recv() => {
@@ -183,6 +188,7 @@ impl Speaker {
                 Some(event) = self.inputs.events.recv() => report::log(&event, &self.rooms.sessions),
                 Ok(()) = self.inputs.installed.changed() => self.save(false).await,
                 Ok(()) = self.inputs.verdicts.changed() => self.save(false).await,
+                () = until(settled_at), if settled_at.is_some() => self.settled().await,
                 () = until(complete_by), if complete_by.is_some() => {
                     tracing::warn!("not every local source has reported in time; our End-of-RIB goes out without it");
                     self.complete().await;
@@ -227,16 +233,17 @@ impl Speaker {
     }
 
     fn vip_changed(&mut self, announcement: &vip::Announcement) {
-        let vip = &announcement.vip;
-        let extras = Extras {
-            communities: &vip.communities,
-            large_communities: &vip.large_communities,
-            med: vip.med,
-        };
-        let routes = announcement.up.then(|| vip_route(&vip.name, vip.address, extras));
-        tracing::info!(vip = %vip.name, prefix = %vip.address, up = announcement.up, "vip");
+        let vip::Announcement {
+            name,
+            address,
+            attributes,
+        } = announcement;
+        let route = attributes
+            .as_ref()
+            .map(|attributes| vip_route(name, *address, Arc::clone(attributes)));
+        tracing::info!(vip = %name, prefix = %address, up = route.is_some(), "vip");
         self.originator
-            .set_source(OriginKind::Vip, &vip.name, routes.into_iter().collect());
+            .set_source(OriginKind::Vip, name, route.into_iter().collect());
     }
 
     async fn hangup(&mut self) {

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use super::Speaker;
 use super::answer::Reloads;
+use super::drain;
 use super::start;
 use crate::config::{Effect, Plan};
 use crate::control::show::{Plan as ShownPlan, PlannedChange};
@@ -86,7 +87,8 @@ impl Speaker {
         }
         self.announce().await;
         // Equal peers are left alone; a filter that changed is in the settings of those that use it.
-        self.rooms.sessions.apply(result.peers.clone()).await;
+        let peers = drain::peers(&self.rooms.drains.lock(), &result.peers);
+        self.rooms.sessions.apply(peers).await;
         self.config = result;
     }
 

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::answer::{Answerer, Facts, ORDERS, Reloads};
 use super::memory::{Legacy, Memory};
-use super::{Inputs, Signals, Speaker};
+use super::{Inputs, Signals, Speaker, drain};
 use crate::cli::{EntryError, RunOptions};
 use crate::config::{Config, Loaded, LogFormat, Report};
 use crate::control::{self, ControlSocket};
+use crate::drain::Drains;
 use crate::kernel::{self, KernelHandle, router_id, state_file};
 use crate::originate::Originator;
 use crate::rib::interface::{Event, Reachability, Restarting, Settings as RibSettings};
@@ -67,7 +68,8 @@ pub(super) async fn start(
     log_start(&config, router_id, &legacy, forwarding);
 
     let mut ids = PeerIds::default();
-    let peers = with_ids(&config, &mut ids);
+    let drains = Drains::restored(legacy.drains(), drain::now());
+    let peers = with_ids(drain::peers(&drains, &config.peers), &mut ids);
     let restarting = legacy.is_restart().then(|| awaited(&config, &peers));
     let (rib, events) = start_rib(
         rib_settings(&config, router_id, restarting),
@@ -76,11 +78,12 @@ pub(super) async fn start(
     );
 
     let (announcements_sender, announcements) = mpsc::channel(QUEUE);
-    let vips = Arc::new(vip::spawn(
-        config.vips.clone(),
-        legacy.verdicts(),
-        announcements_sender,
-    ));
+    let vips = vip::Start {
+        vips: config.vips.clone(),
+        saved: legacy.verdicts(),
+        drains: drains.vips(),
+    };
+    let vips = Arc::new(vip::spawn(vips, announcements_sender));
     let now = Instant::now();
     let sessions = Sessions::start(Start {
         rib: rib.clone(),
@@ -98,6 +101,7 @@ pub(super) async fn start(
         vips: Arc::clone(&vips),
         kernel: kernel.handle.clone(),
         reloads: Arc::new(Mutex::new(Reloads::default())),
+        drains: drain::Shared::new(drains),
         orders: orders_sender,
     };
     serve(&config, socket, answerer.clone());
@@ -180,9 +184,8 @@ async fn first_dump(kernel: &KernelHandle) -> state_file::Installed {
     kernel.installed().await.unwrap_or_default()
 }
 
-fn with_ids(config: &Config, ids: &mut PeerIds) -> Vec<(PeerId, PeerSettings)> {
-    let peers = config.peers.iter();
-    peers.map(|peer| (ids.allocate(), peer.clone())).collect()
+fn with_ids(peers: Vec<PeerSettings>, ids: &mut PeerIds) -> Vec<(PeerId, PeerSettings)> {
+    peers.into_iter().map(|peer| (ids.allocate(), peer)).collect()
 }
 
 fn facts(options: &RunOptions, config: &Config, router_id: Ipv4Addr, started: Instant) -> Facts {

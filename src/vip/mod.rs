@@ -4,6 +4,7 @@
 //! Edges: `health.rs` runs one probe, `command.rs` the commands among them, `task.rs` gives each VIP a prober of its
 //! own and owns the set.
 
+mod announcement;
 mod command;
 mod health;
 pub mod set;
@@ -12,6 +13,7 @@ pub mod state;
 pub mod status;
 pub mod task;
 
-pub use self::set::{Announcement, SavedVerdict};
+pub use self::announcement::Announcement;
+pub use self::set::SavedVerdict;
 pub use self::status::{Status, Verdict};
-pub use self::task::{Handle, spawn};
+pub use self::task::{Handle, Start, spawn};

@@ -8,21 +8,15 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bgp_codec::PathAttributes;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::announcement::{self, Announcement};
 use super::settings::{Check, Probe, Vip};
 use super::state::{ProbeResult, State, Thresholds};
 use super::status::{Status, Verdict};
-
-/// What a VIP's verdict means for the RIB: announce the address, or withdraw it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Announcement {
-    /// The VIP with its address and attributes, as announced; for a withdrawal as it was announced.
-    pub vip: Arc<Vip>,
-    /// Announce (also: replace what was announced for the same name and address), or withdraw.
-    pub up: bool,
-}
+use crate::drain::{Stage, VipStages};
 
 /// A verdict as kept across a restart.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -44,6 +38,8 @@ pub struct ProberId(pub u64);
 pub enum Input {
     /// The whole configuration.
     Configure(Vec<Vip>),
+    /// Which VIPs are drained, and how far.
+    Drain(VipStages),
     /// A probe ended.
     Probed {
         /// Whose.
@@ -86,8 +82,9 @@ pub struct Set {
     next_prober: u64,
     saved: BTreeMap<Arc<str>, SavedVerdict>,
     outputs: VecDeque<Output>,
-    told: BTreeMap<Key, Arc<Vip>>,
+    told: BTreeMap<Key, Arc<PathAttributes>>,
     dirty: BTreeSet<Key>,
+    drains: VipStages,
     transitions: u64,
 }
 
@@ -122,6 +119,7 @@ impl Set {
     pub fn handle(&mut self, input: Input, now_unix_s: u64) {
         match input {
             Input::Configure(vips) => self.configure(vips, now_unix_s),
+            Input::Drain(stages) => self.drain(stages),
             Input::Probed { prober, result } => self.probed(prober, result, now_unix_s),
         }
     }
@@ -140,19 +138,20 @@ impl Set {
     /// The next difference between what is wanted and what has been told, which counts as told with this.
     pub fn poll_announcement(&mut self) -> Option<Announcement> {
         while let Some(key) = self.dirty.pop_first() {
-            let wanted = self.wanted(&key);
-            let told = self.told.get(&key);
-            match (wanted, told) {
-                (Some(vip), told) if told.is_none_or(|told| !same_route(told, &vip)) => {
-                    self.told.insert(key, Arc::clone(&vip));
-                    return Some(Announcement { vip, up: true });
-                }
-                (None, Some(_)) => {
-                    let vip = self.told.remove(&key)?;
-                    return Some(Announcement { vip, up: false });
-                }
-                _ => {}
+            let wanted = self.wanted(&key).map(Arc::new);
+            if self.told.get(&key) == wanted.as_ref() {
+                continue;
             }
+            let (name, address) = key.clone();
+            match &wanted {
+                Some(attributes) => self.told.insert(key, Arc::clone(attributes)),
+                None => self.told.remove(&key),
+            };
+            return Some(Announcement {
+                name,
+                address,
+                attributes: wanted,
+            });
         }
         None
     }
@@ -174,7 +173,7 @@ impl Set {
     /// Every VIP, by name.
     #[must_use]
     pub fn statuses(&self) -> Vec<Status> {
-        self.vips.values().map(status).collect()
+        self.vips.values().map(|entry| self.status(entry)).collect()
     }
 
     /// The verdicts to keep across a restart.
@@ -292,18 +291,50 @@ impl Set {
         self.dirty.insert((Arc::clone(&vip.name), vip.address));
     }
 
-    fn wanted(&self, (name, address): &Key) -> Option<Arc<Vip>> {
+    fn wanted(&self, (name, address): &Key) -> Option<PathAttributes> {
         let entry = self.vips.get(name)?;
-        let up = entry.vip.address == *address && entry.state.verdict() == Verdict::Up;
-        up.then(|| Arc::clone(&entry.vip))
+        let drain = self.drains.of(name);
+        let up = entry.vip.address == *address
+            && entry.state.verdict() == Verdict::Up
+            && drain != Some(Stage::Withdrawn);
+        up.then(|| announcement::attributes(&entry.vip, drain))
     }
-}
 
-/// Both make the same route, whatever their checks.
-fn same_route(one: &Vip, other: &Vip) -> bool {
-    one.communities == other.communities
-        && one.large_communities == other.large_communities
-        && one.med == other.med
+    fn drain(&mut self, stages: VipStages) {
+        let before = std::mem::replace(&mut self.drains, stages);
+        let changed = self
+            .vips
+            .values()
+            .filter(|entry| before.of(&entry.vip.name) != self.drains.of(&entry.vip.name))
+            .map(|entry| (Arc::clone(&entry.vip.name), entry.vip.address));
+        self.dirty.extend(changed);
+    }
+
+    fn status(&self, entry: &Entry) -> Status {
+        let Entry { vip, state, .. } = entry;
+        let (successes, failures) = state.in_a_row();
+        let (passed_total, failed_total, transitions_total) = state.totals();
+        let check = vip.check.as_ref();
+        Status {
+            name: Arc::clone(&vip.name),
+            address: vip.address,
+            verdict: state.verdict(),
+            drain: self.drains.of(&vip.name),
+            announced: self.told.contains_key(&(Arc::clone(&vip.name), vip.address)),
+            saved: state.is_saved(),
+            since_unix_s: state.since_unix_s(),
+            check: check.map_or_else(|| String::from("none"), |check| describe(&check.probe)),
+            last_result: state.last().map(|(result, _)| result.text.clone()),
+            last_result_unix_s: state.last().map(|(_, at)| at),
+            successes,
+            rise: check.map_or(0, |check| check.rise),
+            failures,
+            fall: check.map_or(0, |check| check.fall),
+            passed_total,
+            failed_total,
+            transitions_total,
+        }
+    }
 }
 
 /// A running prober serves both; rise and fall are not its business.
@@ -322,30 +353,6 @@ fn spread(name: &str, window: Duration) -> Duration {
     name.hash(&mut hasher);
     let window_ns = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
     Duration::from_nanos(hasher.finish().checked_rem(window_ns).unwrap_or(0))
-}
-
-fn status(entry: &Entry) -> Status {
-    let Entry { vip, state, .. } = entry;
-    let (successes, failures) = state.in_a_row();
-    let (passed_total, failed_total, transitions_total) = state.totals();
-    let check = vip.check.as_ref();
-    Status {
-        name: Arc::clone(&vip.name),
-        address: vip.address,
-        verdict: state.verdict(),
-        saved: state.is_saved(),
-        since_unix_s: state.since_unix_s(),
-        check: check.map_or_else(|| String::from("none"), |check| describe(&check.probe)),
-        last_result: state.last().map(|(result, _)| result.text.clone()),
-        last_result_unix_s: state.last().map(|(_, at)| at),
-        successes,
-        rise: check.map_or(0, |check| check.rise),
-        failures,
-        fall: check.map_or(0, |check| check.fall),
-        passed_total,
-        failed_total,
-        transitions_total,
-    }
 }
 
 /// What a probe asks, in words. A command's arguments may hold secrets and are left out.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::drain::Stage;
+
 /// Whether a VIP can be served, as far as its check knows.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,6 +40,10 @@ pub struct Status {
     pub address: IpNet,
     /// Whether it can be served.
     pub verdict: Verdict,
+    /// How far it is drained; none while it is not.
+    pub drain: Option<Stage>,
+    /// The RIB has been told to announce it.
+    pub announced: bool,
     /// The verdict was taken over from before a restart and no result has confirmed it.
     pub saved: bool,
     /// Unix time in seconds of the last change of `verdict`.

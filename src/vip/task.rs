@@ -12,11 +12,13 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
+use super::announcement::Announcement;
 use super::health;
-use super::set::{Announcement, Input, Output, ProberId, SavedVerdict, Set};
+use super::set::{Input, Output, ProberId, SavedVerdict, Set};
 use super::settings::{Check, Probe, Vip};
 use super::state::ProbeResult;
 use super::status::{Status, Verdict};
+use crate::drain::VipStages;
 
 /// Commands that run at the same time; more wait for their turn.
 const MOST_COMMANDS: usize = 256;
@@ -50,14 +52,26 @@ struct Shared {
     changed: Notify,
 }
 
+/// What VIPs are started with.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// As configured.
+    pub vips: Vec<Vip>,
+    /// The verdicts from before a restart.
+    pub saved: Vec<SavedVerdict>,
+    /// Which of them are drained.
+    pub drains: VipStages,
+}
+
 /// Starts the VIPs; must be called inside a runtime.
 ///
-/// `saved` are the verdicts from before a restart. Announcements are differences: each changes what was announced for
+/// Announcements are differences: each changes what was announced for
 /// its name and address. When their receiver is dropped, everything stops.
 #[must_use]
-pub fn spawn(vips: Vec<Vip>, saved: Vec<SavedVerdict>, announcements: mpsc::Sender<Announcement>) -> Handle {
-    let mut set = Set::new(saved);
-    set.handle(Input::Configure(vips), unix_s());
+pub fn spawn(start: Start, announcements: mpsc::Sender<Announcement>) -> Handle {
+    let mut set = Set::new(start.saved);
+    set.handle(Input::Drain(start.drains), unix_s());
+    set.handle(Input::Configure(start.vips), unix_s());
     let first = progress_of(&set);
     let shared = Arc::new(Shared {
         set: Mutex::new(set),
@@ -89,6 +103,12 @@ impl Handle {
     /// Takes a new configuration; touches only what differs.
     pub fn reconfigure(&self, vips: Vec<Vip>) {
         self.shared.lock().handle(Input::Configure(vips), unix_s());
+        self.shared.changed.notify_one();
+    }
+
+    /// Says which VIPs are drained, and how far.
+    pub fn drain(&self, stages: VipStages) {
+        self.shared.lock().handle(Input::Drain(stages), unix_s());
         self.shared.changed.notify_one();
     }
 
@@ -155,8 +175,8 @@ impl Task {
                 () = self.announcements.closed() => return,
                 Ok(permit) = self.announcements.reserve(), if announce => {
                     if let Some(announcement) = self.shared.lock().poll_announcement() {
-                        let (vip, up) = (&announcement.vip, announcement.up);
-                        tracing::debug!(vip = &*vip.name, prefix = %vip.address, up, "vip announcement");
+                        let (prefix, up) = (announcement.address, announcement.attributes.is_some());
+                        tracing::debug!(vip = &*announcement.name, %prefix, up, "vip announcement");
                         permit.send(announcement);
                     }
                 }

@@ -3,6 +3,7 @@
 mod add_path;
 mod basics;
 mod delivery;
+mod draining;
 mod export;
 mod import;
 mod lifecycle;

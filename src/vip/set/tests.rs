@@ -1,6 +1,11 @@
 //! What a configuration and probe results make the set do.
 
+use bgp_codec::Community;
+
+use tokio::time::Instant;
+
 use super::*;
+use crate::drain::{Drains, Now, Target};
 
 #[test]
 fn a_vip_without_check_is_announced_at_once_and_once() {
@@ -167,6 +172,42 @@ fn a_commands_arguments_are_not_shown() {
 }
 
 #[test]
+fn a_drained_vip_is_the_last_choice_and_then_withdrawn_and_comes_back() {
+    let now = Now {
+        at: Instant::now().into_std(),
+        unix_s: 100,
+    };
+    let settle = Duration::from_secs(10);
+    let mut set = configured(&[vip("a", "192.0.2.1/32", None), vip("b", "192.0.2.2/32", None)]);
+    announcements(&mut set);
+    let mut drains = Drains::default();
+    drains.begin(Target::Vip("a".into()), settle, None, now);
+    set.handle(Input::Drain(drains.vips()), 100);
+    assert_eq!(
+        announcements(&mut set),
+        ["+a 192.0.2.1/32 med 4294967295 last"],
+        "and b is left alone"
+    );
+    drains.tick(now.at + settle);
+    set.handle(Input::Drain(drains.vips()), 110);
+    assert_eq!(announcements(&mut set), ["-a 192.0.2.1/32"]);
+    let status = set.statuses().remove(0);
+    assert_eq!(
+        (status.drain, status.announced, status.verdict),
+        (Some(Stage::Withdrawn), false, Verdict::Up)
+    );
+    set.handle(Input::Configure(vec![vip("a", "192.0.2.1/32", None)]), 111);
+    assert_eq!(
+        announcements(&mut set),
+        ["-b 192.0.2.2/32"],
+        "a reload ends no drain"
+    );
+    drains.end(&Target::All);
+    set.handle(Input::Drain(drains.vips()), 120);
+    assert_eq!(announcements(&mut set), ["+a 192.0.2.1/32"]);
+}
+
+#[test]
 fn first_probes_spread_over_a_window_that_grows_with_their_number() {
     let many: Vec<Vip> = (0..500)
         .map(|number| vip(&format!("v{number}"), "192.0.2.1/32", Some(tcp(80))))
@@ -213,9 +254,20 @@ fn feed(set: &mut Set, prober: u64, results: &str) {
 
 fn announcements(set: &mut Set) -> Vec<String> {
     let told = std::iter::from_fn(|| set.poll_announcement());
-    told.map(|Announcement { vip, up }| {
-        let med = vip.med.map_or_else(String::new, |med| format!(" med {med}"));
-        format!("{}{} {}{med}", if up { '+' } else { '-' }, vip.name, vip.address)
+    told.map(|told| {
+        let Some(attributes) = &told.attributes else {
+            return format!("-{} {}", told.name, told.address);
+        };
+        let med = attributes
+            .med
+            .map_or_else(String::new, |med| format!(" med {med}"));
+        let last = attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN);
+        let last = if last && attributes.local_pref == Some(0) {
+            " last"
+        } else {
+            ""
+        };
+        format!("+{} {}{med}{last}", told.name, told.address)
     })
     .collect()
 }

@@ -11,7 +11,7 @@ async fn a_vip_is_announced_while_its_server_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = listener.local_addr().unwrap();
     let (sender, mut announcements) = mpsc::channel(4);
-    let handle = spawn(vec![vip("shop", Some(tcp(target)))], vec![], sender);
+    let handle = start(vec![vip("shop", Some(tcp(target)))], sender);
     assert!(!handle.progress().borrow().all_verdicts_in);
     assert_eq!(told(&mut announcements).await, "+shop");
     assert!(handle.progress().borrow().all_verdicts_in);
@@ -44,7 +44,7 @@ async fn a_check_that_hangs_delays_no_other() {
         vip("hangs", Some(hanging)),
         vip("works", Some(tcp(listener.local_addr().unwrap()))),
     ];
-    let handle = spawn(vips, vec![], sender);
+    let handle = start(vips, sender);
     assert_eq!(told(&mut announcements).await, "+works");
     let (_stream, _) = silent.accept().await.unwrap();
     assert_eq!(handle.statuses()[0].verdict, Verdict::Unknown);
@@ -53,7 +53,7 @@ async fn a_check_that_hangs_delays_no_other() {
 #[tokio::test]
 async fn a_reload_adds_changes_and_removes() {
     let (sender, mut announcements) = mpsc::channel(4);
-    let handle = spawn(vec![vip("a", None), vip("b", None)], vec![], sender);
+    let handle = start(vec![vip("a", None), vip("b", None)], sender);
     assert_eq!(told(&mut announcements).await, "+a");
     assert_eq!(told(&mut announcements).await, "+b");
     let changed = Vip {
@@ -90,7 +90,14 @@ async fn a_saved_verdict_is_announced_before_any_probe_ends() {
         fall: 100,
         ..tcp(silent)
     };
-    let handle = spawn(vec![vip("a", Some(patient))], saved, sender);
+    let handle = spawn(
+        Start {
+            vips: vec![vip("a", Some(patient))],
+            saved,
+            ..Start::default()
+        },
+        sender,
+    );
     assert!(handle.progress().borrow().all_verdicts_in);
     assert_eq!(told(&mut announcements).await, "+a");
 }
@@ -98,7 +105,7 @@ async fn a_saved_verdict_is_announced_before_any_probe_ends() {
 #[tokio::test]
 async fn the_task_ends_with_its_receiver() {
     let (sender, announcements) = mpsc::channel(4);
-    let mut handle = spawn(vec![], vec![], sender);
+    let mut handle = start(vec![], sender);
     drop(announcements);
     (&mut handle.task).await.unwrap();
 }
@@ -106,8 +113,17 @@ async fn the_task_ends_with_its_receiver() {
 async fn told(announcements: &mut mpsc::Receiver<Announcement>) -> String {
     let long = Duration::from_secs(20);
     let next = tokio::time::timeout(long, announcements.recv()).await;
-    let Announcement { vip, up } = next.expect("an announcement in time").expect("the task runs");
-    format!("{}{}", if up { '+' } else { '-' }, vip.name)
+    let told = next.expect("an announcement in time").expect("the task runs");
+    let sign = if told.attributes.is_some() { '+' } else { '-' };
+    format!("{sign}{}", told.name)
+}
+
+fn start(vips: Vec<Vip>, sender: mpsc::Sender<Announcement>) -> Handle {
+    let start = Start {
+        vips,
+        ..Start::default()
+    };
+    spawn(start, sender)
 }
 
 fn vip(name: &str, check: Option<Check>) -> Vip {
