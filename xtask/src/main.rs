@@ -11,6 +11,7 @@
     reason = "a command line tool complains on standard error"
 )]
 
+mod bench;
 mod daemons;
 mod rfc;
 mod run;
@@ -28,7 +29,7 @@ usage: cargo xtask VERB [ARGUMENTS]
   test      everything that is tested; as root it first installs the daemons that are missing (Debian)
   interop   only the scenarios against other BGP daemons
   fuzz      fuzz the decoder: cargo xtask fuzz [TARGET [SECONDS]]; takes a nightly toolchain and cargo-fuzz
-  bench     the benchmarks; cargo xtask bench kernel: the kernel edge beside BIRD and FRR, as root
+  bench     the benchmarks; `bench convergence` and `bench kernel`, as root, measure beside other daemons
   rfc       what the code cites: RFC citations and deviations, by document";
 
 fn main() -> ExitCode {
@@ -61,8 +62,7 @@ fn verb() -> Result<()> {
             run::all(&[Step::cargo("test --test interop -- --nocapture").and(&rest)])
         }
         "fuzz" => fuzz(&rest),
-        "bench" if rest.first().is_some_and(|what| what == "kernel") => kernel_bench(&rest[1..]),
-        "bench" => run::all(&[Step::cargo("bench --workspace").and(&rest)]),
+        "bench" => bench::run(&rest),
         "rfc" => rfc::list(),
         _ => bail!("no such verb: {verb:?}\n{USAGE}"),
     }
@@ -74,14 +74,6 @@ fn check() -> Result<()> {
         Step::cargo("clippy --workspace --all-targets -- -D warnings"),
         Step::cargo("doc --workspace --no-deps --document-private-items").with("RUSTDOCFLAGS", "-D warnings"),
         Step::cargo("test --quiet --test tidy"),
-    ])
-}
-
-/// Installing, removing and importing, beside BIRD and FRR; as root, in namespaces of its own.
-fn kernel_bench(rest: &[String]) -> Result<()> {
-    run::all(&[
-        Step::cargo("build --release --bin stonechat"),
-        Step::cargo("run --release --quiet --manifest-path benches/kernel/Cargo.toml --").and(rest),
     ])
 }
 

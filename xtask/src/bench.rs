@@ -1,0 +1,36 @@
+//! The benchmarks that are programs of their own: `cargo xtask bench convergence [OPTIONS]`, `cargo xtask bench kernel`.
+
+use anyhow::Result;
+
+use crate::run::{self, Step};
+
+const CONVERGENCE: &str = "benches/convergence/Cargo.toml";
+
+/// Runs the benchmark that the first argument names, or those that cargo knows.
+pub(crate) fn run(rest: &[String]) -> Result<()> {
+    match rest.split_first() {
+        Some((name, options)) if name == "convergence" => convergence(options),
+        Some((name, options)) if name == "kernel" => kernel(options),
+        _ => run::all(&[Step::cargo("bench --workspace").and(rest)]),
+    }
+}
+
+/// Builds the daemon and the load generator as they ship, then runs the scenarios.
+fn convergence(options: &[String]) -> Result<()> {
+    let separator = std::iter::once("--".to_owned());
+    let options: Vec<String> = separator.chain(options.iter().cloned()).collect();
+    run::all(&[
+        Step::cargo("build --release --bin stonechat"),
+        Step::cargo("run --release --quiet --manifest-path")
+            .and(&[CONVERGENCE.to_owned()])
+            .and(&options),
+    ])
+}
+
+/// Installing, removing and importing, beside BIRD and FRR; as root, in namespaces of its own.
+fn kernel(rest: &[String]) -> Result<()> {
+    run::all(&[
+        Step::cargo("build --release --bin stonechat"),
+        Step::cargo("run --release --quiet --manifest-path benches/kernel/Cargo.toml --").and(rest),
+    ])
+}
