@@ -12,6 +12,7 @@ use super::fib::FibTable;
 use super::ids::{AttributesId, PeerIndex};
 use super::interface::{Event, Output, Settings};
 use super::peers::Peers;
+use super::share::Share;
 use crate::policy::{Edits, Source};
 use crate::route::{OriginKind, Prefix};
 
@@ -19,6 +20,7 @@ use crate::route::{OriginKind, Prefix};
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) settings: Settings,
+    pub(crate) share: Share,
     pub(crate) attributes: AttributeTable,
     pub(crate) peers: Peers,
     pub(crate) sources: Sources,
@@ -31,7 +33,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, share: Share) -> Self {
         let identity = Identity {
             asn: settings.asn,
             cluster_id: settings.cluster_id,
@@ -39,6 +41,7 @@ impl Core {
         Self {
             attributes: AttributeTable::new(identity, settings.hash_seed, settings.track_next_hops),
             settings,
+            share,
             peers: Peers::default(),
             sources: Sources::default(),
             edits: EditsTable::default(),

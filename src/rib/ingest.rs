@@ -109,7 +109,9 @@ impl Rib {
             let received = intern(&mut self.core, peer, update, multiprotocol);
             let table = &mut self.tables[table];
             let mut importer = Importer::default();
-            for nlri in block.ip_prefixes().flatten() {
+            let share = self.core.share;
+            let nlri = block.ip_prefixes().flatten();
+            for nlri in nlri.filter(|nlri| share.holds(nlri.prefix)) {
                 let Some(prefix) = table.data.prefixes.insert(nlri.prefix) else {
                     continue;
                 };

@@ -31,6 +31,7 @@ mod ring;
 mod selection;
 mod sessions;
 mod shard;
+mod share;
 mod show;
 mod stream;
 mod table;

@@ -24,6 +24,17 @@ impl Rib {
         {
             self.replace_session(index, now);
         }
+        // What others were told of the peer's routes was worked out from what it was then: that must stay known until they
+        // have been told otherwise.
+        if let Some(index) = self.core.peers.find(peer.id)
+            && !self
+                .core
+                .peers
+                .settings(index)
+                .is_some_and(|before| is_same_speaker(before, &peer))
+        {
+            self.peer_removed(index, now);
+        }
         let index = self.core.peers.bring_up(peer);
         let Some(settings) = self.core.peers.settings(index).cloned() else {
             return;
@@ -278,6 +289,15 @@ impl Rib {
         let group = self.ensure_group(table, key);
         group.join(peer, settings.address, &settings.policy.export, carried);
     }
+}
+
+/// Whether a session's routes go on from the last one's: nothing is different that the export of its routes looks at.
+fn is_same_speaker(before: &Peer, now: &Peer) -> bool {
+    let identity = |peer: &Peer| {
+        let ends = (peer.address, peer.local_address, peer.shared_link);
+        (peer.kind, peer.asn, peer.bgp_identifier, ends)
+    };
+    identity(before) == identity(now)
 }
 
 fn own_addresses(peer: &Peer) -> Vec<IpAddr> {

@@ -19,6 +19,7 @@ use super::jobs::{Job, JobKind};
 use super::membership::Refresh;
 use super::next_hop::NextHopId;
 use super::selection::Selection;
+use super::share::Share;
 use super::table::Table;
 use super::update_group::UpdateGroup;
 use crate::route::TableId;
@@ -48,9 +49,14 @@ impl Rib {
     /// An empty shard.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        Self::with_share(settings, Share::WHOLE)
+    }
+
+    /// One of several shards: it takes in what its share holds and ignores other prefixes.
+    pub(super) fn with_share(settings: Settings, share: Share) -> Self {
         Self {
             selection: Selection::new(settings.restarting.clone()),
-            core: Core::new(settings),
+            core: Core::new(settings, share),
             tables: Vec::new(),
             jobs: VecDeque::new(),
             serial: 0,
@@ -157,7 +163,7 @@ impl Rib {
 
     fn local(&mut self, change: LocalChange) {
         match change {
-            LocalChange::Announce(route) => {
+            LocalChange::Announce(route) if self.core.share.holds(route.prefix.trunc()) => {
                 let source = self.core.sources.number(route.kind, &route.name);
                 let prefix = route.prefix.trunc();
                 let table = self.ensure_table(TableId::MAIN, family_of(prefix));
@@ -179,6 +185,7 @@ impl Rib {
                     table.mark(id);
                 }
             }
+            LocalChange::Announce(_) => {}
             LocalChange::Withdraw { kind, name, prefix } => {
                 let source = self.core.sources.number(kind, &name);
                 let prefix = prefix.trunc();

@@ -315,3 +315,26 @@ fn a_restarting_reflector_ends_its_rib_behind_everything_it_relearned() {
     );
     assert!(lab.fib_complete.is_empty(), "nothing is installed");
 }
+
+/// What was an external peer comes back as an internal one: its old routes' next hop was ours, and is now the member's own.
+#[test]
+fn routes_of_a_peer_that_became_another_speaker_are_withdrawn_from_those_who_hold_them() {
+    let mut lab = Lab::new(settings());
+    let mut member = internal(2);
+    member.policy.next_hop = NextHopPolicy::Own;
+    let [a, b] = lab.up([external(1), member])[..] else {
+        panic!()
+    };
+    lab.announce(a, &path("65001", "10.0.0.2"), &["192.0.2.0/24"]);
+    assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+    lab.remotes.remove(&a);
+    lab.input(Input::PeerDown {
+        peer: a,
+        routes: DownRoutes::Flush,
+    });
+    let mut again = client(1);
+    again.id = a;
+    lab.connect(again, true);
+    lab.settle();
+    assert_eq!(lab.holds(b), Vec::<String>::new());
+}

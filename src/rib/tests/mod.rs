@@ -7,6 +7,7 @@ mod draining;
 mod export;
 mod import;
 mod lifecycle;
+mod oracle;
 mod policy;
 mod random;
 

@@ -1,0 +1,342 @@
+//! A reference speaker: a table per peer, no groups, no interning, no queues. Whatever is asked is worked out anew from what
+//! peers have sent, in the plainest way that the RFCs allow.
+
+use super::*;
+use crate::policy::{Edit, Edits, NextHopEdit, RouteView, Source};
+
+/// Attributes as compared: the canonical block and the next hop.
+pub(super) type Told = (Vec<u8>, Option<IpAddr>);
+
+/// One path that may be chosen.
+#[derive(Clone)]
+struct Path {
+    /// Who sent it; none for a route of our own.
+    from: Option<PeerId>,
+    path_id: u32,
+    kind: OriginKind,
+    name: Arc<str>,
+    attributes: PathAttributes,
+    metric: u32,
+}
+
+pub(super) struct Naive {
+    settings: Settings,
+    pub(super) peers: BTreeMap<PeerId, Peer>,
+    /// As received.
+    received: BTreeMap<(PeerId, Prefix, u32), PathAttributes>,
+    own: BTreeMap<(OriginKind, Arc<str>, Prefix), PathAttributes>,
+    pub(super) next_hops: BTreeMap<IpAddr, Reachability>,
+}
+
+impl Naive {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            peers: BTreeMap::new(),
+            received: BTreeMap::new(),
+            own: BTreeMap::new(),
+            next_hops: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn announce(&mut self, peer: PeerId, attributes: &PathAttributes, nlri: &[Nlri<Prefix>]) {
+        for at in nlri {
+            self.received
+                .insert((peer, at.prefix, at.path_id), attributes.clone());
+        }
+    }
+
+    pub(super) fn withdraw(&mut self, peer: PeerId, nlri: &[Nlri<Prefix>]) {
+        for at in nlri {
+            self.received.remove(&(peer, at.prefix, at.path_id));
+        }
+    }
+
+    pub(super) fn down(&mut self, peer: PeerId) {
+        self.peers.remove(&peer);
+        self.received.retain(|(from, ..), _| *from != peer);
+    }
+
+    pub(super) fn local(&mut self, change: &LocalChange) {
+        match change {
+            LocalChange::Announce(route) => {
+                let key = (route.kind, Arc::clone(&route.name), route.prefix);
+                self.own.insert(key, (*route.attributes).clone());
+            }
+            LocalChange::Withdraw { kind, name, prefix } => {
+                self.own.remove(&(*kind, Arc::clone(name), *prefix));
+            }
+        }
+    }
+
+    /// What a peer is to hold, its path ids apart.
+    pub(super) fn held_by(&self, peer: &Peer) -> BTreeMap<Prefix, Vec<Told>> {
+        let mut held: BTreeMap<Prefix, Vec<Told>> = BTreeMap::new();
+        for (prefix, paths) in self.usable() {
+            let best = self.best(&paths);
+            let all = peer.negotiated.add_path_send.contains(Family::IPV4_UNICAST);
+            let sent = paths.iter().enumerate().filter(|(at, _)| all || *at == best);
+            let told: Vec<Told> = sent
+                .filter_map(|(_, path)| self.export(prefix, path, peer))
+                .collect();
+            if !told.is_empty() {
+                held.insert(prefix, told);
+            }
+        }
+        held.values_mut().for_each(|told| told.sort());
+        held
+    }
+
+    fn usable(&self) -> BTreeMap<Prefix, Vec<Path>> {
+        let mut usable: BTreeMap<Prefix, Vec<Path>> = BTreeMap::new();
+        for ((from, prefix, path_id), attributes) in &self.received {
+            if let Some(attributes) = self.import(&self.peers[from], *prefix, attributes)
+                && let Some(metric) = self.metric(attributes.next_hop.unwrap())
+            {
+                usable.entry(*prefix).or_default().push(Path {
+                    from: Some(*from),
+                    path_id: *path_id,
+                    kind: OriginKind::Static,
+                    name: "".into(),
+                    attributes,
+                    metric,
+                });
+            }
+        }
+        for ((kind, name, prefix), attributes) in &self.own {
+            usable.entry(*prefix).or_default().push(Path {
+                from: None,
+                path_id: 0,
+                kind: *kind,
+                name: Arc::clone(name),
+                attributes: attributes.clone(),
+                metric: 0,
+            });
+        }
+        usable
+    }
+
+    fn import(&self, peer: &Peer, prefix: Prefix, attributes: &PathAttributes) -> Option<PathAttributes> {
+        let path = asns(attributes);
+        let times = |asn: Asn| path.iter().filter(|at| **at == asn).count();
+        let looped = times(self.settings.asn).max(times(peer.local_asn));
+        let first = attributes.as_path.segments.first().and_then(|at| at.asns.first());
+        let external = peer.kind == PeerKind::External;
+        if looped > usize::from(peer.policy.allow_own_as)
+            || attributes.originator_id == Some(self.settings.bgp_identifier)
+            || attributes.cluster_list.contains(&self.settings.cluster_id)
+            || external && peer.policy.enforce_first_as && first != Some(&peer.asn)
+        {
+            return None;
+        }
+        let (accept, edits) = evaluate(&peer.policy.import, prefix, source(peer), attributes);
+        let mut attributes = attributes.clone();
+        edits.apply(&mut attributes, peer.local_asn);
+        if let Some(NextHopEdit::Address(address)) = edits.next_hop() {
+            attributes.next_hop = Some(address.into());
+        }
+        accept.then_some(attributes)
+    }
+
+    /// Interior cost; none where the next hop cannot be used.
+    fn metric(&self, next_hop: NextHop) -> Option<u32> {
+        let address = next_hop.address();
+        let ours = |peer: &Peer| peer.local_address == address;
+        if !next_hop.is_host() || self.peers.values().any(ours) {
+            return None;
+        }
+        if !self.settings.track_next_hops {
+            return Some(0);
+        }
+        match self.next_hops.get(&address) {
+            Some(Reachability::Reachable { metric, .. }) => Some(*metric),
+            _ => None,
+        }
+    }
+
+    /// RFC 4271 §9.1.2.2 by elimination.
+    fn best(&self, paths: &[Path]) -> usize {
+        let mut left: Vec<usize> = (0..paths.len()).collect();
+        let mut keep = |rank: &dyn Fn(&Path) -> u64| {
+            let lowest = left.iter().map(|at| rank(&paths[*at])).min().unwrap();
+            left.retain(|at| rank(&paths[*at]) == lowest);
+            left.clone()
+        };
+        keep(&|path| u64::from(path.from.is_some()));
+        keep(&|path| u64::from(u32::MAX - path.attributes.local_pref.unwrap_or(100)));
+        keep(&|path| path_length(&path.attributes));
+        let after_origin = keep(&|path| u64::from(path.attributes.origin.code()));
+        let med = |path: &Path| path.attributes.med.unwrap_or(0);
+        let rivals = |at: usize| {
+            let this = &paths[at];
+            after_origin.iter().map(|at| &paths[*at]).filter(move |other| {
+                self.settings.always_compare_med
+                    || first_asn(&other.attributes) == first_asn(&this.attributes)
+            })
+        };
+        let mut left: Vec<usize> = after_origin
+            .iter()
+            .copied()
+            .filter(|at| rivals(*at).all(|other| med(other) >= med(&paths[*at])))
+            .collect();
+        let mut keep = |rank: &dyn Fn(&Path) -> u64| {
+            let lowest = left.iter().map(|at| rank(&paths[*at])).min().unwrap();
+            left.retain(|at| rank(&paths[*at]) == lowest);
+        };
+        let peer = |path: &Path| path.from.map(|from| &self.peers[&from]);
+        keep(&|path| u64::from(peer(path).is_none_or(|peer| peer.kind != PeerKind::External)));
+        keep(&|path| path.metric.into());
+        keep(&|path| {
+            let id = path.attributes.originator_id;
+            id.or(peer(path).map(|peer| peer.bgp_identifier))
+                .map_or(0, |id| id.to_bits().into())
+        });
+        keep(&|path| path.attributes.cluster_list.len() as u64);
+        keep(&|path| match peer(path).map(|peer| peer.address) {
+            Some(IpAddr::V4(address)) => address.to_bits().into(),
+            _ => 0,
+        });
+        keep(&|path| path.path_id.into());
+        left[0]
+    }
+
+    fn export(&self, prefix: Prefix, path: &Path, to: &Peer) -> Option<Told> {
+        let from = path.from.map(|from| &self.peers[&from]);
+        let external = to.kind == PeerKind::External;
+        let reflected = !external && from.is_some_and(|from| from.kind == PeerKind::Internal);
+        let has = |community| path.attributes.communities.contains(&community);
+        if from.is_some_and(|from| from.id == to.id)
+            || has(Community::NO_ADVERTISE)
+            || external && (has(Community::NO_EXPORT) || has(Community::NO_EXPORT_SUBCONFED))
+            || reflected && !to.policy.rr_client && !from.is_some_and(|from| from.policy.rr_client)
+        {
+            return None;
+        }
+        let source = match from {
+            Some(from) => source(from),
+            None => Source::Local {
+                kind: path.kind,
+                name: &path.name,
+            },
+        };
+        let (accept, edits) = evaluate(&to.policy.export, prefix, source, &path.attributes);
+        let next_hop = self.next_hop(path, to, (reflected, &edits));
+        // RFC 4271 §5.1.3: not the peer's own address.
+        if !accept || next_hop == to.address {
+            return None;
+        }
+        let mut attributes = path.attributes.clone();
+        edits.apply(&mut attributes, to.local_asn);
+        if external {
+            attributes.local_pref = None;
+            attributes.originator_id = None;
+            attributes.cluster_list.clear();
+            let sets_med = edits.as_slice().iter().any(|edit| matches!(edit, Edit::Med(_)));
+            let from_outside = path.from.is_some() && !path.attributes.as_path.is_empty();
+            if from_outside && !sets_med && !to.policy.route_server_client {
+                attributes.med = None;
+            }
+            if !to.policy.route_server_client {
+                attributes.as_path.prepend(to.local_asn, 1);
+            }
+        } else {
+            attributes.local_pref.get_or_insert(100);
+            if let Some(from) = from.filter(|_| reflected) {
+                attributes.originator_id.get_or_insert(from.bgp_identifier);
+                attributes.cluster_list.insert(0, self.settings.cluster_id);
+            }
+        }
+        let told = told(&PathAttributes {
+            next_hop: Some(next_hop.into()),
+            ..attributes
+        });
+        fits(&told, prefix, to).then_some(told)
+    }
+
+    fn next_hop(&self, path: &Path, to: &Peer, (reflected, edits): (bool, &Edits)) -> IpAddr {
+        let own = IpAddr::V4(to.self_addresses.ipv4.unwrap());
+        let Some(received) = path.attributes.next_hop.map(|at| at.address()) else {
+            return match edits.next_hop() {
+                Some(NextHopEdit::Address(address)) => address,
+                _ => own,
+            };
+        };
+        let keep = match (edits.next_hop(), to.policy.next_hop) {
+            (Some(NextHopEdit::Address(address)), _) => return address,
+            (Some(NextHopEdit::Own), _) => false,
+            (Some(NextHopEdit::Unchanged), _) | (_, NextHopPolicy::Unchanged) => true,
+            (_, NextHopPolicy::OwnForced) => false,
+            (_, NextHopPolicy::Own) => reflected,
+            // RFC 4271 §5.1.3: to an external peer, only what comes from the subnet that all three share.
+            (_, NextHopPolicy::Standard) => {
+                let from = path.from.map(|from| &self.peers[&from]);
+                let shared = from.is_some_and(|from| {
+                    from.shared_link
+                        && to.shared_link
+                        && from.local_address == to.local_address
+                        && from.address == received
+                });
+                to.kind == PeerKind::Internal || to.policy.route_server_client || shared
+            }
+        };
+        if keep { received } else { own }
+    }
+}
+
+fn asns(attributes: &PathAttributes) -> Vec<Asn> {
+    let segments = attributes.as_path.segments.iter();
+    segments.flat_map(|at| at.asns.clone()).collect()
+}
+
+fn first_asn(attributes: &PathAttributes) -> Option<Asn> {
+    asns(attributes).first().copied()
+}
+
+/// Only sequences are sent in these worlds.
+fn path_length(attributes: &PathAttributes) -> u64 {
+    asns(attributes).len() as u64
+}
+
+fn source(peer: &Peer) -> Source<'_> {
+    Source::Peer {
+        name: &peer.name,
+        group: peer.group.as_deref(),
+        address: peer.address,
+        asn: peer.asn,
+        kind: peer.kind,
+    }
+}
+
+fn evaluate(chain: &Chain, prefix: Prefix, source: Source<'_>, attributes: &PathAttributes) -> (bool, Edits) {
+    let (block, _) = told(attributes);
+    let verdict = chain.evaluate(&RouteView {
+        prefix,
+        family: Family::IPV4_UNICAST,
+        source,
+        attributes: &bgp_codec::Attributes::from_canonical(&block),
+        next_hop: attributes.next_hop,
+        kernel_metric: None,
+    });
+    (verdict.accept, verdict.edits)
+}
+
+pub(super) fn told(attributes: &PathAttributes) -> Told {
+    let mut block = Vec::new();
+    attributes.encode_canonical(&mut block);
+    (block, attributes.next_hop.map(|at| at.address()))
+}
+
+/// Whether one prefix with these attributes fits into a message of the peer's.
+fn fits((block, next_hop): &Told, prefix: Prefix, to: &Peer) -> bool {
+    let context = WriteContext {
+        four_octet_asn: to.negotiated.four_octet_asn,
+        max_message: to.negotiated.max_message,
+        add_path: to.negotiated.add_path_send,
+    };
+    let mut bytes = Vec::new();
+    let next_hop = next_hop.map(NextHop::from);
+    let nlri = [Nlri::new(prefix)];
+    UpdateWriter::new(&mut bytes, context)
+        .announce_canonical(Family::IPV4_UNICAST, block, next_hop, nlri)
+        .is_ok()
+}
