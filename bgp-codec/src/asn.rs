@@ -15,6 +15,8 @@ pub const AS_TRANS: Asn = Asn(23_456);
 /// assert_eq!("64512".parse(), Ok(Asn(64_512)));
 /// assert_eq!("1.10".parse(), Ok(Asn(65_546)));
 /// assert_eq!(Asn(65_546).to_string(), "65546");
+/// // Dotted, from 65,536 on.
+/// assert_eq!(format!("{:#} {:#}", Asn(65_546), Asn(64_512)), "1.10 64512");
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Asn(pub u32);
@@ -75,6 +77,9 @@ impl From<Asn> for u32 {
 
 impl fmt::Display for Asn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() && !self.is_two_octet() {
+            return write!(f, "{}.{}", self.0 >> 16, self.0 & 0xffff);
+        }
         fmt::Display::fmt(&self.0, f)
     }
 }

@@ -80,7 +80,8 @@ pub use asn::{AS_TRANS, Asn, ParseAsnError};
 pub use attribute::{
     Aggregator, AsPath, AsPathBuf, AsPathSegment, AttributeError, AttributeErrorKind, AttributeErrors,
     Attributes, ClusterList, Communities, ExtendedCommunities, Ipv6ExtendedCommunities, LargeCommunities,
-    MpReach, MpUnreach, Origin, ParseAsPathError, PathAttributes, SegmentKind, Treatment, UnknownAttribute,
+    MpReach, MpUnreach, Origin, ParseAggregatorError, ParseAsPathError, ParseOriginError, PathAttributes,
+    SegmentKind, Treatment, UnknownAttribute,
 };
 pub use capability::{AddPathMode, Capability, ExtendedNextHopFamily, GrFamily, LlgrFamily, Role};
 pub use community::{
@@ -88,7 +89,7 @@ pub use community::{
 };
 pub use family::{Afi, Family, FamilySet, ParseFamilyError, Safi};
 pub use header::{Frame, HEADER_LEN, HeaderError, MAX_EXTENDED, MAX_MESSAGE, MessageType};
-pub use next_hop::NextHop;
+pub use next_hop::{NextHop, ParseNextHopError};
 pub use nlri::{Nlri, NlriBlock, NlriError, NlriIter, OpaqueIter, WirePrefix, WriteNlri};
 pub use notification::Notification;
 pub use open::{GracefulRestart, Open, OpenError};

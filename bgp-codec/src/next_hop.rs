@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use thiserror::Error;
 
 use crate::family::{Afi, Family, Safi};
 
@@ -120,6 +123,11 @@ impl NextHop {
         })
     }
 
+    /// Reads any of the forms that [`NextHop::read`] knows, told apart by length.
+    pub(crate) fn read_any(bytes: &[u8]) -> Option<Self> {
+        Self::read(bytes, matches!(bytes.len(), 12 | 24 | 48))
+    }
+
     /// Appends the octets of the address or addresses.
     pub(crate) fn write(self, with_distinguisher: bool, out: &mut Vec<u8>) {
         let distinguisher: &[u8] = if with_distinguisher { &[0; 8] } else { &[] };
@@ -191,6 +199,28 @@ impl fmt::Display for NextHop {
             Self::V6(address) => fmt::Display::fmt(address, f),
             Self::V6WithLinkLocal { global, link_local } => write!(f, "{global} {link_local}"),
         }
+    }
+}
+
+/// The text is no next hop.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("not a next hop: expected an address, or two IPv6 addresses of which the second is link-local")]
+pub struct ParseNextHopError;
+
+impl FromStr for NextHop {
+    type Err = ParseNextHopError;
+
+    fn from_str(text: &str) -> Result<Self, ParseNextHopError> {
+        let Some((global, link_local)) = text.split_once(' ') else {
+            return text
+                .parse::<IpAddr>()
+                .map(Self::from)
+                .map_err(|_| ParseNextHopError);
+        };
+        Ok(Self::V6WithLinkLocal {
+            global: global.parse().map_err(|_| ParseNextHopError)?,
+            link_local: link_local.parse().map_err(|_| ParseNextHopError)?,
+        })
     }
 }
 

@@ -244,18 +244,13 @@ impl Open {
     /// (RFC 9494 §3).
     #[must_use]
     pub fn long_lived_graceful_restart(&self) -> &[LlgrFamily] {
-        let families = |capability| {
-            if let &Capability::LongLivedGracefulRestart(ref families) = capability {
-                Some(families.as_slice())
-            } else {
-                None
+        let mut last: &[LlgrFamily] = &[];
+        for capability in &self.capabilities {
+            if let Capability::LongLivedGracefulRestart(families) = capability {
+                last = families;
             }
-        };
-        self.capabilities
-            .iter()
-            .rev()
-            .find_map(families)
-            .unwrap_or_default()
+        }
+        last
     }
 
     /// What the sender can do with Add-Path in a family.

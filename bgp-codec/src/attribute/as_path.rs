@@ -324,15 +324,18 @@ fn fmt_segment(
     kind: SegmentKind,
     asns: impl Iterator<Item = Asn>,
 ) -> fmt::Result {
-    let (open, close) = match kind {
-        SegmentKind::Sequence => ("", ""),
-        SegmentKind::Set => ("{", "}"),
-        SegmentKind::ConfedSequence => ("(", ")"),
-        SegmentKind::ConfedSet => ("[", "]"),
+    let (open, separator, close) = match kind {
+        SegmentKind::Sequence => ("", " ", ""),
+        SegmentKind::Set => ("{", ",", "}"),
+        SegmentKind::ConfedSequence => ("(", " ", ")"),
+        SegmentKind::ConfedSet => ("[", ",", "]"),
     };
     f.write_str(open)?;
     for (index, asn) in asns.enumerate() {
-        write!(f, "{}{asn}", if index > 0 { " " } else { "" })?;
+        if index > 0 {
+            f.write_str(separator)?;
+        }
+        fmt::Display::fmt(&asn, f)?;
     }
     f.write_str(close)
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use thiserror::Error;
 
 use crate::asn::Asn;
 use crate::family::Family;
@@ -91,6 +94,12 @@ pub mod flag {
 }
 
 /// ORIGIN, preferred first.
+///
+/// ```
+/// use bgp_codec::Origin;
+/// assert_eq!("incomplete".parse(), Ok(Origin::Incomplete));
+/// assert_eq!(Origin::Igp.to_string(), "igp");
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Origin {
     /// Interior to the originating AS.
@@ -117,6 +126,14 @@ impl Origin {
         }
     }
 
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Igp => "igp",
+            Self::Egp => "egp",
+            Self::Incomplete => "incomplete",
+        }
+    }
+
     pub(crate) const fn from_code(code: u8) -> Option<Self> {
         Some(match code {
             0 => Self::Igp,
@@ -129,15 +146,33 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Igp => "igp",
-            Self::Egp => "egp",
-            Self::Incomplete => "incomplete",
-        })
+        f.pad(self.name())
+    }
+}
+
+/// The text is no origin.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("not an origin: expected igp, egp or incomplete")]
+pub struct ParseOriginError;
+
+impl FromStr for Origin {
+    type Err = ParseOriginError;
+
+    fn from_str(text: &str) -> Result<Self, ParseOriginError> {
+        let named = |origin: &Self| text.eq_ignore_ascii_case(origin.name());
+        let origins = [Self::Igp, Self::Egp, Self::Incomplete];
+        origins.into_iter().find(named).ok_or(ParseOriginError)
     }
 }
 
 /// AGGREGATOR: who formed an aggregate route.
+///
+/// ```
+/// use bgp_codec::{Aggregator, Asn};
+/// let aggregator = Aggregator { asn: Asn(64_512), address: [192, 0, 2, 1].into() };
+/// assert_eq!(aggregator.to_string(), "64512 192.0.2.1");
+/// assert_eq!("64512 192.0.2.1".parse(), Ok(aggregator));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Aggregator {
     /// Its AS.
@@ -149,6 +184,23 @@ pub struct Aggregator {
 impl fmt::Display for Aggregator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.asn, self.address)
+    }
+}
+
+/// The text is no aggregator.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("not an aggregator: expected an AS number and an IPv4 address")]
+pub struct ParseAggregatorError;
+
+impl FromStr for Aggregator {
+    type Err = ParseAggregatorError;
+
+    fn from_str(text: &str) -> Result<Self, ParseAggregatorError> {
+        let (asn, address) = text.split_once(' ').ok_or(ParseAggregatorError)?;
+        Ok(Self {
+            asn: asn.parse().map_err(|_| ParseAggregatorError)?,
+            address: address.parse().map_err(|_| ParseAggregatorError)?,
+        })
     }
 }
 

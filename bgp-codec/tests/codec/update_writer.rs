@@ -290,7 +290,7 @@ fn prepending_opens_a_segment_when_the_first_is_full_or_a_set() {
     );
     let mut path: AsPathBuf = "{1 2}".parse().unwrap();
     path.prepend(Asn(9), 1);
-    assert_eq!(path.to_string(), "9 {1 2}");
+    assert_eq!(path.to_string(), "9 {1,2}");
     let mut path: AsPathBuf = "(64600) 1".parse().unwrap();
     path.prepend_confederation(Asn(64_601), 1);
     assert_eq!(path.to_string(), "(64601 64600) 1");
