@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     eprintln!("{time}: {error}");
                 }
             }
-            Entry::PeerIndexTable(_) | Entry::StateChange(_) | Entry::Other => {}
+            _ => {}
         }
     }
     Ok(out.flush()?)

@@ -337,6 +337,13 @@ pub struct OpaqueIter<'a> {
     add_path: bool,
 }
 
+impl<'a> OpaqueIter<'a> {
+    /// What has not been iterated over; nothing after an error.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
 impl<'a> Iterator for OpaqueIter<'a> {
     type Item = Result<Nlri<&'a [u8]>, NlriError>;
 

@@ -7,6 +7,7 @@
 //! let message = mrt::Message {
 //!     session: mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into()),
 //!     add_path: false,
+//!     sent: false,
 //!     bytes: &[0xff; 19],
 //! };
 //! message.encode(1_700_000_000, &mut file);
@@ -23,18 +24,28 @@ use std::net::IpAddr;
 use thiserror::Error;
 
 use crate::asn::Asn;
-use crate::family::Afi;
-use crate::reader::Reader;
+use crate::attribute::{AttributeErrors, Attributes, RawAttributes, code, walk};
+use crate::family::{Afi, FamilySet};
+use crate::next_hop::NextHop;
+use crate::reader::Reader as Cursor;
+use crate::update::{DecodeContext, PeerKind, UpdateError};
 
+mod stream;
 mod table_dump;
+mod table_dump_v1;
 
-pub use table_dump::{Entries, PeerEntry, PeerIndexTable, Peers, Rib, RibEntry, RibWriter};
+pub use stream::{Reader, Writer};
+pub use table_dump::{
+    Entries, PeerEntry, PeerIndexTable, Peers, Rib, RibEntry, RibGeneric, RibGenericWriter, RibWriter,
+};
+pub use table_dump_v1::TableDump;
 
 /// The longest record that is read: no table dump comes near it.
 pub const MAX_RECORD: usize = 16 * 1024 * 1024;
 /// Octets of a record's header.
 const HEADER_LEN: usize = 12;
 
+const TABLE_DUMP: u16 = 12;
 const TABLE_DUMP_V2: u16 = 13;
 const BGP4MP: u16 = 16;
 const BGP4MP_ET: u16 = 17;
@@ -78,6 +89,10 @@ pub enum Entry<'a> {
     PeerIndexTable(PeerIndexTable<'a>),
     /// One prefix and its routes.
     Rib(Rib<'a>),
+    /// One item of another family and its routes.
+    RibGeneric(RibGeneric<'a>),
+    /// One route of an older table dump.
+    TableDump(TableDump<'a>),
     /// A BGP message.
     Message(Message<'a>),
     /// A session went from one state to another.
@@ -117,7 +132,7 @@ impl Session {
         }
     }
 
-    fn read(reader: &mut Reader<'_>, four_octet_asn: bool) -> Result<Self, MrtError> {
+    fn read(reader: &mut Cursor<'_>, four_octet_asn: bool) -> Result<Self, MrtError> {
         let mut asn = || match four_octet_asn {
             true => reader.u32().map(Asn),
             false => reader.u16().map(Asn::from),
@@ -164,20 +179,38 @@ pub struct Message<'a> {
     pub session: Session,
     /// NLRI in it have path identifiers, RFC 8050 §3.
     pub add_path: bool,
+    /// The recorder sent it to the peer, RFC 6396 §4.4.3; else the peer sent it.
+    pub sent: bool,
     /// The whole message, header included.
     pub bytes: &'a [u8],
 }
 
 impl Message<'_> {
+    const fn subtype(&self) -> u16 {
+        match (self.sent, self.session.four_octet_asn, self.add_path) {
+            (false, false, false) => 1,
+            (false, true, false) => 4,
+            (true, false, false) => 6,
+            (true, true, false) => 7,
+            (false, false, true) => 8,
+            (false, true, true) => 9,
+            (true, false, true) => 10,
+            (true, true, true) => 11,
+        }
+    }
+
     /// Appends a record.
     pub fn encode(&self, timestamp_s: u32, out: &mut Vec<u8>) {
-        let subtype = match (self.session.four_octet_asn, self.add_path) {
-            (false, false) => 1,
-            (true, false) => 4,
-            (false, true) => 8,
-            (true, true) => 9,
-        };
-        write_record((timestamp_s, BGP4MP, subtype), out, |out| {
+        write_record((timestamp_s, BGP4MP, self.subtype()), out, |out| {
+            self.session.write(out);
+            out.extend_from_slice(self.bytes);
+        });
+    }
+
+    /// Appends a record whose time has microseconds, RFC 6396 §3.
+    pub fn encode_extended(&self, timestamp_s: u32, microseconds: u32, out: &mut Vec<u8>) {
+        write_record((timestamp_s, BGP4MP_ET, self.subtype()), out, |out| {
+            out.extend_from_slice(&microseconds.to_be_bytes());
             self.session.write(out);
             out.extend_from_slice(self.bytes);
         });
@@ -214,7 +247,7 @@ impl<'a> Record<'a> {
     ///
     /// [`MrtError::TooLong`], and [`MrtError::Truncated`] for an extended record without microseconds.
     pub fn split(buffer: &'a [u8]) -> Result<Option<(Self, &'a [u8])>, MrtError> {
-        let mut reader = Reader::new(buffer);
+        let mut reader = Cursor::new(buffer);
         let (Some(timestamp_s), Some(kind), Some(subtype), Some(len)) =
             (reader.u32(), reader.u16(), reader.u16(), reader.u32())
         else {
@@ -232,7 +265,7 @@ impl<'a> Record<'a> {
             body,
         };
         if kind == BGP4MP_ET {
-            let mut reader = Reader::new(body);
+            let mut reader = Cursor::new(body);
             record.microseconds = reader.u32().ok_or(MrtError::Truncated)?;
             record.body = reader.rest();
         }
@@ -247,6 +280,9 @@ impl<'a> Record<'a> {
     pub fn parse(&self) -> Result<Entry<'a>, MrtError> {
         match self.kind {
             BGP4MP | BGP4MP_ET => bgp4mp(self.subtype, self.body),
+            TABLE_DUMP => {
+                Ok(table_dump_v1::parse(self.subtype, self.body)?.map_or(Entry::Other, Entry::TableDump))
+            }
             TABLE_DUMP_V2 => table_dump::parse(self.subtype, self.body),
             _ => Ok(Entry::Other),
         }
@@ -297,7 +333,7 @@ fn length(len: u32) -> Result<usize, MrtError> {
 }
 
 fn bgp4mp(subtype: u16, body: &[u8]) -> Result<Entry<'_>, MrtError> {
-    let mut reader = Reader::new(body);
+    let mut reader = Cursor::new(body);
     match subtype {
         0 | 5 => {
             let session = Session::read(&mut reader, subtype == 5)?;
@@ -305,13 +341,14 @@ fn bgp4mp(subtype: u16, body: &[u8]) -> Result<Entry<'_>, MrtError> {
             let to = reader.u16().ok_or(MrtError::Truncated)?;
             Ok(Entry::StateChange(StateChange { session, from, to }))
         }
-        // 6, 7, 10 and 11 hold messages that were sent, RFC 6396 §4.4.2.
+        // RFC 6396 §4.4, RFC 8050 §3.
         1 | 4 | 6..=11 => {
             let four_octet_asn = matches!(subtype, 4 | 7 | 9 | 11);
             let session = Session::read(&mut reader, four_octet_asn)?;
             Ok(Entry::Message(Message {
                 session,
                 add_path: subtype >= 8,
+                sent: matches!(subtype, 6 | 7 | 10 | 11),
                 bytes: reader.rest(),
             }))
         }
@@ -319,7 +356,41 @@ fn bgp4mp(subtype: u16, body: &[u8]) -> Result<Entry<'_>, MrtError> {
     }
 }
 
-fn address(reader: &mut Reader<'_>, afi: Afi) -> Result<IpAddr, MrtError> {
+/// The attributes of a route in a table dump.
+fn route_attributes(
+    block: &[u8],
+    four_octet_asn: bool,
+) -> Result<(Attributes<'_>, AttributeErrors), UpdateError> {
+    let mut errors = AttributeErrors::NONE;
+    // Without families the walk steps over MP_REACH_NLRI, which is not in its usual form here.
+    let context = DecodeContext {
+        four_octet_asn,
+        families: FamilySet::EMPTY,
+        ..DecodeContext::all(PeerKind::Internal)
+    };
+    let mut attributes = Attributes::empty(block, four_octet_asn);
+    walk::walk(&mut attributes, &context, &mut errors)?;
+    Ok((attributes, errors))
+}
+
+/// The next hop, from NEXT_HOP or from MP_REACH_NLRI in either form: whole, or cut down (RFC 6396 §4.3.4).
+fn route_next_hop(block: &[u8]) -> Option<NextHop> {
+    let wanted = |wanted: u8| {
+        RawAttributes::new(block)
+            .find(|attribute| attribute.code == wanted)
+            .map(|found| found.value)
+    };
+    if let Some(value) = wanted(code::MP_REACH_NLRI) {
+        return match value {
+            [len, next_hop @ ..] if usize::from(*len) == next_hop.len() => NextHop::read_any(next_hop),
+            [_, _, _, len, rest @ ..] => NextHop::read_any(rest.get(..usize::from(*len))?),
+            _ => None,
+        };
+    }
+    NextHop::read(wanted(code::NEXT_HOP)?, false)
+}
+
+fn address(reader: &mut Cursor<'_>, afi: Afi) -> Result<IpAddr, MrtError> {
     match afi {
         Afi::IPV4 => reader.array::<4>().map(IpAddr::from).ok_or(MrtError::Truncated),
         Afi::IPV6 => reader.array::<16>().map(IpAddr::from).ok_or(MrtError::Truncated),

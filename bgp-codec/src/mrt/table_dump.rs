@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{Entry, MrtError, TABLE_DUMP_V2, write_address, write_record};
+use super::{Entry, MrtError, TABLE_DUMP_V2, route_attributes, route_next_hop, write_address, write_record};
 use crate::asn::Asn;
-use crate::attribute::{AttributeErrors, Attributes, RawAttributes, code, walk};
-use crate::family::{Afi, Family, FamilySet, Safi};
+use crate::attribute::{AttributeErrors, Attributes, code};
+use crate::family::{Afi, Family, Safi};
 use crate::next_hop::NextHop;
-use crate::nlri::{NlriError, WirePrefix};
+use crate::nlri::{Nlri, NlriBlock, NlriError, WirePrefix, WriteNlri};
 use crate::reader::Reader;
-use crate::update::{DecodeContext, PeerKind, UpdateError};
+use crate::update::UpdateError;
 
 const PEER_INDEX_TABLE: u16 = 1;
 /// What the length of a route's attributes leaves beside the longest next hop.
@@ -24,6 +24,7 @@ pub(super) fn parse(subtype: u16, body: &[u8]) -> Result<Entry<'_>, MrtError> {
         3 | 9 => (Afi::IPV4, Safi::MULTICAST),
         4 | 10 => (Afi::IPV6, Safi::UNICAST),
         5 | 11 => (Afi::IPV6, Safi::MULTICAST),
+        6 | 12 => return rib_generic(subtype == 12, body).map(Entry::RibGeneric),
         _ => return Ok(Entry::Other),
     };
     let mut reader = Reader::new(body);
@@ -43,6 +44,37 @@ pub(super) fn parse(subtype: u16, body: &[u8]) -> Result<Entry<'_>, MrtError> {
         entries: reader.rest(),
     };
     Ok(Entry::Rib(rib))
+}
+
+/// RFC 6396 §4.3.3; RFC 8050 §4.2 has the path identifier in the NLRI and leaves the routes as they are.
+fn rib_generic(add_path: bool, body: &[u8]) -> Result<RibGeneric<'_>, MrtError> {
+    let mut reader = Reader::new(body);
+    let sequence = reader.u32().ok_or(MrtError::Truncated)?;
+    let afi = Afi(reader.u16().ok_or(MrtError::Truncated)?);
+    let safi = Safi(reader.u8().ok_or(MrtError::Truncated)?);
+    let block = NlriBlock {
+        family: Family::new(afi, safi),
+        bytes: reader.rest(),
+        add_path,
+    };
+    let mut items = block.opaque();
+    let nlri = items
+        .next()
+        .unwrap_or(Err(NlriError::Truncated))
+        .map_err(|error| match error {
+            NlriError::Family => MrtError::AddressFamily(afi.0),
+            NlriError::PrefixLength(len) | NlriError::Form(len) => MrtError::PrefixLength(len),
+            NlriError::Truncated => MrtError::Truncated,
+        })?;
+    let mut reader = Reader::new(items.rest());
+    Ok(RibGeneric {
+        sequence,
+        family: block.family,
+        nlri,
+        add_path,
+        count: reader.u16().ok_or(MrtError::Truncated)?,
+        entries: reader.rest(),
+    })
 }
 
 fn prefix<P: WirePrefix + Into<IpNet>>(bytes: &[u8]) -> Result<(IpNet, &[u8]), MrtError> {
@@ -184,6 +216,47 @@ impl<'a> Rib<'a> {
     }
 }
 
+/// One item of a family without a subtype of its own, and its routes.
+///
+/// ```
+/// use bgp_codec::mrt::{Entry, Record, RibGenericWriter};
+/// use bgp_codec::{Family, Nlri};
+/// let item = Nlri { path_id: 7, prefix: &[3, 3, 0x81, 6][..] };
+/// let writer = RibGenericWriter { sequence: 1, family: Family::IPV4_FLOWSPEC, nlri: item, add_path: true };
+/// let mut file = Vec::new();
+/// assert!(writer.encode(&[], 0, &mut file));
+/// let (record, _) = Record::split(&file)?.ok_or("no record")?;
+/// let Entry::RibGeneric(rib) = record.parse()? else { return Err("another record".into()) };
+/// assert_eq!((rib.family, rib.nlri, rib.entries().count()), (Family::IPV4_FLOWSPEC, item, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RibGeneric<'a> {
+    /// Number of the record in the dump.
+    pub sequence: u32,
+    /// The family.
+    pub family: Family,
+    /// The item as octets, its own length field included, and the path identifier that all its routes share.
+    pub nlri: Nlri<&'a [u8]>,
+    /// Whether there is a path identifier, RFC 8050 §4.2. GoBGP and OpenBGPD write it into each route instead, against
+    /// the RFC; such records are not read.
+    pub add_path: bool,
+    count: u16,
+    entries: &'a [u8],
+}
+
+impl<'a> RibGeneric<'a> {
+    /// The routes; their own `path_id` is 0.
+    #[must_use]
+    pub const fn entries(&self) -> Entries<'a> {
+        Entries {
+            reader: Reader::new(self.entries),
+            left: self.count,
+            add_path: false,
+        }
+    }
+}
+
 /// One route of a table dump.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RibEntry<'a> {
@@ -204,33 +277,13 @@ impl<'a> RibEntry<'a> {
     ///
     /// [`UpdateError`] as for an UPDATE.
     pub fn attributes(&self) -> Result<(Attributes<'a>, AttributeErrors), UpdateError> {
-        let mut errors = AttributeErrors::NONE;
-        // Without families the walk steps over MP_REACH_NLRI, which is not in its usual form here.
-        let context = DecodeContext {
-            families: FamilySet::EMPTY,
-            ..DecodeContext::all(PeerKind::Internal)
-        };
-        let mut attributes = Attributes::empty(self.raw_attributes, true);
-        walk::walk(&mut attributes, &context, &mut errors)?;
-        Ok((attributes, errors))
+        route_attributes(self.raw_attributes, true)
     }
 
     /// The next hop, from NEXT_HOP or from MP_REACH_NLRI in either form: whole, or cut down (RFC 6396 §4.3.4).
     #[must_use]
     pub fn next_hop(&self) -> Option<NextHop> {
-        let wanted = |wanted: u8| {
-            RawAttributes::new(self.raw_attributes)
-                .find(|attribute| attribute.code == wanted)
-                .map(|found| found.value)
-        };
-        if let Some(value) = wanted(code::MP_REACH_NLRI) {
-            return match value {
-                [len, next_hop @ ..] if usize::from(*len) == next_hop.len() => NextHop::read(next_hop, false),
-                [_, _, _, len, rest @ ..] => NextHop::read(rest.get(..usize::from(*len))?, false),
-                _ => None,
-            };
-        }
-        NextHop::read(wanted(code::NEXT_HOP)?, false)
+        route_next_hop(self.raw_attributes)
     }
 }
 
@@ -268,6 +321,49 @@ impl<'a> Entries<'a> {
             path_id,
             raw_attributes,
         })
+    }
+}
+
+/// Writes the record of one item of a family without a subtype of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct RibGenericWriter<'a> {
+    /// Number of the record in the dump.
+    pub sequence: u32,
+    /// The family.
+    pub family: Family,
+    /// The item.
+    pub nlri: Nlri<&'a [u8]>,
+    /// Whether its path identifier is written.
+    pub add_path: bool,
+}
+
+impl RibGenericWriter<'_> {
+    /// Appends a record; the attributes of the routes are written as they are, MP_REACH_NLRI with the next hop among
+    /// them. `false`, and nothing written, if the item is not of the family.
+    #[must_use]
+    pub fn encode(&self, routes: &[RibEntry<'_>], timestamp_s: u32, out: &mut Vec<u8>) -> bool {
+        let mut nlri = Vec::new();
+        if !self.nlri.write(self.family, self.add_path, &mut nlri) {
+            return false;
+        }
+        let subtype = if self.add_path { 12 } else { 6 };
+        write_record((timestamp_s, TABLE_DUMP_V2, subtype), out, |out| {
+            out.extend_from_slice(&self.sequence.to_be_bytes());
+            out.extend_from_slice(&self.family.afi.0.to_be_bytes());
+            out.push(self.family.safi.0);
+            out.extend_from_slice(&nlri);
+            let fits = |route: &&RibEntry<'_>| u16::try_from(route.raw_attributes.len()).is_ok();
+            let routes = || routes.iter().filter(fits).take(usize::from(u16::MAX));
+            out.extend_from_slice(&u16::try_from(routes().count()).unwrap_or(u16::MAX).to_be_bytes());
+            for route in routes() {
+                out.extend_from_slice(&route.peer_index.to_be_bytes());
+                out.extend_from_slice(&route.originated_s.to_be_bytes());
+                let len = u16::try_from(route.raw_attributes.len()).unwrap_or(u16::MAX);
+                out.extend_from_slice(&len.to_be_bytes());
+                out.extend_from_slice(route.raw_attributes);
+            }
+        });
+        true
     }
 }
 

@@ -5,6 +5,7 @@
 mod as4;
 mod common;
 mod corpus;
+mod mrt;
 mod nlri_families;
 mod open;
 mod properties;

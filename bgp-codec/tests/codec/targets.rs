@@ -3,11 +3,11 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use bgp_codec::mrt::{Entry, Record};
+use bgp_codec::mrt::{Entry, Reader, Record, RibGenericWriter};
 use bgp_codec::{
-    AsPath, AsPathBuf, AsSets, Asn, Attributes, Community, DecodeContext, ExtendedCommunity, Family,
-    FamilySet, LargeCommunity, MessageType, NextHop, Nlri, Notification, Open, PathAttributes, PeerKind,
-    RouteRefresh, Update, UpdateWriter, WriteContext, header,
+    Aggregator, AsPath, AsPathBuf, AsSets, Asn, Attributes, Community, DecodeContext, ExtendedCommunity,
+    Family, FamilySet, Ipv6ExtendedCommunity, LargeCommunity, MessageType, NextHop, Nlri, Notification, Open,
+    Origin, PathAttributes, PeerKind, RouteRefresh, Update, UpdateWriter, WriteContext, header,
 };
 use ipnet::IpNet;
 
@@ -199,6 +199,17 @@ pub(crate) fn decode_context(flags: u8) -> DecodeContext {
 /// An MRT file.
 pub(crate) fn mrt(data: &[u8]) {
     let mut rest = data;
+    // As a stream, in the same records.
+    let mut reader = Reader::new(data);
+    while let Ok(Some((record, after))) = Record::split(rest) {
+        assert_eq!(reader.next_record().ok(), Some(Some(record)));
+        rest = after;
+    }
+    assert_eq!(
+        reader.next_record().is_ok_and(|record| record.is_none()),
+        rest.is_empty()
+    );
+    rest = data;
     while let Ok(Some((record, after))) = Record::split(rest) {
         assert!(after.len() < rest.len());
         rest = after;
@@ -219,6 +230,32 @@ pub(crate) fn mrt(data: &[u8]) {
                     }
                 }
             }
+            Ok(Entry::TableDump(route)) => {
+                if let Ok((attributes, _)) = route.attributes() {
+                    let _owned = PathAttributes::from(&attributes);
+                }
+                let mut bytes = Vec::new();
+                route.encode(record.timestamp_s, &mut bytes);
+                let (again, _) = Record::split(&bytes).expect("ours").expect("whole");
+                assert_eq!(again.parse(), Ok(Entry::TableDump(route)));
+            }
+            Ok(Entry::RibGeneric(rib)) => {
+                let entries: Vec<_> = rib.entries().flatten().collect();
+                let writer = RibGenericWriter {
+                    sequence: rib.sequence,
+                    family: rib.family,
+                    nlri: rib.nlri,
+                    add_path: rib.add_path,
+                };
+                let mut bytes = Vec::new();
+                assert!(writer.encode(&entries, record.timestamp_s, &mut bytes));
+                let (again, _) = Record::split(&bytes).expect("ours").expect("whole");
+                let Ok(Entry::RibGeneric(again)) = again.parse() else {
+                    panic!("{again:?}")
+                };
+                assert_eq!(again.nlri, rib.nlri);
+                assert_eq!(again.entries().flatten().collect::<Vec<_>>(), entries);
+            }
             Ok(Entry::PeerIndexTable(table)) => assert!(table.peers().count() <= usize::from(u16::MAX)),
             Ok(Entry::StateChange(_) | Entry::Other) | Err(_) => {}
         }
@@ -235,6 +272,10 @@ pub(crate) fn text(data: &[u8]) {
     round_trip::<ExtendedCommunity>(text);
     round_trip::<LargeCommunity>(text);
     round_trip::<Family>(text);
+    round_trip::<Ipv6ExtendedCommunity>(text);
+    round_trip::<Origin>(text);
+    round_trip::<Aggregator>(text);
+    round_trip::<NextHop>(text);
     round_trip::<AsPathBuf>(text);
     if let Ok(path) = text.parse::<AsPathBuf>() {
         let bytes = path.to_bytes();

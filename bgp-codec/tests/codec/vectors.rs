@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bgp_codec::mrt::{self, Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibWriter};
 use bgp_codec::{
-    Asn, Attributes, DecodeContext, FamilySet, MessageType, NextHop, NlriBlock, Notification, Open,
+    Asn, Attributes, DecodeContext, FamilySet, MessageType, NextHop, Nlri, NlriBlock, Notification, Open,
     PathAttributes, PeerKind, RouteRefresh, Safi, Update, header,
 };
 
@@ -185,72 +185,83 @@ fn check_with(name: &str, add_path: FamilySet) {
 }
 
 /// The file as text: a line a record, and a line for each thing in it.
-fn print(mut file: &[u8], add_path: FamilySet) -> String {
+fn print(file: &[u8], add_path: FamilySet) -> String {
     let mut out = String::new();
-    let mut record = Vec::new();
-    while mrt::read_record(&mut file, &mut record).unwrap() {
-        let (record, rest) = Record::split(&record).unwrap().unwrap();
-        assert!(rest.is_empty());
+    let mut reader = mrt::Reader::new(file);
+    while let Some(record) = reader.next_record().unwrap() {
+        write!(out, "{} ", record.timestamp_s).unwrap();
         match record.parse().unwrap() {
-            Entry::PeerIndexTable(table) => {
-                writeln!(out, "{} peers of {}", record.timestamp_s, table.collector).unwrap();
-                for peer in table.peers() {
-                    let peer = peer.unwrap();
-                    writeln!(
-                        out,
-                        "  {} AS {} id {}",
-                        peer.address, peer.asn, peer.bgp_identifier
-                    )
-                    .unwrap();
-                }
-            }
-            Entry::Rib(rib) => {
-                writeln!(out, "{} {} {}", record.timestamp_s, rib.family, rib.prefix).unwrap();
-                for entry in rib.entries() {
-                    let entry = entry.unwrap();
-                    let (attributes, errors) = entry.attributes().unwrap();
-                    let next_hop = entry
-                        .next_hop()
-                        .map(|next_hop| next_hop.to_string())
-                        .unwrap_or_default();
-                    write!(
-                        out,
-                        "  peer {} path {} next hop {next_hop}",
-                        entry.peer_index, entry.path_id
-                    )
-                    .unwrap();
-                    print_attributes(&attributes, &mut out);
-                    for error in errors.iter() {
-                        writeln!(out, "    {error}").unwrap();
-                    }
-                }
-            }
-            Entry::StateChange(change) => {
-                writeln!(
-                    out,
-                    "{} {} state {} to {}",
-                    record.timestamp_s, change.session.peer, change.from, change.to
-                )
-                .unwrap();
+            Entry::StateChange(mrt::StateChange { session, from, to }) => {
+                writeln!(out, "{} state {from} to {to}", session.peer).unwrap();
             }
             Entry::Message(message) => {
-                write!(
-                    out,
-                    "{} {} AS {} ",
-                    record.timestamp_s, message.session.peer, message.session.peer_asn
-                )
-                .unwrap();
+                let session = message.session;
+                write!(out, "{} AS {} ", session.peer, session.peer_asn).unwrap();
                 print_message(&message, add_path, &mut out);
             }
-            Entry::Other => writeln!(
-                out,
-                "{} type {}/{}",
-                record.timestamp_s, record.kind, record.subtype
-            )
-            .unwrap(),
+            Entry::Other => writeln!(out, "type {}/{}", record.kind, record.subtype).unwrap(),
+            dump => print_dump(&dump, &mut out),
         }
     }
     out
+}
+
+fn print_dump(entry: &Entry<'_>, out: &mut String) {
+    match entry {
+        Entry::PeerIndexTable(table) => {
+            writeln!(out, "peers of {}", table.collector).unwrap();
+            for peer in table.peers() {
+                let PeerEntry {
+                    bgp_identifier,
+                    address,
+                    asn,
+                } = peer.unwrap();
+                writeln!(out, "  {address} AS {asn} id {bgp_identifier}").unwrap();
+            }
+        }
+        Entry::Rib(rib) => {
+            writeln!(out, "{} {}", rib.family, rib.prefix).unwrap();
+            for entry in rib.entries() {
+                print_route(&entry.unwrap(), out);
+            }
+        }
+        Entry::RibGeneric(rib) => {
+            let Nlri { path_id, prefix } = rib.nlri;
+            writeln!(out, "{} {prefix:02x?} {path_id}", rib.family).unwrap();
+            for entry in rib.entries() {
+                print_route(&entry.unwrap(), out);
+            }
+        }
+        Entry::TableDump(route) => {
+            let next_hop = route.next_hop().unwrap();
+            write!(
+                out,
+                "{} from {} AS {} next hop {next_hop}",
+                route.prefix, route.peer, route.peer_asn
+            )
+            .unwrap();
+            print_attributes(&route.attributes().unwrap().0, out);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn print_route(entry: &RibEntry<'_>, out: &mut String) {
+    let (attributes, errors) = entry.attributes().unwrap();
+    let next_hop = entry
+        .next_hop()
+        .map(|next_hop| next_hop.to_string())
+        .unwrap_or_default();
+    write!(
+        out,
+        "  peer {} path {} next hop {next_hop}",
+        entry.peer_index, entry.path_id
+    )
+    .unwrap();
+    print_attributes(&attributes, out);
+    for error in errors.iter() {
+        writeln!(out, "    {error}").unwrap();
+    }
 }
 
 fn print_message(message: &mrt::Message<'_>, add_path: FamilySet, out: &mut String) {
