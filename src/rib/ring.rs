@@ -132,6 +132,11 @@ impl Ring {
         self.bytes
     }
 
+    /// Items held.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     pub(crate) const fn readers(&self) -> u32 {
         self.readers
     }
