@@ -121,6 +121,10 @@ impl<'r> Value<'r> {
         matches!(self.node, DeValue::String(_))
     }
 
+    pub(super) const fn is_list(&self) -> bool {
+        matches!(self.node, DeValue::Array(_))
+    }
+
     pub(super) const fn is_table(&self) -> bool {
         matches!(self.node, DeValue::Table(_))
     }

@@ -46,6 +46,8 @@ pub enum Edit {
     SetLargeCommunities(Vec<LargeCommunity>),
     /// Chooses the next hop.
     NextHop(NextHopEdit),
+    /// Adds ONLY_TO_CUSTOMER where there is none (RFC 9234 §5); no rule says so, a session's role does.
+    OnlyToCustomer(Asn),
 }
 
 /// How a rule chooses the next hop.
@@ -167,6 +169,9 @@ impl Edit {
             Self::AddLargeCommunities(added) => add_missing(&mut attributes.large_communities, added),
             Self::SetLargeCommunities(all) => attributes.large_communities.clone_from(all),
             Self::NextHop(_) => {}
+            Self::OnlyToCustomer(asn) => {
+                attributes.only_to_customer.get_or_insert(*asn);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use bgp_codec::{Afi, AsPathBuf, Family, NextHop, PathAttributes, PeerKind};
 
 use super::attributes::{AttributeSet, DEFAULT_LOCAL_PREF};
+use super::border;
 use super::group::{GroupKey, OwnNextHop};
 use super::interface::NextHopPolicy;
 use crate::policy::{Chain, Edit, Edits, NextHopEdit, Reason, RouteView, Source};
@@ -67,6 +68,8 @@ pub(crate) enum Withheld {
     NoExport,
     /// RFC 1997.
     NoExportSubconfed,
+    /// RFC 9234 §5: it came from a provider, a lateral peer or a route server.
+    OnlyToCustomers,
     /// A filter, or none where one is needed (RFC 8212).
     Policy(Reason),
     /// "Self" has no address of the family on this session.
@@ -89,6 +92,7 @@ impl fmt::Display for Withheld {
             Self::NoAdvertise => "community NO_ADVERTISE",
             Self::NoExport => "community NO_EXPORT",
             Self::NoExportSubconfed => "community NO_EXPORT_SUBCONFED",
+            Self::OnlyToCustomers => "ONLY_TO_CUSTOMER: it goes to customers alone (RFC 9234)",
             Self::Policy(reason) => return write!(f, "rejected by {reason}"),
             Self::NoOwnAddress => "this session has no address of the family to use as next hop",
             Self::NextHopFamily => "IPv6 next hop for IPv4, and RFC 8950 is not negotiated",
@@ -132,6 +136,9 @@ fn withheld_by_rules(key: &GroupKey, route: &ExportRoute<'_>) -> Option<Withheld
     }
     if external && communities.no_export_subconfed {
         return Some(Withheld::NoExportSubconfed);
+    }
+    if border::would_leak(key.role, route.set) {
+        return Some(Withheld::OnlyToCustomers);
     }
     match route.origin {
         Origin::Internal { rr_client, .. } if !external && !rr_client && !key.rr_client => {
@@ -312,6 +319,10 @@ fn to_external(key: &GroupKey, attributes: &mut PathAttributes, learned: bool) {
             .ipv6_extended_communities
             .retain(|community| community.is_transitive());
     }
+    if border::marks(key.role) {
+        attributes.only_to_customer.get_or_insert(key.local_asn);
+    }
+    key.as_path.apply(&mut attributes.as_path, key.local_asn);
     // RFC 7947 §2.2.2: a route server is not on the path.
     if !key.route_server_client {
         attributes.as_path.prepend(key.local_asn, 1);

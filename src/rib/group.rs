@@ -4,8 +4,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use bgp_codec::{Asn, Family, FamilySet, PeerKind, WriteContext};
+use bgp_codec::{Asn, Family, FamilySet, PeerKind, Role, WriteContext};
 
+use super::border::{self, PathRules};
 use super::interface::{NextHopPolicy, Peer, Settings};
 use crate::policy::Chain;
 use crate::route::TableId;
@@ -27,6 +28,9 @@ pub(crate) struct GroupKey {
     pub(crate) extended_next_hop: bool,
     pub(crate) rr_client: bool,
     pub(crate) route_server_client: bool,
+    /// What we are to the members, RFC 9234.
+    pub(crate) role: Option<Role>,
+    pub(crate) as_path: PathRules,
     pub(crate) next_hop: NextHopPolicy,
     /// What "self" looks like on the wire; each session fills in its own.
     pub(crate) own_next_hop: Option<OwnNextHop>,
@@ -63,6 +67,8 @@ impl GroupKey {
             extended_next_hop,
             rr_client: peer.policy.rr_client && !external,
             route_server_client: peer.policy.route_server_client && external,
+            role: border::role(peer, family),
+            as_path: PathRules::new(settings, peer),
             next_hop: peer.policy.next_hop,
             own_next_hop: own_next_hop(peer, family, extended_next_hop),
             shared_subnet: (external && peer.shared_link).then_some(peer.local_address),

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use bgp_codec::{Community, Family, PathAttributes, PeerKind};
+use bgp_codec::{Asn, Community, Family, PathAttributes, PeerKind};
 
 use super::attributes::AttributeSet;
+use super::border;
 use super::core::Core;
 use super::ids::{AttributesId, PeerIndex};
 use super::interface::Peer;
@@ -22,6 +23,8 @@ pub(crate) enum Rejected {
     OwnCluster,
     /// RFC 4271 §6.3: the first AS of an external peer's route is not the peer's.
     FirstAs,
+    /// RFC 9234 §5: a customer or lateral peer passed on what another AS had marked for customers alone.
+    Leaked(Asn),
     /// A filter, or none where one is needed (RFC 8212).
     Policy(Reason),
 }
@@ -33,6 +36,7 @@ impl fmt::Display for Rejected {
             Self::OwnOriginator => f.write_str("loop: ORIGINATOR_ID is our own"),
             Self::OwnCluster => f.write_str("loop: our own cluster is in CLUSTER_LIST"),
             Self::FirstAs => f.write_str("the first AS is not the peer's"),
+            Self::Leaked(by) => write!(f, "route leak: AS {by} marked it for customers alone (RFC 9234)"),
             Self::Policy(reason) => write!(f, "rejected by {reason}"),
         }
     }
@@ -54,6 +58,9 @@ pub(crate) fn import(
         return Ok((Edits::NONE, Reason::NoFilterNeeded));
     };
     check_loops(core, settings, set)?;
+    if let Some(asn) = border::leaked_by(settings, family, set) {
+        return Err(Rejected::Leaked(asn));
+    }
     let verdict = settings.policy.import.evaluate(&RouteView {
         prefix,
         family,
@@ -65,14 +72,18 @@ pub(crate) fn import(
     if !verdict.accept {
         return Err(Rejected::Policy(verdict.reason));
     }
+    let border = border::import_edits(&core.settings, settings, family, set);
     // RFC 8326 §4.1: the neighbour is about to take the path away; a filter that removes the community says otherwise.
     let leaving = verdict
         .edits
         .carries(Community::GRACEFUL_SHUTDOWN, set.key.graceful_shutdown);
     if leaving && settings.kind == PeerKind::External {
-        return Ok((verdict.edits.then(Edits::lowest_preference()), verdict.reason));
+        return Ok((
+            verdict.edits.then(Edits::lowest_preference()).then(&border),
+            verdict.reason,
+        ));
     }
-    Ok((verdict.edits, verdict.reason))
+    Ok((verdict.edits.then(&border), verdict.reason))
 }
 
 fn check_loops(core: &Core, peer: &Peer, set: &AttributeSet) -> Result<(), Rejected> {

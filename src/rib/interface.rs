@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{Asn, Family, FamilySet, NextHop, Notification, PeerKind};
+use bgp_codec::{Asn, Family, FamilySet, NextHop, Notification, PeerKind, Role};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -202,6 +202,8 @@ pub struct Negotiated {
     pub enhanced_route_refresh: bool,
     /// The peer's graceful restart capability, RFC 4724; none when it has none.
     pub graceful_restart: Option<PeerGracefulRestart>,
+    /// What we are to the peer, RFC 9234; none: leaks are not looked for.
+    pub role: Option<Role>,
 }
 
 /// A peer's graceful restart capability, RFC 4724 §3.
@@ -230,6 +232,8 @@ pub struct PeerPolicy {
     pub next_hop: NextHopPolicy,
     /// Accept our own AS in AS_PATH this many times.
     pub allow_own_as: u8,
+    /// What becomes of AS_PATH towards and from the peer.
+    pub as_path: AsPathPolicy,
     /// Prefixes accepted from the peer per family before the session is closed; `None` for no limit.
     pub max_prefixes: Option<u32>,
     /// The same, counted after import policy.
@@ -240,6 +244,31 @@ pub struct PeerPolicy {
     pub enforce_first_as: bool,
     /// Routes from this peer go to the kernel.
     pub install: bool,
+}
+
+/// Changes of AS_PATH at the border to an external peer.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct AsPathPolicy {
+    /// Where `local_asn` is another than the speaker's: what is received does not get it prepended (RFC 7705 §3.1).
+    pub no_prepend: bool,
+    /// Where `local_asn` is another than the speaker's: the speaker's own AS is not shown to the peer (RFC 7705 §3.2).
+    pub replace_as: bool,
+    /// The peer's own AS is replaced by ours in what it is sent, so that sites of one AS can reach each other over us.
+    pub as_override: bool,
+    /// Private AS numbers in what the peer is sent.
+    pub remove_private: RemovePrivate,
+}
+
+/// What becomes of private AS numbers (RFC 6996) on the way to an external peer.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum RemovePrivate {
+    /// They stay.
+    #[default]
+    No,
+    /// They go.
+    Remove,
+    /// Ours takes their place, so that the path keeps its length.
+    Replace,
 }
 
 /// How the next hop of what a peer is sent is chosen.

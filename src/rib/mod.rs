@@ -5,6 +5,7 @@
 mod adj_rib_in;
 mod adj_rib_out;
 mod attributes;
+mod border;
 mod core;
 mod decision;
 mod delivery;

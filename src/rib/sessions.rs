@@ -249,7 +249,8 @@ impl Rib {
         let (new, up) = (&state.settings.policy, state.up);
         let reimport = old.import != new.import
             || old.allow_own_as != new.allow_own_as
-            || old.enforce_first_as != new.enforce_first_as;
+            || old.enforce_first_as != new.enforce_first_as
+            || old.as_path.no_prepend != new.as_path.no_prepend;
         let redecide = old.install != new.install || old.rr_client != new.rr_client;
         let settings = state.settings.clone();
         let families: Vec<Family> = state.families.keys().copied().collect();

@@ -40,6 +40,7 @@ fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> 
         password,
         hold_time,
         keepalive_time: _,
+        delay_open: _,
         connect_retry_time: _,
         idle_hold_time: _,
         send_hold_time: _,
@@ -48,9 +49,11 @@ fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> 
         add_path_send,
         extended_message,
         extended_next_hop,
+        role,
+        announce,
         graceful_restart,
-        multihop,
-        ttl_security,
+        multihop: _,
+        ttl_security: _,
         source_address,
         interface,
         table,
@@ -78,12 +81,12 @@ fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> 
         ("add_path_send", *add_path_send != new.add_path_send),
         ("extended_message", *extended_message != new.extended_message),
         ("extended_next_hop", *extended_next_hop != new.extended_next_hop),
+        ("role", *role != new.role),
+        ("announce", *announce != new.announce),
         (
             "graceful_restart",
             announced_restart(graceful_restart) != announced_restart(&new.graceful_restart),
         ),
-        ("multihop", *multihop != new.multihop),
-        ("ttl_security", *ttl_security != new.ttl_security),
         ("source_address", *source_address != new.source_address),
         ("interface", *interface != new.interface),
         ("table", *table != new.table),
@@ -99,7 +102,7 @@ mod tests {
     use super::*;
     use crate::route::Secret;
     use crate::session::peer::tests::settings;
-    use crate::session::settings::{GracefulRestart, Password};
+    use crate::session::settings::{GracefulRestart, OwnRole, Password};
 
     fn check(edit: impl FnOnce(&mut PeerSettings), expected: Change) {
         let old = settings();
@@ -138,6 +141,21 @@ mod tests {
                 });
             },
             Change::Reset("graceful_restart"),
+        );
+    }
+
+    #[test]
+    fn hop_limits_are_live_and_the_role_resets() {
+        check(|settings| settings.ttl_security = Some(1), Change::Live);
+        check(|settings| settings.multihop = Some(3), Change::Live);
+        check(
+            |settings| {
+                settings.role = Some(OwnRole {
+                    role: bgp_codec::Role::Customer,
+                    strict: false,
+                });
+            },
+            Change::Reset("role"),
         );
     }
 

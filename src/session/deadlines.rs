@@ -22,6 +22,8 @@ pub enum Timer {
     ConnectRetry,
     /// RFC 4271 §8.1.1 IdleHoldTimer.
     IdleHold,
+    /// RFC 4271 §8.1.1 DelayOpenTimer.
+    DelayOpen,
 }
 
 /// A seeded source of jitter (SplitMix64).
@@ -57,6 +59,8 @@ pub struct ConnectionTimers {
     pub keepalive: Option<Instant>,
     /// When something must have been sent.
     pub send_hold: Option<Instant>,
+    /// When our OPEN goes although the peer has not spoken.
+    pub delay_open: Option<Instant>,
 }
 
 impl ConnectionTimers {
@@ -67,6 +71,7 @@ impl ConnectionTimers {
             (self.hold, Timer::Hold),
             (self.send_hold, Timer::SendHold),
             (self.keepalive, Timer::Keepalive),
+            (self.delay_open, Timer::DelayOpen),
         ];
         timers
             .into_iter()

@@ -17,7 +17,10 @@
 //!       └───────────────────┴──────────────────────────────┴─────────────────────────┘
 //! ```
 //!
-//! Waiting in Idle before the next attempt, and damping, belong to `deadlines.rs`; DelayOpen is not offered.
+//! Waiting in Idle before the next attempt, and damping, belong to `deadlines.rs`.
+//!
+//! Deviates from RFC 4271 §8.2.2 (DelayOpen): a connection that lets the peer speak first is in OpenSent from the start,
+//! with its OPEN still to be sent. Nobody outside can tell, and the machine of a connection keeps three states.
 
 #![cfg_attr(
     not(test),
@@ -48,6 +51,10 @@ pub enum Event {
     SendHoldExpired,
     /// A TCP connection stands (16, 17).
     TcpConnected,
+    /// A TCP connection stands, and the peer may speak first (16, 17 with DelayOpen).
+    TcpConnectedDelayed,
+    /// The peer has not spoken first (12), or it has.
+    DelayOpenExpired,
     /// The attempt failed, or the connection is gone (18).
     TcpFailed,
     /// A valid OPEN (19).
@@ -75,6 +82,8 @@ pub enum Action {
     ArmConnectRetry,
     /// Send our OPEN.
     SendOpen,
+    /// Arm DelayOpenTimer.
+    ArmDelayOpen,
     /// Wait for the peer's OPEN no longer than RFC 4271 §8.2.2 suggests: 4 minutes.
     ArmOpenHold,
     /// Send a KEEPALIVE.
@@ -123,6 +132,7 @@ const fn to(next: State, actions: &'static [Action]) -> Step {
 
 const BEGIN: &[Action] = &[Action::Connect, Action::ArmConnectRetry];
 const GREET: &[Action] = &[Action::SendOpen, Action::ArmOpenHold];
+const LISTEN: &[Action] = &[Action::ArmOpenHold, Action::ArmDelayOpen];
 const TELL_AND_END: &[Action] = &[Action::Notify, Action::Release];
 const END: &[Action] = &[Action::Release];
 
@@ -144,6 +154,7 @@ fn connect(event: Event) -> Step {
         // Waiting passively: the attempt under way is of no use.
         Event::StartPassive => to(State::Active, &[Action::Abandon]),
         Event::TcpConnected => to(State::OpenSent, GREET),
+        Event::TcpConnectedDelayed => to(State::OpenSent, LISTEN),
         // Deviates from RFC 4271 §8.2.2 (Connect, event 18 without DelayOpen): Active in place of Idle, so that a peer
         // that comes up while we wait for the next attempt can connect to us.
         Event::TcpFailed => to(State::Active, &[Action::ArmConnectRetry]),
@@ -156,6 +167,7 @@ fn active(event: Event) -> Step {
         Event::Stop => to(State::Idle, &[]),
         Event::Start | Event::ConnectRetryExpired => to(State::Connect, BEGIN),
         Event::TcpConnected => to(State::OpenSent, GREET),
+        Event::TcpConnectedDelayed => to(State::OpenSent, LISTEN),
         _ => to(State::Active, &[]),
     }
 }
@@ -169,6 +181,7 @@ fn open_sent(event: Event) -> Step {
                 &[Action::SendKeepalive, Action::ArmHold, Action::ArmKeepalive],
             )
         }
+        Event::DelayOpenExpired => to(State::OpenSent, &[Action::SendOpen]),
         Event::Keepalive | Event::Update => to(State::Idle, &[Action::NotifyUnexpected(1), Action::Release]),
         other => with_connection(State::OpenSent, other),
     }
@@ -218,7 +231,7 @@ mod tests {
         State::OpenConfirm,
         State::Established,
     ];
-    const EVENTS: [Event; 15] = [
+    const EVENTS: [Event; 17] = [
         Event::Start,
         Event::StartPassive,
         Event::Stop,
@@ -227,6 +240,8 @@ mod tests {
         Event::KeepaliveExpired,
         Event::SendHoldExpired,
         Event::TcpConnected,
+        Event::TcpConnectedDelayed,
+        Event::DelayOpenExpired,
         Event::TcpFailed,
         Event::Open,
         Event::BadMessage,

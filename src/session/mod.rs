@@ -22,6 +22,7 @@ mod directory;
 pub mod fsm;
 pub mod listener;
 pub mod local_addresses;
+mod md5_counters;
 pub mod negotiate;
 pub mod outbox;
 pub mod peer;

@@ -9,7 +9,7 @@ use bgp_codec::header::{MAX_EXTENDED, MAX_MESSAGE};
 use bgp_codec::notification::{code, open_message};
 use bgp_codec::{
     AS_TRANS, AddPathMode, Afi, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily,
-    Notification, Open, OpenError, PeerKind,
+    Notification, Open, OpenError, PeerKind, Role,
 };
 use thiserror::Error;
 
@@ -18,6 +18,9 @@ use crate::rib::interface::{Negotiated, PeerGracefulRestart};
 
 /// RFC 4724 §3: twelve bits.
 const MAX_RESTART_TIME_S: u16 = 4095;
+
+/// What we say that we run.
+const SOFTWARE: &str = concat!("stonechat/", env!("CARGO_PKG_VERSION"));
 
 /// What two OPENs agree on.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,6 +41,12 @@ pub struct Agreement {
     pub max_receive: usize,
     /// Graceful restart as both announced it.
     pub graceful_restart: Option<Graceful>,
+    /// Our role and the peer's, where we have one (RFC 9234).
+    pub roles: Option<(Role, Option<Role>)>,
+    /// What the peer calls itself.
+    pub hostname: Option<String>,
+    /// What the peer runs.
+    pub software: Option<String>,
 }
 
 /// Graceful restart in force on a session (RFC 4724): both sides announced it.
@@ -66,6 +75,14 @@ pub enum OpenRefusal {
     /// An internal peer with our own BGP Identifier, RFC 6286 §2.2: 2/3.
     #[error("the peer has our own BGP identifier {0}")]
     OurIdentifier(Ipv4Addr),
+    /// The roles of the two do not pair, RFC 9234 §4.2: 2/11.
+    #[error("our role is {ours:?}, and the peer says that it is {theirs:?}")]
+    RoleMismatch {
+        /// As configured.
+        ours: Role,
+        /// As announced; none where it says nothing and we insist.
+        theirs: Option<Role>,
+    },
     /// No family in common, so nothing could be exchanged: 2/7 with the families we would take (RFC 5492 §5).
     #[error("no address family in common: ours are {0:?}")]
     NoCommonFamily(FamilySet),
@@ -77,6 +94,7 @@ impl From<OpenRefusal> for Notification {
             OpenRefusal::Open(error) => return error.into(),
             OpenRefusal::WrongAsn { .. } => (open_message::BAD_PEER_AS, Vec::new()),
             OpenRefusal::OurIdentifier(_) => (open_message::BAD_BGP_IDENTIFIER, Vec::new()),
+            OpenRefusal::RoleMismatch { .. } => (open_message::ROLE_MISMATCH, Vec::new()),
             OpenRefusal::NoCommonFamily(families) => (
                 open_message::UNSUPPORTED_CAPABILITY,
                 families.iter().flat_map(multiprotocol_octets).collect(),
@@ -127,6 +145,22 @@ pub fn our_open(settings: &PeerSettings, identity: &SpeakerIdentity, kept: Famil
         .collect();
     if !add_path.is_empty() {
         capabilities.push(Capability::AddPath(add_path));
+    }
+    if let Some(own) = settings.role {
+        capabilities.push(Capability::Role(own.role));
+    }
+    if settings.announce.hostname {
+        let (hostname, domain) = identity
+            .hostname
+            .split_once('.')
+            .unwrap_or((&identity.hostname, ""));
+        capabilities.push(Capability::Fqdn {
+            hostname: hostname.to_owned(),
+            domain: domain.to_owned(),
+        });
+    }
+    if settings.announce.version {
+        capabilities.push(Capability::SoftwareVersion(SOFTWARE.to_owned()));
     }
     if let Some(graceful) = settings.graceful_restart {
         let forwarding = identity.forwarding.union(kept);
@@ -183,11 +217,12 @@ pub fn agree(settings: &PeerSettings, ours: &Open, body: &[u8]) -> Result<Agreem
     } else {
         PeerKind::External
     };
-    let expected = match settings.remote_asn {
-        RemoteAsn::Is(expected) => asn == expected,
+    let expected = match &settings.remote_asn {
+        RemoteAsn::Is(expected) => asn == *expected,
         RemoteAsn::Internal => kind == PeerKind::Internal,
         RemoteAsn::External => kind == PeerKind::External,
         RemoteAsn::Any => true,
+        RemoteAsn::Among(allowed) => allowed.contains(&asn),
     };
     // RFC 6793 §9: AS_TRANS is nobody's number.
     if !expected || asn == AS_TRANS {
@@ -197,6 +232,7 @@ pub fn agree(settings: &PeerSettings, ours: &Open, body: &[u8]) -> Result<Agreem
     if kind == PeerKind::Internal && theirs.bgp_identifier == ours.bgp_identifier {
         return Err(OpenRefusal::OurIdentifier(theirs.bgp_identifier));
     }
+    let roles = roles(settings, &theirs)?;
     let families = settings.families.intersection(theirs.families());
     if families.is_empty() {
         return Err(OpenRefusal::NoCommonFamily(settings.families));
@@ -215,7 +251,53 @@ pub fn agree(settings: &PeerSettings, ours: &Open, body: &[u8]) -> Result<Agreem
             MAX_MESSAGE
         },
         graceful_restart: graceful(settings, ours, &theirs, families),
+        roles,
+        hostname: hostname(&theirs),
+        software: software(&theirs),
     })
+}
+
+/// RFC 9234 §4.2: roles that do not pair end the session; a peer that says nothing is taken at our word.
+fn roles(settings: &PeerSettings, theirs: &Open) -> Result<Option<(Role, Option<Role>)>, OpenRefusal> {
+    let Some(own) = settings.role else {
+        return Ok(None);
+    };
+    let theirs = theirs.role();
+    let pairs = theirs.map_or(!own.strict, |theirs| own.role.pairs_with(theirs));
+    if pairs {
+        Ok(Some((own.role, theirs)))
+    } else {
+        Err(OpenRefusal::RoleMismatch {
+            ours: own.role,
+            theirs,
+        })
+    }
+}
+
+fn hostname(theirs: &Open) -> Option<String> {
+    theirs.capabilities.iter().find_map(|capability| {
+        if let Capability::Fqdn { hostname, domain } = capability {
+            let dot = if domain.is_empty() { "" } else { "." };
+            Some(printable(&format!("{hostname}{dot}{domain}")))
+        } else {
+            None
+        }
+    })
+}
+
+fn software(theirs: &Open) -> Option<String> {
+    theirs.capabilities.iter().find_map(|capability| {
+        if let Capability::SoftwareVersion(version) = capability {
+            Some(printable(version))
+        } else {
+            None
+        }
+    })
+}
+
+/// What a peer says goes to terminals and logs.
+fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect()
 }
 
 /// RFC 4271 §4.4: a third of the hold time, or more often where that is configured.
@@ -257,6 +339,7 @@ fn negotiated(settings: &PeerSettings, ours: &Open, theirs: &Open, families: Fam
         route_refresh: both(Capability::RouteRefresh),
         enhanced_route_refresh: both(Capability::EnhancedRouteRefresh),
         graceful_restart,
+        role: settings.role.map(|own| own.role),
     }
 }
 

@@ -256,7 +256,12 @@ impl Core {
             }
         };
         self.connections.push(Connection::new(id, endpoints, from));
-        self.drive(id, Event::TcpConnected, Cause::Plain, now);
+        let event = if self.settings.delay_open.is_zero() {
+            Event::TcpConnected
+        } else {
+            Event::TcpConnectedDelayed
+        };
+        self.drive(id, event, Cause::Plain, now);
     }
 
     fn admit(&self, endpoints: &Endpoints) -> Result<(), Refusal> {
@@ -349,6 +354,13 @@ impl Core {
 
     fn open(&mut self, id: ConnectionId, run: Run, now: Instant) {
         let body = run.bytes.get(bgp_codec::HEADER_LEN..).unwrap_or_default();
+        // RFC 4271 §8.2.2 event 20: the peer has spoken first; ours goes now.
+        if self
+            .find(id)
+            .is_some_and(|connection| connection.our_open.is_none())
+        {
+            self.drive(id, Event::DelayOpenExpired, Cause::Plain, now);
+        }
         let Some(connection) = self.connections.iter_mut().find(|connection| connection.id == id) else {
             return;
         };
@@ -449,6 +461,10 @@ impl Core {
                 self.drive(id, Event::SendHoldExpired, Cause::End(ending), now);
                 continue;
             }
+            if due(connection.timers.delay_open) {
+                self.drive(id, Event::DelayOpenExpired, Cause::Plain, now);
+            }
+            let Some(connection) = self.find(id) else { continue };
             if due(connection.timers.hold) {
                 connection.timers.hold = None;
                 connection.hold_in_doubt = true;

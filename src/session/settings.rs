@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{Asn, FamilySet};
+use bgp_codec::{Asn, FamilySet, Role};
 use ipnet::IpNet;
 
 use crate::rib::interface::PeerPolicy;
@@ -38,6 +38,8 @@ pub struct PeerSettings {
     pub hold_time: Duration,
     /// KEEPALIVE interval; a third of the negotiated hold time when not given.
     pub keepalive_time: Option<Duration>,
+    /// DelayOpenTime, RFC 4271 §8.1.1: how long the peer may speak first; zero for not at all.
+    pub delay_open: Duration,
     /// ConnectRetryTime, RFC 4271 §8.
     pub connect_retry_time: Duration,
     /// IdleHoldTime after an error; doubled while the peer oscillates (RFC 4271 §8.1.1).
@@ -54,6 +56,10 @@ pub struct PeerSettings {
     pub extended_message: bool,
     /// RFC 8950.
     pub extended_next_hop: bool,
+    /// Our role towards the peer, RFC 9234; none: not announced.
+    pub role: Option<OwnRole>,
+    /// What else the OPEN says of us.
+    pub announce: Announced,
     /// Graceful restart, RFC 4724; none: not announced.
     pub graceful_restart: Option<GracefulRestart>,
     /// TTL of packets sent to an external peer that is not directly connected; 1 for a directly connected one.
@@ -101,6 +107,50 @@ pub enum RemoteAsn {
     External,
     /// Any.
     Any,
+    /// One of these.
+    Among(Arc<[Asn]>),
+}
+
+impl RemoteAsn {
+    /// Whether every AS that it allows is `local`.
+    #[must_use]
+    pub fn is_internal(&self, local: Asn) -> bool {
+        match self {
+            Self::Is(asn) => *asn == local,
+            Self::Internal => true,
+            Self::External | Self::Any => false,
+            Self::Among(asns) => asns.iter().all(|asn| *asn == local),
+        }
+    }
+
+    /// Whether every AS that it allows is another than `local`.
+    #[must_use]
+    pub fn is_external(&self, local: Asn) -> bool {
+        match self {
+            Self::Is(asn) => *asn != local,
+            Self::External => true,
+            Self::Internal | Self::Any => false,
+            Self::Among(asns) => !asns.contains(&local),
+        }
+    }
+}
+
+/// Our role on a session, RFC 9234 §4.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OwnRole {
+    /// What we are to the peer.
+    pub role: Role,
+    /// A peer that does not say its own role is refused (RFC 9234 §4.2).
+    pub strict: bool,
+}
+
+/// What the OPEN says of us for the eyes of the peer's operator.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Announced {
+    /// The name of this machine (draft-walton-bgp-hostname-capability).
+    pub hostname: bool,
+    /// Name and version of this program (draft-abraitis-bgp-version-capability).
+    pub version: bool,
 }
 
 /// Graceful restart as configured for a peer.
@@ -119,6 +169,8 @@ pub struct SpeakerIdentity {
     pub asn: Asn,
     /// Our BGP Identifier.
     pub bgp_identifier: std::net::Ipv4Addr,
+    /// The name of this machine.
+    pub hostname: Arc<str>,
     /// Families whose forwarding state survived our restart (F bit).
     pub forwarding: FamilySet,
     /// Until when OPENs carry the R bit; none when this is not a restart.

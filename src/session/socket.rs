@@ -11,7 +11,6 @@ use std::io::{self, Read};
 use std::mem::size_of;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::Duration;
 
 use ipnet::IpNet;
 use libc::{c_int, socklen_t};
@@ -19,7 +18,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::settings::{PeerSettings, RemoteAsn};
+use super::settings::PeerSettings;
 use crate::route::Secret;
 
 /// Connections that the kernel holds for us until they are accepted.
@@ -134,7 +133,7 @@ fn with_scope(address: IpAddr, port: u16, scope_id: u32) -> SocketAddr {
     }
 }
 
-/// Sets the options of an accepted connection.
+/// Sets the options of an accepted connection, or new ones on an open connection.
 ///
 /// # Errors
 ///
@@ -162,21 +161,19 @@ fn apply(socket: &Socket, settings: &PeerSettings, remote: SocketAddr) -> Result
     }
     .asked(|| "cannot set the traffic class".into())?;
     let (sent, least) = hops(settings);
-    if let Some(hops) = sent {
-        match remote {
-            SocketAddr::V4(_) => socket.set_ttl_v4(hops.into()),
-            SocketAddr::V6(_) => socket.set_unicast_hops_v6(hops.into()),
-        }
-        .asked(|| format!("cannot send with TTL {hops}"))?;
+    // Set in any case: the connection may have been opened under other settings.
+    let hops = sent.unwrap_or(MAX_HOPS);
+    match remote {
+        SocketAddr::V4(_) => socket.set_ttl_v4(hops.into()),
+        SocketAddr::V6(_) => socket.set_unicast_hops_v6(hops.into()),
     }
-    if let Some(hops) = least {
-        let (level, option) = match remote {
-            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MINTTL),
-            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT),
-        };
-        set_option(socket, level, option, &c_int::from(hops)).asked(|| "cannot set ttl_security".into())?;
-    }
-    Ok(())
+    .asked(|| format!("cannot send with TTL {hops}"))?;
+    let (level, option) = match remote {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MINTTL),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT),
+    };
+    let least = c_int::from(least.unwrap_or(0));
+    set_option(socket, level, option, &least).asked(|| "cannot set ttl_security".into())
 }
 
 /// The TTL to send with, and the least to accept (RFC 5082 §3).
@@ -187,11 +184,7 @@ fn hops(settings: &PeerSettings) -> (Option<u8>, Option<u8>) {
             Some(MAX_HOPS.saturating_sub(away.saturating_sub(1))),
         );
     }
-    let external = match settings.remote_asn {
-        RemoteAsn::Is(asn) => asn != settings.local_asn,
-        RemoteAsn::External => true,
-        RemoteAsn::Internal | RemoteAsn::Any => false,
-    };
+    let external = settings.remote_asn.is_external(settings.local_asn);
     // RFC 4271 §5.1.3 takes an external peer to be directly connected unless multihop says otherwise.
     (settings.multihop.or_else(|| external.then_some(1)), None)
 }
@@ -218,15 +211,6 @@ pub(super) fn send_now(stream: &TcpStream, bytes: &[u8]) {
 /// Whatever the kernel says, mostly that the connection is gone.
 pub(super) fn shut(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).shutdown(std::net::Shutdown::Write)
-}
-
-/// Sets the time after which unacknowledged data ends an open connection.
-///
-/// # Errors
-///
-/// Whatever the kernel says.
-pub(super) fn set_user_timeout(stream: &TcpStream, time: Duration) -> io::Result<()> {
-    SockRef::from(stream).set_tcp_user_timeout(Some(time).filter(|time| !time.is_zero()))
 }
 
 /// `struct tcp_md5sig` of Linux; its first field is a `struct sockaddr_storage`, which is aligned as a pointer is.

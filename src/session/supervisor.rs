@@ -13,10 +13,11 @@ use tracing::Instrument as _;
 use super::directory::{Entry, Tables};
 use super::listener::{Directory, Listener, ListenerStatus};
 use super::local_addresses::LocalAddresses;
+use super::md5_counters::{Counts, Recent};
 use super::peer::{Command, Core, Stop};
 use super::peer_ids::PeerIds;
 use super::settings::{PeerAddress, PeerSettings, SpeakerIdentity};
-use super::status::Status;
+use super::status::{State, Status};
 use super::task::{Surroundings, Task, ToPeer};
 use crate::rib::task::RibHandle;
 use crate::route::{PeerId, Secret};
@@ -79,6 +80,8 @@ struct Shared {
     listeners: Vec<Arc<Listener>>,
     background: Mutex<Vec<JoinHandle<()>>>,
     seed: u64,
+    /// Segments that the kernel dropped for their signature.
+    unsigned: Arc<Mutex<Recent>>,
 }
 
 impl Sessions {
@@ -99,11 +102,15 @@ impl Sessions {
             listeners: start.listen.into_iter().map(Listener::new).collect(),
             background: Mutex::default(),
             seed: start.seed,
+            unsigned: Arc::default(),
         });
         for (id, settings) in start.peers {
             shared.add(Some(id), settings);
         }
-        let mut background = vec![tokio::spawn(watch_addresses(publish))];
+        let mut background = vec![
+            tokio::spawn(watch_addresses(publish)),
+            tokio::spawn(watch_signatures(Arc::clone(&shared.unsigned))),
+        ];
         for listener in &shared.listeners {
             background.push(tokio::spawn(Arc::clone(listener).run(Arc::clone(&shared))));
         }
@@ -135,17 +142,24 @@ impl Sessions {
     /// Every peer, in the order of their names.
     #[must_use]
     pub fn statuses(&self) -> Vec<Status> {
-        let published: Vec<Arc<Mutex<Status>>> = self
+        let published: Vec<(Arc<Mutex<Status>>, bool)> = self
             .0
             .tables()
             .peers
             .values()
-            .map(|entry| Arc::clone(&entry.status))
+            .map(|entry| (Arc::clone(&entry.status), entry.settings.password.is_some()))
             .collect();
-        published
-            .iter()
-            .map(|status| status.lock().unwrap_or_else(PoisonError::into_inner).clone())
-            .collect()
+        let unsigned = self.0.unsigned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statuses = Vec::with_capacity(published.len());
+        for (status, has_key) in published {
+            let mut status = status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let expected = !status.is_self && !status.shutdown;
+            if expected && status.state != State::Established {
+                status.notes.extend(unsigned.hint(has_key));
+            }
+            statuses.push(status);
+        }
+        statuses
     }
 
     /// Every listen address.
@@ -311,6 +325,19 @@ async fn watch_addresses(publish: watch::Sender<Arc<LocalAddresses>>) {
                 });
             }
             Err(error) => tracing::warn!(%error, "cannot read the addresses of this machine"),
+        }
+    }
+}
+
+async fn watch_signatures(recent: Arc<Mutex<Recent>>) {
+    let mut interval = tokio::time::interval(ADDRESS_CHECK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let now = interval.tick().await.into_std();
+        // A few kilobytes out of the kernel's memory; without the file there is nothing to hint at.
+        if let Ok(text) = std::fs::read_to_string("/proc/self/net/netstat") {
+            let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.note(Counts::parse(&text), now);
         }
     }
 }

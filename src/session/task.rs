@@ -258,8 +258,12 @@ impl Task {
             }
         }
         for wire in self.wires.iter_live() {
-            if let Err(error) = socket::set_user_timeout(&wire.stream, settings.send_hold_time) {
-                tracing::debug!(%error, "timeout not changed on the open connection");
+            let Ok(remote) = wire.stream.peer_addr() else {
+                continue;
+            };
+            // TCP_USER_TIMEOUT, TTL and GTSM follow a reload without a new session.
+            if let Err(error) = socket::adopt(&wire.stream, &settings, remote) {
+                tracing::warn!(%error, "options not changed on the open connection");
             }
         }
         self.feed(Input::Reconfigure(settings)).await;

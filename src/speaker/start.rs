@@ -207,11 +207,20 @@ fn identity(
     SpeakerIdentity {
         asn: config.speaker.asn,
         bgp_identifier: router_id,
+        hostname: hostname(),
         forwarding,
         restarting_until: legacy
             .is_restart()
             .then(|| (now + config.speaker.deferral_time).into_std()),
     }
+}
+
+/// The name of this machine; empty where it has none that can be told.
+fn hostname() -> Arc<str> {
+    let name = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok());
+    name.unwrap_or_default().into()
 }
 
 /// `rtm_protocol` of our routes where nothing else is configured.

@@ -35,6 +35,14 @@ fn a_wrong_key_never_comes_up() {
         up(frr.established(LEFT))?;
         up(stonechat.established(RIGHT))
     });
+    await_until("the operator is told of the signatures", || {
+        let shown = stonechat.cli("peer right").stdout;
+        if shown.contains("wrong TCP MD5 signature") {
+            Ok(())
+        } else {
+            Err(shown)
+        }
+    });
 }
 
 fn up(stonechat_lines: &str, frr_lines: &str) {

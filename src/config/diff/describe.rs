@@ -220,6 +220,7 @@ pub(super) fn peer(old: &PeerSettings, new: &PeerSettings) -> Differences {
             None => "a third of the hold time".to_owned(),
         },
     );
+    differences.debug("delay_open", &old.delay_open, &new.delay_open);
     differences.debug(
         "connect_retry_time",
         &old.connect_retry_time,
@@ -242,6 +243,13 @@ pub(super) fn peer(old: &PeerSettings, new: &PeerSettings) -> Differences {
         &old.extended_next_hop,
         &new.extended_next_hop,
     );
+    differences.setting("role", &old.role, &new.role, |role| match role {
+        Some(own) => format!("{:?}", own.role).to_lowercase(),
+        None => "none".to_owned(),
+    });
+    let strict = |peer: &PeerSettings| peer.role.is_some_and(|own| own.strict);
+    differences.plain("role_strict", &strict(old), &strict(new));
+    differences.debug("announce", &old.announce, &new.announce);
     differences.setting(
         "graceful_restart",
         &old.graceful_restart,
@@ -274,6 +282,7 @@ fn identity(differences: &mut Differences, old: &PeerSettings, new: &PeerSetting
         RemoteAsn::Internal => "internal".to_owned(),
         RemoteAsn::External => "external".to_owned(),
         RemoteAsn::Any => "any".to_owned(),
+        RemoteAsn::Among(asns) => listed(asns),
     });
     differences.plain("passive", &old.passive, &new.passive);
     differences.plain("shutdown", &old.shutdown.is_some(), &new.shutdown.is_some());
@@ -317,6 +326,23 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
         .to_owned()
     });
     differences.plain("allow_own_as", &old.allow_own_as, &new.allow_own_as);
+    differences.plain(
+        "local_asn_no_prepend",
+        &old.as_path.no_prepend,
+        &new.as_path.no_prepend,
+    );
+    differences.plain(
+        "local_asn_replace_as",
+        &old.as_path.replace_as,
+        &new.as_path.replace_as,
+    );
+    differences.plain("as_override", &old.as_path.as_override, &new.as_path.as_override);
+    differences.setting(
+        "remove_private_as",
+        &old.as_path.remove_private,
+        &new.as_path.remove_private,
+        |remove| format!("{remove:?}").to_lowercase(),
+    );
     differences.optional("max_prefixes", &old.max_prefixes, &new.max_prefixes);
     differences.optional(
         "max_prefixes_accepted",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::FamilySet;
+use bgp_codec::{FamilySet, Role};
 use ipnet::IpNet;
 use toml::Spanned;
 
@@ -17,7 +17,7 @@ use crate::config::schema::{
     ADDRESS, ASN, BOOLEAN, DURATION, FAMILIES, LIVE, NAME, NAMES, NONE, PATH, PREFIXES, REQUIRED, RESETS,
     Shape, TEXT, Table, number, text,
 };
-use crate::rib::interface::NextHopPolicy;
+use crate::rib::interface::{NextHopPolicy, RemovePrivate};
 use crate::session::settings::RemoteAsn;
 
 keys! {
@@ -64,11 +64,18 @@ macro_rules! shared_keys {
 shared_keys! {
     /// Free text.
     description: String = scalar::text => TEXT, "empty", LIVE;
-    /// The AS that the peer must announce, or `"internal"` (ours), `"external"` (any but ours), `"any"`. Required, here or
-    /// in the group.
-    asn: RemoteAsn = remote_asn => Shape::Either(&[ASN, Shape::Words(&["internal", "external", "any"])]), NONE, RESETS;
-    /// Our AS towards this peer.
+    /// The AS that the peer must announce, a list of those that it may announce, or `"internal"` (ours), `"external"` (any
+    /// but ours), `"any"`. Required, here or in the group.
+    asn: RemoteAsn = remote_asn => Shape::Either(&[
+        ASN, Shape::Words(&["internal", "external", "any"]), Shape::List(&ASN),
+    ]), NONE, RESETS;
+    /// Our AS towards this peer (RFC 7705). Of an external peer, routes get it in front on their way in, and it stands
+    /// before our own AS on the way out.
     local_asn: bgp_codec::Asn = scalar::asn => ASN, "that of `[speaker]`", RESETS;
+    /// Routes from the peer do not get `local_asn` in front. External peers only.
+    local_asn_no_prepend: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+    /// The peer sees `local_asn` alone and not our own AS behind it. External peers only.
+    local_asn_replace_as: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
     /// Prefixes from which any peer may connect; they never overlap. A configured address wins over a range. In a group, it
     /// belongs to the group and not to its peers.
     listen_range: Vec<Spanned<IpNet>> = ranges => PREFIXES, "none", "ranges of a list come and go live";
@@ -88,7 +95,10 @@ shared_keys! {
         "`\"90s\"`", RESETS;
     /// KEEPALIVE interval. Must be below the hold time.
     keepalive_time: Duration = scalar::positive_duration => DURATION, "a third of the negotiated hold time", LIVE;
-    /// Between attempts to connect.
+    /// Let the peer send its OPEN first for so long (RFC 4271 §8.1.1); 0 for not at all.
+    delay_open: Duration = scalar::duration => Shape::Either(&[DURATION, number(0, 0)]), "`0`", LIVE;
+    /// Between attempts to connect. The first ones that fail follow each other sooner: after a quarter of a second, then
+    /// twice as long each time.
     connect_retry_time: Duration = scalar::positive_duration => DURATION, "`\"5s\"`", LIVE;
     /// Pause after an error, doubled while the peer keeps failing.
     idle_hold_time: Duration = scalar::positive_duration => DURATION, "`\"5s\"`", LIVE;
@@ -103,14 +113,23 @@ shared_keys! {
     extended_message: bool = scalar::boolean => BOOLEAN, "`true`", RESETS;
     /// IPv6 next hops for IPv4 routes (RFC 8950).
     extended_next_hop: bool = scalar::boolean => BOOLEAN, "`false`", RESETS;
+    /// What we are to the peer (RFC 9234). A peer whose own role does not fit is refused, routes that leak are not used, and
+    /// what came from a provider, a lateral peer or a route server goes to customers alone. External peers only.
+    role: Role = role => Shape::Words(&["provider", "customer", "peer", "route-server", "route-server-client"]),
+        "none", RESETS;
+    /// Refuse a peer that does not say its role.
+    role_strict: bool = scalar::boolean => BOOLEAN, "`false`", RESETS;
+    /// What else the OPEN says of us.
+    announce: Vec<Announcement> = |value| value.one_or_many(announcement) =>
+        Shape::OneOrMany(&Shape::Words(&["hostname", "version"])), "nothing", RESETS;
     /// Graceful restart (RFC 4724), with its times if they are to differ.
     graceful_restart: Restart = graceful_restart => Shape::Either(&[
         BOOLEAN, Shape::Table(|| Table::new("peer.graceful_restart", &[RestartKeys::KEYS])),
     ]), "`true`", "resets (`max_peer_restart_time`: live)";
     /// TTL towards an external peer that is not on a shared subnet.
-    multihop: u8 = scalar::number::<u8, 1, 255> => number(1, 255), "1: directly connected", RESETS;
+    multihop: u8 = scalar::number::<u8, 1, 255> => number(1, 255), "1: directly connected", LIVE;
     /// GTSM (RFC 5082): how many hops away the peer may be. Not with `multihop`.
-    ttl_security: u8 = scalar::number::<u8, 1, 254> => number(1, 254), "off", RESETS;
+    ttl_security: u8 = scalar::number::<u8, 1, 254> => number(1, 254), "off", LIVE;
     /// Local address of the session.
     source_address: IpAddr = scalar::address => ADDRESS, "the kernel's choice", RESETS;
     /// Interface that the session is bound to.
@@ -132,6 +151,12 @@ shared_keys! {
         "`\"standard\"`", LIVE;
     /// Accept paths with our own AS in them this many times.
     allow_own_as: u8 = scalar::number::<u8, 0, 10> => number(0, 10), "`0`", LIVE;
+    /// Our AS takes the place of the peer's in the paths that it is sent, so that two sites of one AS reach each other
+    /// through us. External peers only.
+    as_override: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+    /// Private AS numbers (RFC 6996), but for the peer's own, go from the paths that it is sent, or are replaced by ours.
+    remove_private_as: RemovePrivate = remove_private => Shape::Either(&[BOOLEAN, Shape::Words(&["replace"])]),
+        "`false`", LIVE;
     /// Refuse a path from an external peer that does not begin with its AS. Set it to `false` towards a route server.
     enforce_first_as: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
     /// Prefixes from the peer, per family, as received; one more closes the session.
@@ -223,6 +248,11 @@ fn remote_asn(value: &Value<'_>) -> Option<RemoteAsn> {
         ("external", RemoteAsn::External),
         ("any", RemoteAsn::Any),
     ];
+    if value.is_list() {
+        return value
+            .list("AS numbers", scalar::asn)
+            .and_then(|asns| among(value, asns));
+    }
     if value.is_text() {
         let written = value.text("an AS number")?;
         if let Some((_, asn)) = WORDS.into_iter().find(|(word, _)| *word == written) {
@@ -231,11 +261,56 @@ fn remote_asn(value: &Value<'_>) -> Option<RemoteAsn> {
         if !written.starts_with(|c: char| c.is_ascii_digit()) {
             return value.fail(
                 format_args!("`{written}` is not known"),
-                "expected an AS number from 1 to 4294967295, `internal`, `external` or `any`",
+                "expected an AS number from 1 to 4294967295, a list of them, `internal`, `external` or `any`",
             );
         }
     }
     scalar::asn(value).map(RemoteAsn::Is)
+}
+
+fn among(value: &Value<'_>, asns: Vec<bgp_codec::Asn>) -> Option<RemoteAsn> {
+    if asns.is_empty() {
+        return value.fail("an empty list", "expected at least one AS number, or `any`");
+    }
+    Some(RemoteAsn::Among(asns.into()))
+}
+
+/// One word of `announce`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::config) enum Announcement {
+    Hostname,
+    Version,
+}
+
+fn announcement(value: &Value<'_>) -> Option<Announcement> {
+    scalar::word(
+        value,
+        &[
+            ("hostname", Announcement::Hostname),
+            ("version", Announcement::Version),
+        ],
+    )
+}
+
+fn role(value: &Value<'_>) -> Option<Role> {
+    scalar::word(
+        value,
+        &[
+            ("provider", Role::Provider),
+            ("customer", Role::Customer),
+            ("peer", Role::Peer),
+            ("route-server", Role::RouteServer),
+            ("route-server-client", Role::RouteServerClient),
+        ],
+    )
+}
+
+fn remove_private(value: &Value<'_>) -> Option<RemovePrivate> {
+    match value.as_boolean() {
+        Some(true) => Some(RemovePrivate::Remove),
+        Some(false) => Some(RemovePrivate::No),
+        None => scalar::word(value, &[("replace", RemovePrivate::Replace)]),
+    }
 }
 
 fn ranges(value: &Value<'_>) -> Option<Vec<Spanned<IpNet>>> {

@@ -12,12 +12,12 @@ use toml::Spanned;
 
 use super::{BGP_PORT, inner, or, password, twice};
 use crate::config::file::File;
-use crate::config::file::peer::{AddPath, PeerTable, Restart, SharedKeys};
+use crate::config::file::peer::{AddPath, Announcement, PeerTable, Restart, SharedKeys};
 use crate::config::reader::Reader;
 use crate::policy::{Chain, Filter, ImportGuard};
-use crate::rib::interface::{NextHopPolicy, PeerPolicy};
+use crate::rib::interface::{AsPathPolicy, NextHopPolicy, PeerPolicy, RemovePrivate};
 use crate::route::TableId;
-use crate::session::settings::{GracefulRestart, PeerAddress, PeerSettings, RemoteAsn};
+use crate::session::settings::{Announced, GracefulRestart, OwnRole, PeerAddress, PeerSettings};
 
 const HOLD_TIME: Duration = Duration::from_secs(90);
 const CONNECT_RETRY_TIME: Duration = Duration::from_secs(5);
@@ -170,11 +170,7 @@ fn settings(
         .map(|path| password::read(reader, path));
     let remote_asn = inner(keys.asn.as_ref())?;
     let local_asn = inner(keys.local_asn.as_ref()).or(speaker_asn)?;
-    let internal = match &remote_asn {
-        RemoteAsn::Internal => true,
-        RemoteAsn::Is(asn) => *asn == local_asn,
-        RemoteAsn::External | RemoteAsn::Any => false,
-    };
+    let internal = remote_asn.is_internal(local_asn);
     check_kind(reader, keys, internal);
     let is_range = matches!(draft.address, PeerAddress::Range(_));
     let families = families(keys);
@@ -198,6 +194,7 @@ fn settings(
         },
         hold_time,
         keepalive_time: inner(keys.keepalive_time.as_ref()),
+        delay_open: or(keys.delay_open.as_ref(), Duration::ZERO),
         connect_retry_time: or(keys.connect_retry_time.as_ref(), CONNECT_RETRY_TIME),
         idle_hold_time: or(keys.idle_hold_time.as_ref(), IDLE_HOLD_TIME),
         send_hold_time: or(keys.send_hold_time.as_ref(), SEND_HOLD_TIME.max(hold_time * 2)),
@@ -206,6 +203,8 @@ fn settings(
         add_path_send: families.sent_by_path,
         extended_message: or(keys.extended_message.as_ref(), true),
         extended_next_hop: or(keys.extended_next_hop.as_ref(), false),
+        role: role(keys),
+        announce: announced(keys),
         graceful_restart: graceful_restart(keys),
         multihop: inner(keys.multihop.as_ref()),
         ttl_security: inner(keys.ttl_security.as_ref()),
@@ -239,6 +238,30 @@ fn families(keys: &SharedKeys) -> Families {
         announced,
         received_by_path: only_if(add_path.receive),
         sent_by_path: only_if(add_path.send),
+    }
+}
+
+fn role(keys: &SharedKeys) -> Option<OwnRole> {
+    Some(OwnRole {
+        role: inner(keys.role.as_ref())?,
+        strict: or(keys.role_strict.as_ref(), false),
+    })
+}
+
+fn announced(keys: &SharedKeys) -> Announced {
+    let words = inner(keys.announce.as_ref()).unwrap_or_default();
+    Announced {
+        hostname: words.contains(&Announcement::Hostname),
+        version: words.contains(&Announcement::Version),
+    }
+}
+
+fn as_path(keys: &SharedKeys) -> AsPathPolicy {
+    AsPathPolicy {
+        no_prepend: or(keys.local_asn_no_prepend.as_ref(), false),
+        replace_as: or(keys.local_asn_replace_as.as_ref(), false),
+        as_override: or(keys.as_override.as_ref(), false),
+        remove_private: or(keys.remove_private_as.as_ref(), RemovePrivate::No),
     }
 }
 
@@ -297,6 +320,7 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
         route_server_client: or(keys.route_server_client.as_ref(), false),
         next_hop: or(keys.next_hop.as_ref(), NextHopPolicy::Standard),
         allow_own_as: or(keys.allow_own_as.as_ref(), 0),
+        as_path: as_path(keys),
         max_prefixes: inner(keys.max_prefixes.as_ref()),
         max_prefixes_accepted: inner(keys.max_prefixes_accepted.as_ref()),
         max_prefix_restart: inner(keys.max_prefix_restart.as_ref()),
@@ -312,13 +336,37 @@ fn check_kind(reader: &Reader<'_>, keys: &SharedKeys, internal: bool) {
         let help = "reflection clients are in our own AS (RFC 4456 §2)".to_owned();
         reader.error(&span, "`rr_client` of an external peer".to_owned(), [help]);
     }
-    if let Some(span) = set(&keys.route_server_client).filter(|_| internal) {
-        let help = "route server clients are in other ASes (RFC 7947 §2)".to_owned();
-        reader.error(
-            &span,
-            "`route_server_client` of an internal peer".to_owned(),
-            [help],
-        );
+    let external_only = [
+        (
+            set(&keys.route_server_client),
+            "route_server_client",
+            "route server clients are in other ASes (RFC 7947 §2)",
+        ),
+        (
+            keys.role.as_ref().map(Spanned::span),
+            "role",
+            "roles are between ASes (RFC 9234 §4)",
+        ),
+        (
+            set(&keys.as_override),
+            "as_override",
+            "paths inside an AS are not rewritten",
+        ),
+        (
+            set(&keys.local_asn_no_prepend),
+            "local_asn_no_prepend",
+            "it is about the border to another AS",
+        ),
+        (
+            set(&keys.local_asn_replace_as),
+            "local_asn_replace_as",
+            "it is about the border to another AS",
+        ),
+    ];
+    for (span, key, help) in external_only {
+        if let Some(span) = span.filter(|_| internal) {
+            reader.error(&span, format!("`{key}` of an internal peer"), [help.to_owned()]);
+        }
     }
 }
 

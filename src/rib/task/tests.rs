@@ -5,7 +5,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::*;
 use crate::policy::Chain;
-use crate::rib::interface::{DownRoutes, Negotiated, NextHopPolicy, SelfAddresses};
+use crate::rib::interface::{AsPathPolicy, DownRoutes, Negotiated, NextHopPolicy, SelfAddresses};
 use crate::route::TableId;
 
 fn settings() -> Settings {
@@ -52,6 +52,7 @@ fn client(n: u8) -> Peer {
             route_refresh: true,
             enhanced_route_refresh: true,
             graceful_restart: None,
+            role: None,
         },
         policy: PeerPolicy {
             import: Chain::accept_all(),
@@ -60,6 +61,7 @@ fn client(n: u8) -> Peer {
             route_server_client: false,
             next_hop: NextHopPolicy::Standard,
             allow_own_as: 0,
+            as_path: AsPathPolicy::default(),
             max_prefixes: None,
             max_prefixes_accepted: None,
             max_prefix_restart: None,

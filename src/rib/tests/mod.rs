@@ -2,6 +2,7 @@
 
 mod add_path;
 mod basics;
+mod border;
 mod delivery;
 mod draining;
 mod export;
@@ -52,6 +53,7 @@ fn policy() -> PeerPolicy {
         route_server_client: false,
         next_hop: NextHopPolicy::Standard,
         allow_own_as: 0,
+        as_path: AsPathPolicy::default(),
         max_prefixes: None,
         max_prefixes_accepted: None,
         max_prefix_restart: None,
@@ -99,6 +101,7 @@ fn internal(n: u8) -> Peer {
             route_refresh: true,
             enhanced_route_refresh: true,
             graceful_restart: Some(graceful()),
+            role: None,
         },
         policy: policy(),
         table: TableId::MAIN,

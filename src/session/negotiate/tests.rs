@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::session::peer::tests::{epoch, identity, settings};
-use crate::session::settings::GracefulRestart;
+use crate::session::settings::{Announced, GracefulRestart, OwnRole};
 
 const LOCAL: Asn = Asn(64_512);
 
@@ -96,6 +96,8 @@ fn remote_asn_by_kind() {
         (RemoteAsn::External, false, true),
         (RemoteAsn::Any, true, true),
         (RemoteAsn::Is(Asn(64_999)), false, true),
+        (RemoteAsn::Among([LOCAL].into()), true, false),
+        (RemoteAsn::Among([Asn(65_000), Asn(64_999)].into()), false, true),
     ] {
         let mut settings = settings();
         settings.remote_asn = remote;
@@ -111,6 +113,71 @@ fn remote_asn_by_kind() {
             "{settings:?}"
         );
     }
+}
+
+/// RFC 9234 §4.2.
+#[test]
+fn roles_must_pair_and_silence_is_refused_only_when_strict() {
+    use Role::{Customer, Peer, Provider, RouteServer, RouteServerClient};
+    let with = |role, strict| PeerSettings {
+        role: Some(OwnRole { role, strict }),
+        ..settings()
+    };
+    let saying = |role: Option<Role>| {
+        let mut open = modern();
+        open.capabilities.extend(role.map(Capability::Role));
+        open
+    };
+    for (ours, theirs) in [
+        (Provider, Customer),
+        (Customer, Provider),
+        (Peer, Peer),
+        (RouteServer, RouteServerClient),
+        (RouteServerClient, RouteServer),
+    ] {
+        let agreement = agreed(&with(ours, true), &saying(Some(theirs)));
+        assert_eq!(agreement.roles, Some((ours, Some(theirs))));
+        assert_eq!(agreement.negotiated.role, Some(ours));
+    }
+    for (ours, theirs) in [(Provider, Provider), (Peer, Customer), (RouteServer, Customer)] {
+        let answer = refused(&with(ours, false), &body(&saying(Some(theirs))));
+        assert_eq!(answer, (2, 11, vec![]));
+    }
+    assert_eq!(agreed(&with(Peer, false), &modern()).roles, Some((Peer, None)));
+    assert_eq!(refused(&with(Peer, true), &body(&modern())), (2, 11, vec![]));
+    assert!(ours(&with(Customer, false)).has(&Capability::Role(Customer)));
+    // Without a role of our own the peer's is its own affair.
+    assert_eq!(agreed(&settings(), &saying(Some(Peer))).negotiated.role, None);
+}
+
+#[test]
+fn names_go_out_only_when_asked_for_and_are_shown_without_control_characters() {
+    let settings = PeerSettings {
+        announce: Announced {
+            hostname: true,
+            version: true,
+        },
+        ..settings()
+    };
+    let open = ours(&settings);
+    let fqdn = Capability::Fqdn {
+        hostname: "node1".into(),
+        domain: "example.net".into(),
+    };
+    assert!(open.has(&fqdn), "{open:?}");
+    assert!(open.has(&Capability::SoftwareVersion(SOFTWARE.into())));
+    assert!(!ours(&super::super::peer::tests::settings()).has(&fqdn));
+    let mut theirs = modern();
+    theirs.capabilities.push(Capability::Fqdn {
+        hostname: "router\u{1b}[2J".into(),
+        domain: String::new(),
+    });
+    theirs
+        .capabilities
+        .push(Capability::SoftwareVersion("FRRouting/8.4.4".into()));
+    let agreement = agreed(&settings, &theirs);
+    assert_eq!(agreement.hostname.as_deref(), Some("router[2J"));
+    assert_eq!(agreement.software.as_deref(), Some("FRRouting/8.4.4"));
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::session::deadlines::Timer;
 use crate::session::fsm::{self, Action, Event};
 use crate::session::status::State;
 
+/// The wait after the first attempt that fails; it doubles up to ConnectRetryTime.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+
 /// The machine of the side that connects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Dialer {
@@ -22,6 +25,10 @@ pub(super) struct Dialer {
     pub(super) attempt: Option<ConnectionId>,
     /// When to try again.
     connect_retry: Option<Instant>,
+    /// Attempts that failed since the last connection or rest.
+    failed_attempts: u32,
+    /// Connections that the peer refused since the last session.
+    refusals: u32,
     /// Why it is Idle.
     pub(super) rest: Rest,
     serial: u32,
@@ -50,11 +57,16 @@ impl Dialer {
             .min()
     }
 
+    pub(super) fn session_stands(&mut self) {
+        self.refusals = 0;
+    }
+
     /// The attempt has become a connection, whose machine goes on from here.
     pub(super) fn connected(&mut self) {
         self.state = State::Idle;
         self.attempt = None;
         self.connect_retry = None;
+        self.failed_attempts = 0;
     }
 }
 
@@ -123,6 +135,7 @@ impl Core {
         }
         self.dialer.state = State::Idle;
         self.dialer.connect_retry = None;
+        self.dialer.failed_attempts = 0;
     }
 
     /// Waits after a session or an attempt of ours failed.
@@ -135,6 +148,21 @@ impl Core {
         } else if self.running == Running::Yes && self.shutdown.is_none() {
             self.dial(Event::StartPassive, now);
             self.dialer.connect_retry = (!self.is_passive()).then_some(until);
+        }
+    }
+
+    /// Waits where the peer can connect, and tries again as after an attempt that failed.
+    ///
+    /// Deviates from RFC 4271 §8.1.1: that the peer rests is no failure of ours. If it were, two speakers that both rest
+    /// would refuse each other with ever longer rests and need not meet again.
+    pub(super) fn await_turn(&mut self, now: Instant) {
+        let failed_attempts = self.dialer.failed_attempts;
+        self.stop_dialing();
+        if self.running == Running::Yes && self.shutdown.is_none() && self.dialer.rest == Rest::No {
+            self.dial(Event::StartPassive, now);
+            self.dialer.failed_attempts = failed_attempts.max(self.dialer.refusals);
+            self.dialer.refusals = self.dialer.refusals.saturating_add(1);
+            self.arm_next_attempt(now);
         }
     }
 
@@ -166,6 +194,15 @@ impl Core {
         self.dialer.connect_retry = (!self.is_passive()).then(|| now + time);
     }
 
+    /// The first attempts follow each other quickly: two speakers that start together find each other's ports closed for
+    /// a moment, and neither should wait out its ConnectRetryTime.
+    fn arm_next_attempt(&mut self, now: Instant) {
+        let backoff = FIRST_RETRY.saturating_mul(1 << self.dialer.failed_attempts.min(16));
+        self.dialer.failed_attempts = self.dialer.failed_attempts.saturating_add(1);
+        let time = self.jitter.apply(backoff.min(self.settings.connect_retry_time));
+        self.dialer.connect_retry = (!self.is_passive()).then(|| now + time);
+    }
+
     fn dial(&mut self, event: Event, now: Instant) {
         let step = fsm::step(self.dialer.state, event);
         self.dialer.state = step.next;
@@ -188,9 +225,11 @@ impl Core {
                         });
                     }
                 }
+                Action::ArmConnectRetry if event == Event::TcpFailed => self.arm_next_attempt(now),
                 Action::ArmConnectRetry => self.arm_connect_retry(now),
                 // Those of a machine with a connection, which the dialer is not.
                 Action::SendOpen
+                | Action::ArmDelayOpen
                 | Action::ArmOpenHold
                 | Action::SendKeepalive
                 | Action::ArmHold

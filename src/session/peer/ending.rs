@@ -47,6 +47,13 @@ impl Ending {
     }
 }
 
+impl Ending {
+    /// The peer takes no connection at present: it rests after failures of its own, or does not run yet.
+    pub(super) fn is_not_yet(&self) -> bool {
+        matches!(self, Self::Heard(notification) if *notification == Notification::cease(cease::CONNECTION_REJECTED))
+    }
+}
+
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -27,6 +27,10 @@ impl Core {
             match action {
                 Action::SendOpen => self.send_open(id, now),
                 Action::SendKeepalive => self.send_keepalive(id),
+                Action::ArmDelayOpen => {
+                    let at = now + self.settings.delay_open;
+                    self.with(id, |connection, _| connection.timers.delay_open = Some(at));
+                }
                 Action::ArmOpenHold => self.with(id, |connection, _| connection.arm_open_hold(now)),
                 Action::ArmHold => self.with(id, |connection, _| connection.arm_hold(now)),
                 Action::ArmKeepalive => {
@@ -80,6 +84,7 @@ impl Core {
         open.encode(&mut bytes);
         if let Some(connection) = self.find(id) {
             connection.our_open = Some(open);
+            connection.timers.delay_open = None;
         }
         self.statistics.sent.count(MessageType::Open);
         self.write(id, bytes.into());
@@ -103,6 +108,7 @@ impl Core {
             self.lose_collision(other, now);
         }
         self.stop_dialing();
+        self.dialer.session_stands();
         self.statistics.established_count += 1;
         self.retained_until = None;
         let Some(connection) = self.connections.iter_mut().find(|connection| connection.id == id) else {
@@ -172,7 +178,9 @@ impl Core {
         // Without a winner here (the peer still holds a session that we have lost) it is a failure like any other.
         let superseded = *ending == Ending::TakenOver || (lost_collision && !self.connections.is_empty());
         let ours = before == State::Established || id.direction == Direction::Outgoing;
-        if ours && !superseded {
+        if ours && before < State::Established && ending.is_not_yet() {
+            self.await_turn(now);
+        } else if ours && !superseded {
             let up_for = connection
                 .established_at
                 .map(|since| now.saturating_duration_since(since));

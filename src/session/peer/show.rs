@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bgp_codec::{FamilySet, PeerKind};
+use bgp_codec::{FamilySet, PeerKind, Role};
 
 use super::dialer::Rest;
 use super::{Core, Running, Statistics};
@@ -54,10 +54,10 @@ impl Core {
             .statistics
             .since
             .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        let configured_asn = match settings.remote_asn {
+        let configured_asn = match &settings.remote_asn {
             RemoteAsn::Is(asn) => Some(asn.0),
             RemoteAsn::Internal => Some(settings.local_asn.0),
-            RemoteAsn::External | RemoteAsn::Any => None,
+            RemoteAsn::External | RemoteAsn::Any | RemoteAsn::Among(_) => None,
         };
         let mut status = Status {
             name: settings.name.clone(),
@@ -160,6 +160,16 @@ fn capabilities(agreement: &Agreement) -> Vec<String> {
     for family in negotiated.add_path_send.iter() {
         say(true, &format!("add-path send {family}"));
     }
+    if let Some((ours, theirs)) = agreement.roles {
+        let theirs = theirs.map_or("unsaid", role_name);
+        say(true, &format!("role {} (the peer's: {theirs})", role_name(ours)));
+    }
+    if let Some(name) = &agreement.hostname {
+        say(true, &format!("hostname {name}"));
+    }
+    if let Some(version) = &agreement.software {
+        say(true, &format!("software {version}"));
+    }
     if let Some(graceful) = agreement.graceful_restart {
         let kept = names(graceful.families).join(", ");
         say(
@@ -169,4 +179,16 @@ fn capabilities(agreement: &Agreement) -> Vec<String> {
         say(graceful.notification, "graceful restart with notification");
     }
     words
+}
+
+/// A role in the words of the configuration.
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Provider => "provider",
+        Role::RouteServer => "route-server",
+        Role::RouteServerClient => "route-server-client",
+        Role::Customer => "customer",
+        Role::Peer => "peer",
+        Role::Unassigned(_) => "unassigned",
+    }
 }

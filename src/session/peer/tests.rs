@@ -7,10 +7,10 @@ use bgp_codec::{Asn, Capability, Family, Open};
 
 use super::*;
 use crate::policy::Chain;
-use crate::rib::interface::{DownRoutes, NextHopPolicy, Peer, PeerPolicy};
+use crate::rib::interface::{AsPathPolicy, DownRoutes, NextHopPolicy, Peer, PeerPolicy};
 use crate::route::TableId;
 use crate::session::negotiate::Agreement;
-use crate::session::settings::{GracefulRestart, RemoteAsn};
+use crate::session::settings::{Announced, GracefulRestart, RemoteAsn};
 
 mod collisions;
 mod endings;
@@ -31,6 +31,7 @@ pub(crate) fn identity() -> SpeakerIdentity {
     SpeakerIdentity {
         asn: Asn(64_512),
         bgp_identifier: [192, 0, 2, 1].into(),
+        hostname: "node1.example.net".into(),
         forwarding: FamilySet::EMPTY,
         restarting_until: None,
     }
@@ -50,6 +51,7 @@ pub(crate) fn settings() -> PeerSettings {
         password: None,
         hold_time: 180 * SECOND,
         keepalive_time: None,
+        delay_open: Duration::ZERO,
         connect_retry_time: 20 * SECOND,
         idle_hold_time: 5 * SECOND,
         send_hold_time: 480 * SECOND,
@@ -58,6 +60,8 @@ pub(crate) fn settings() -> PeerSettings {
         add_path_send: FamilySet::EMPTY,
         extended_message: false,
         extended_next_hop: false,
+        role: None,
+        announce: Announced::default(),
         graceful_restart: None,
         multihop: None,
         ttl_security: None,
@@ -72,6 +76,7 @@ pub(crate) fn settings() -> PeerSettings {
             route_server_client: false,
             next_hop: NextHopPolicy::Standard,
             allow_own_as: 0,
+            as_path: AsPathPolicy::default(),
             max_prefixes: None,
             max_prefixes_accepted: None,
             max_prefix_restart: None,

@@ -1,13 +1,14 @@
 //! Socket options against the kernel itself, on loopback addresses.
 
 use std::io::Write;
+use std::time::Duration;
 
 use bgp_codec::Asn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::session::peer::tests::settings;
-use crate::session::settings::{Password, PeerAddress};
+use crate::session::settings::{Password, PeerAddress, RemoteAsn};
 
 fn loopback(last: u8) -> IpAddr {
     [127, 9, 0, last].into()

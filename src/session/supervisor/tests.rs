@@ -47,6 +47,7 @@ fn speaker(net: u8, last: u8, peers: Vec<PeerSettings>) -> Sessions {
     let identity = SpeakerIdentity {
         asn: Asn(64_512),
         bgp_identifier: identifier,
+        hostname: "".into(),
         forwarding: FamilySet::EMPTY,
         restarting_until: None,
     };

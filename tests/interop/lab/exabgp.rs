@@ -88,7 +88,7 @@ impl Exabgp {
         self.process = Some(process);
     }
 
-    fn tell(&self, line: &str) {
+    pub(crate) fn tell(&self, line: &str) {
         let mut pipe = fs::File::options()
             .write(true)
             .open(self.dir.join("pipe"))
@@ -96,7 +96,7 @@ impl Exabgp {
         writeln!(pipe, "{line}").expect("tell ExaBGP");
     }
 
-    fn events(&self) -> Result<Vec<Value>, String> {
+    pub(crate) fn events(&self) -> Result<Vec<Value>, String> {
         let said = fs::read_to_string(self.dir.join("said")).map_err(|error| error.to_string())?;
         Ok(said
             .lines()

@@ -63,7 +63,7 @@ impl Gobgp {
         format!("unix://{}", self.dir.join("api").display())
     }
 
-    fn gobgp(&self, arguments: &str) -> Outcome {
+    pub(crate) fn gobgp(&self, arguments: &str) -> Outcome {
         let mut command = Command::new("gobgp");
         Outcome::of(
             command

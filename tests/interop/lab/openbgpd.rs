@@ -58,7 +58,7 @@ impl Openbgpd {
         self.process = Some(process);
     }
 
-    fn bgpctl(&self, arguments: &str) -> Outcome {
+    pub(crate) fn bgpctl(&self, arguments: &str) -> Outcome {
         let mut command = Command::new("/usr/sbin/bgpctl");
         command.arg("-j").arg("-s").arg(self.dir.join("ctl"));
         Outcome::of(command.args(arguments.split_whitespace()))

@@ -143,21 +143,65 @@ fn a_blocked_socket_does_not_stop_the_hold_timer() {
 }
 
 #[test]
-fn a_failed_attempt_is_repeated_after_the_connect_retry_time() {
+fn failed_attempts_are_repeated_soon_and_then_at_the_connect_retry_time() {
     let mut bench = Bench::new(settings());
-    bench.input(Input::ConnectFailed {
-        connection: outgoing(0),
-        error: "refused".into(),
-    });
-    assert_eq!(bench.core.state(), State::Active);
+    let mut gaps = Vec::new();
+    for attempt in 0..9 {
+        bench.input(Input::ConnectFailed {
+            connection: outgoing(attempt),
+            error: "refused".into(),
+        });
+        assert_eq!(bench.core.state(), State::Active);
+        let begun = bench.now;
+        while bench.attempts.last() == Some(&outgoing(attempt)) {
+            bench.wait(SECOND / 100);
+        }
+        gaps.push((bench.now - begun).as_millis());
+    }
+    for (gap, most) in gaps
+        .iter()
+        .zip([250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 20_000])
+    {
+        assert!((most * 3 / 4..=most + 10).contains(gap), "{gaps:?}");
+    }
+}
+
+#[test]
+fn an_attempt_that_hangs_is_given_up_for_the_next() {
+    let mut bench = Bench::new(settings());
     bench.wait(14 * SECOND);
     assert_eq!(bench.attempts.len(), 1);
     bench.wait(6 * SECOND);
     assert_eq!(bench.attempts, [outgoing(0), outgoing(1)]);
-    // An attempt that hangs is given up for the next.
-    bench.wait(21 * SECOND);
-    assert_eq!(bench.attempts.len(), 3);
-    assert_eq!(bench.closed[&outgoing(1)], Closing::Drop);
+    assert_eq!(bench.closed[&outgoing(0)], Closing::Drop);
+}
+
+#[test]
+fn with_delay_open_the_peer_may_speak_first() {
+    let delayed = || PeerSettings {
+        delay_open: 3 * SECOND,
+        ..settings()
+    };
+    let mut bench = Bench::new(delayed());
+    bench.connect(outgoing(0));
+    assert!(!bench.written.contains_key(&outgoing(0)));
+    bench.receive(outgoing(0), &open(2));
+    assert_eq!(bench.core.state(), State::OpenConfirm);
+    assert_eq!(bench.written[&outgoing(0)][18], 1, "our OPEN answers the peer's");
+    bench.receive(outgoing(0), &keepalive());
+    assert_eq!(bench.core.state(), State::Established);
+
+    let mut silent = Bench::new(delayed());
+    silent.connect(outgoing(0));
+    silent.wait(2 * SECOND);
+    assert!(!silent.written.contains_key(&outgoing(0)));
+    silent.wait(2 * SECOND);
+    assert_eq!(silent.written[&outgoing(0)][18], 1, "its time is over");
+    let sent = silent.written[&outgoing(0)].len();
+    silent.receive(outgoing(0), &open(2));
+    assert_eq!(silent.written[&outgoing(0)].len(), sent, "one OPEN is enough");
+    silent.receive(outgoing(0), &keepalive());
+    assert_eq!(silent.core.state(), State::Established);
 }
 
 #[test]
@@ -215,6 +259,27 @@ fn an_oscillating_peer_is_refused_while_it_rests() {
     bench.connect(incoming(0));
     assert_eq!(bench.refusals, [Refusal::IdleHold]);
     assert_eq!(bench.told_parts(incoming(0)), (6, 5, vec![]));
+}
+
+/// Two that rest would otherwise refuse each other for ever.
+#[test]
+fn a_peer_that_rests_is_awaited_in_active() {
+    let mut bench = Bench::new(settings());
+    let rejected = notification_message(&Notification::cease(cease::CONNECTION_REJECTED));
+    for attempt in 0..8 {
+        bench.connect(outgoing(attempt));
+        bench.receive(outgoing(attempt), &rejected);
+        assert_eq!(bench.core.state(), State::Active, "attempt {attempt}");
+        let begun = bench.now;
+        while bench.attempts.last() == Some(&outgoing(attempt)) {
+            bench.wait(SECOND / 10);
+        }
+        assert!(bench.now - begun <= settings().connect_retry_time + SECOND);
+    }
+    // Its rest is over: it comes by itself.
+    bench.connect(incoming(0));
+    bench.receive(incoming(0), &[open(2), keepalive()].concat());
+    assert_eq!(bench.core.state(), State::Established);
 }
 
 #[test]
