@@ -95,6 +95,25 @@ pub(crate) fn everybody_knows_everything(world: &World, originated: &BTreeSet<Pr
     }
 }
 
+/// Without a route anywhere there is neither path nor attribute set, and no octet waits for a reader.
+pub(crate) fn nothing_is_kept(world: &World) {
+    for node in world.nodes.iter().flatten() {
+        let counters = node.counters(world.now);
+        assert_eq!(
+            (
+                counters.prefixes,
+                counters.paths,
+                counters.attribute_sets,
+                counters.ring_bytes
+            ),
+            (0, 0, 0, 0),
+            "{} still keeps something",
+            node.spec.name
+        );
+        assert!(node.fib.is_empty(), "{}: {:?}", node.spec.name, node.fib);
+    }
+}
+
 /// No NOTIFICATION went out but those that the scenario provoked: codes in `expected`.
 pub(crate) fn no_notification_but(world: &World, expected: &[u8]) {
     for node in world.nodes.iter().flatten() {

@@ -8,9 +8,11 @@
     reason = "the whole file is a test; a failing seed is printed"
 )]
 
+mod adversary;
 mod invariants;
 mod node;
 mod random;
+mod stage;
 mod topology;
 mod wire;
 mod world;
@@ -176,6 +178,44 @@ fn all_restart_at_once() {
     });
 }
 
+#[test]
+fn a_suspended_machine_finds_its_sessions_as_it_left_them() {
+    for_each_seed(SEEDS, |seed| {
+        let options = Options::default();
+        let mut world = World::new(topology::full_mesh(3, options), seed);
+        settle(&mut world, 3);
+        let before: Vec<u64> = world.nodes.iter().flatten().map(|node| node.flaps()).collect();
+        // Less than the hold time by a KEEPALIVE interval, so that nobody else has a reason to end a session.
+        let victim = world.random.below(3);
+        world.pause(victim, Duration::from_secs(5));
+        world.run_for(Duration::from_secs(30));
+        let after: Vec<u64> = world.nodes.iter().flatten().map(|node| node.flaps()).collect();
+        assert_eq!(before, after, "a session ended over a pause");
+        check(&world, &all_prefixes(3, options.routes_each));
+        invariants::no_notification_but(&world, &[CEASE]);
+    });
+}
+
+#[test]
+fn what_everybody_withdrew_leaves_nothing_behind() {
+    for_each_seed(SEEDS, |seed| {
+        let options = Options {
+            add_path: seed % 2 == 1,
+            ..Options::default()
+        };
+        let mut world = World::new(topology::reflectors(3, options), seed);
+        let mut originated = all_prefixes(5, options.routes_each);
+        settle(&mut world, 7);
+        churn(&mut world, &mut originated, 30);
+        for node in 0..5 {
+            world.with(node, |node, now| node.announce_exactly(&BTreeSet::new(), now));
+        }
+        world.run_for(Duration::from_secs(5));
+        check(&world, &BTreeSet::new());
+        invariants::nothing_is_kept(&world);
+    });
+}
+
 /// How many seeds each scenario runs in the test command.
 const SEEDS: u64 = 40;
 const HOLD_TIMER_EXPIRED: u8 = 4;
@@ -206,7 +246,12 @@ fn settle(world: &mut World, sessions: usize) {
     let up = world.run_until(Duration::from_secs(600), |world| {
         world.sessions().len() == sessions
     });
-    assert!(up, "{} of {sessions} sessions stand", world.sessions().len());
+    assert!(
+        up,
+        "{} of {sessions} sessions stand\n{}",
+        world.sessions().len(),
+        world.states()
+    );
     world.run_for(Duration::from_secs(5));
 }
 
@@ -238,23 +283,40 @@ fn churn(world: &mut World, originated: &mut BTreeSet<Prefix>, steps: usize) {
 }
 
 fn fault(world: &mut World, one: usize, other: usize) {
-    match world.random.below(4) {
+    match world.random.below(8) {
         0 => world.cut(one, other),
-        1 => {
-            world.set_fault(one, other, Fault::OneByte);
-            world.run_for(Duration::from_secs(3));
-            world.set_fault(one, other, Fault::None);
-        }
+        1 => hold_fault(world, (one, other), Fault::OneByte, Duration::from_secs(3)),
         2 => {
             world.part(one, other, true);
             let silence = Duration::from_millis(world.random.next() % 20_000);
             world.run_for(silence);
             world.part(one, other, false);
         }
+        3 => hold_fault(world, (one, other), Fault::Stalled, Duration::from_secs(2)),
+        4 => hold_fault(world, (one, other), Fault::ZeroWindow, Duration::from_secs(15)),
+        5 => {
+            let ahead = Duration::from_millis(world.random.next() % 60_000);
+            world.jump(ahead);
+        }
+        6 => {
+            let asleep = Duration::from_millis(world.random.next() % 12_000);
+            world.pause(one, asleep);
+        }
         _ => {
-            world.set_fault(one, other, Fault::Stalled);
-            world.run_for(Duration::from_secs(2));
-            world.set_fault(one, other, Fault::None);
+            let keep = world.random.below(2) == 0;
+            let announced = world.node(one).announced.clone();
+            let kept = world.crash(one, keep);
+            let away = Duration::from_millis(world.random.next() % 10_000);
+            world.run_for(away);
+            world.restart(one, kept);
+            // What it announces is its own affair, and the same as before.
+            world.with(one, |node, now| node.announce_exactly(&announced, now));
         }
     }
+}
+
+fn hold_fault(world: &mut World, (one, other): (usize, usize), fault: Fault, time: Duration) {
+    world.set_fault(one, other, fault);
+    world.run_for(time);
+    world.set_fault(one, other, Fault::None);
 }

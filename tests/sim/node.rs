@@ -1,18 +1,19 @@
 //! A whole speaker made of the cores that the daemon runs: one `session::peer::Core` a peer, one `Rib`, and a FIB that
-//! is a map. Nothing here decides; it carries outputs of one core to the next, as the edges do.
+//! is a map. Nothing here decides; it carries outputs of one core to the next, as the edges do, and what goes to a socket
+//! goes through the outboxes that the daemon writes from.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp_codec::{Asn, Family, FamilySet, Notification, PathAttributes};
-use bytes::Bytes;
 use stonechat::rib::Rib;
-use stonechat::rib::explain::{Answer, Query, RouteEntry, View};
+use stonechat::rib::explain::{Answer, Counters, Query, RouteEntry, View};
 use stonechat::rib::interface as rib;
 use stonechat::route::{LocalRoute, OriginKind, PeerId, Prefix};
-use stonechat::session::peer::{self, ConnectionId, Core};
+use stonechat::session::outbox::Outbox;
+use stonechat::session::peer::{self, ConnectionId, Core, Endpoints};
 use stonechat::session::settings::{PeerSettings, SpeakerIdentity};
 
 /// What a session may have on its way to the socket.
@@ -36,6 +37,7 @@ pub(crate) struct Neighbour {
     pub core: Core,
     pub address: IpAddr,
     pub self_addresses: rib::SelfAddresses,
+    outboxes: Vec<(ConnectionId, Outbox)>,
 }
 
 /// What the world must do for a node.
@@ -45,13 +47,8 @@ pub(crate) enum Effect {
         peer: usize,
         connection: ConnectionId,
     },
+    /// There is something in an outbox.
     Write {
-        peer: usize,
-        connection: ConnectionId,
-        bytes: Bytes,
-        urgent: bool,
-    },
-    Keepalive {
         peer: usize,
         connection: ConnectionId,
     },
@@ -62,7 +59,6 @@ pub(crate) enum Effect {
     Close {
         peer: usize,
         connection: ConnectionId,
-        closing: peer::Closing,
     },
 }
 
@@ -71,13 +67,18 @@ pub(crate) struct Node {
     pub spec: Spec,
     pub rib: Rib,
     pub peers: Vec<Neighbour>,
+    /// Routes of its own.
+    pub announced: BTreeSet<Prefix>,
     pub fib: BTreeMap<Prefix, rib::FibRoute>,
+    /// Of the life before, and not asked for yet in this one.
+    adopted: BTreeSet<Prefix>,
     /// NOTIFICATIONs sent, with the index of the peer.
     pub sent: Vec<(usize, Notification)>,
     /// Each End-of-RIB that came, with the peer.
     pub end_of_ribs: Vec<(PeerId, Family)>,
     /// Prefixes whose FIB entry went since this was last cleared.
     pub fib_withdrawals: Vec<Prefix>,
+    downs: u64,
     effects: VecDeque<Effect>,
     work: VecDeque<Work>,
 }
@@ -105,6 +106,7 @@ impl Node {
         let identity = SpeakerIdentity {
             asn: Asn(spec.asn),
             bgp_identifier: spec.address,
+            hostname: spec.name.as_str().into(),
             forwarding,
             restarting_until,
         };
@@ -141,16 +143,20 @@ impl Node {
                     ipv6: Some(mapped(spec.address)),
                     link_local: None,
                 },
+                outboxes: Vec::new(),
             })
             .collect();
         let mut node = Self {
             spec,
             rib,
             peers,
+            announced: BTreeSet::new(),
+            adopted: kept.iter().flat_map(|kept| kept.fib.keys().copied()).collect(),
             fib: kept.map(|kept| kept.fib).unwrap_or_default(),
             sent: Vec::new(),
             end_of_ribs: Vec::new(),
             fib_withdrawals: Vec::new(),
+            downs: 0,
             effects: VecDeque::new(),
             work: VecDeque::new(),
         };
@@ -163,7 +169,21 @@ impl Node {
         node
     }
 
+    /// Announces these and withdraws what else it announced.
+    pub(crate) fn announce_exactly(&mut self, wanted: &BTreeSet<Prefix>, now: Instant) {
+        let gone: Vec<Prefix> = self.announced.difference(wanted).copied().collect();
+        let new: Vec<Prefix> = wanted.difference(&self.announced).copied().collect();
+        self.withdraw(&gone, now);
+        self.announce(&new, now);
+    }
+
+    /// How often its sessions have ended.
+    pub(crate) fn flaps(&self) -> u64 {
+        self.downs
+    }
+
     pub(crate) fn announce(&mut self, prefixes: &[Prefix], now: Instant) {
+        self.announced.extend(prefixes);
         let changes = prefixes
             .iter()
             .map(|prefix| rib::LocalChange::Announce(local_route(*prefix)))
@@ -173,6 +193,7 @@ impl Node {
 
     pub(crate) fn withdraw(&mut self, prefixes: &[Prefix], now: Instant) {
         let name: Arc<str> = "lab".into();
+        self.announced.retain(|prefix| !prefixes.contains(prefix));
         let withdraw = |prefix: &Prefix| rib::LocalChange::Withdraw {
             kind: OriginKind::Static,
             name: Arc::clone(&name),
@@ -191,15 +212,75 @@ impl Node {
         self.drain(now);
     }
 
-    /// Bytes that the RIB had sent left the session's queue.
-    pub(crate) fn credit(&mut self, peer: usize, bytes: usize, now: Instant) {
-        self.rib_input(
-            rib::Input::Credit {
-                peer: peer_id(peer),
-                bytes,
-            },
-            now,
-        );
+    /// A connection stands.
+    pub(crate) fn connected(
+        &mut self,
+        peer: usize,
+        connection: ConnectionId,
+        endpoints: Endpoints,
+        now: Instant,
+    ) {
+        self.peers[peer].outboxes.push((connection, Outbox::default()));
+        let input = peer::Input::Connected {
+            connection,
+            endpoints,
+        };
+        self.peer_input(peer, input, now);
+    }
+
+    /// Octets that wait on a connection.
+    pub(crate) fn queued(&self, peer: usize, connection: ConnectionId) -> usize {
+        self.peers[peer].outbox_ref(connection).map_or(0, Outbox::queued)
+    }
+
+    /// Writes to a socket that takes `room` octets, as the edge does: the core learns how far it went, and what the RIB had
+    /// sent is its credit for more.
+    pub(crate) fn write(
+        &mut self,
+        peer: usize,
+        connection: ConnectionId,
+        room: usize,
+        now: Instant,
+    ) -> Vec<u8> {
+        let session = self.peers[peer].core.session() == Some(connection);
+        let Some(outbox) = self.peers[peer].outbox(connection) else {
+            return Vec::new();
+        };
+        let mut written = Vec::new();
+        let mut credit = 0;
+        let mut progress = peer::Progress::default();
+        while written.len() < room && outbox.queued() > 0 {
+            let before = written.len();
+            for slice in outbox.slices() {
+                let take = slice.len().min(room - written.len());
+                written.extend_from_slice(&slice[..take]);
+            }
+            let accepted = outbox.advance(written.len() - before);
+            credit += accepted.credit;
+            progress.messages.update += accepted.progress.messages.update;
+        }
+        progress.bytes = written.len();
+        progress.queued = outbox.queued();
+        let input = peer::Input::Written { connection, progress };
+        self.peer_input(peer, input, now);
+        if session && credit > 0 {
+            let peer = peer_id(peer);
+            self.rib_input(rib::Input::Credit { peer, bytes: credit }, now);
+        }
+        written
+    }
+
+    /// The socket is gone.
+    pub(crate) fn forget(&mut self, peer: usize, connection: ConnectionId) {
+        self.peers[peer].outboxes.retain(|(id, _)| *id != connection);
+    }
+
+    /// How much the RIB keeps.
+    pub(crate) fn counters(&self, now: Instant) -> Counters {
+        match self.rib.query(&Query::Counters, now) {
+            Answer::Counters(counters) => counters,
+            _ => Counters::default(),
+        }
     }
 
     pub(crate) fn next_effect(&mut self) -> Option<Effect> {
@@ -293,25 +374,30 @@ impl Node {
                 self.effects.push_back(Effect::Connect { peer, connection })
             }
             peer::Output::Write { connection, bytes } => {
-                self.effects.push_back(Effect::Write {
-                    peer,
-                    connection,
-                    bytes,
-                    urgent: true,
-                });
+                if let Some(outbox) = self.peers[peer].outbox(connection) {
+                    outbox.push_own(bytes);
+                    self.effects.push_back(Effect::Write { peer, connection });
+                }
             }
             peer::Output::Keepalive { connection } => {
-                self.effects.push_back(Effect::Keepalive { peer, connection })
+                if let Some(outbox) = self.peers[peer].outbox(connection) {
+                    outbox.push_keepalive();
+                    self.effects.push_back(Effect::Write { peer, connection });
+                }
             }
             peer::Output::ReadNow { connection } => {
                 self.effects.push_back(Effect::ReadNow { peer, connection })
             }
             peer::Output::Close { connection, closing } => {
-                self.effects.push_back(Effect::Close {
-                    peer,
-                    connection,
-                    closing,
-                });
+                match closing {
+                    peer::Closing::Flush => {
+                        if let Some(outbox) = self.peers[peer].outbox(connection) {
+                            outbox.finish();
+                        }
+                    }
+                    peer::Closing::Drop => self.forget(peer, connection),
+                }
+                self.effects.push_back(Effect::Close { peer, connection });
             }
             peer::Output::RibUp(up) => {
                 self.work.push_back(Work::Rib(rib::Input::PeerUp(up)));
@@ -325,6 +411,7 @@ impl Node {
                     .push_back(Work::Rib(rib::Input::Received { peer: id, messages }));
             }
             peer::Output::RibDown(routes) => {
+                self.downs += 1;
                 self.work
                     .push_back(Work::Rib(rib::Input::PeerDown { peer: id, routes }));
             }
@@ -347,13 +434,14 @@ impl Node {
                 let Some(connection) = self.peers[index].core.session() else {
                     return;
                 };
-                for chunk in chunks {
-                    let bytes = with_own_next_hops(&chunk, self.peers[index].self_addresses);
+                let own = self.peers[index].self_addresses;
+                if let Some(outbox) = self.peers[index].outbox(connection) {
+                    for chunk in &chunks {
+                        outbox.push_chunk(chunk, &own);
+                    }
                     self.effects.push_back(Effect::Write {
                         peer: index,
                         connection,
-                        bytes,
-                        urgent: false,
                     });
                 }
             }
@@ -375,6 +463,7 @@ impl Node {
             }
             rib::Output::Fib(changes) => {
                 for change in changes {
+                    self.adopted.remove(&change.prefix);
                     match change.route {
                         Some(route) => drop(self.fib.insert(change.prefix, route)),
                         None => {
@@ -387,8 +476,35 @@ impl Node {
             rib::Output::Event(rib::Event::EndOfRibReceived { peer, family }) => {
                 self.end_of_ribs.push((peer, family))
             }
-            rib::Output::FibComplete(_) | rib::Output::TrackNextHops { .. } | rib::Output::Event(_) => {}
+            rib::Output::FibComplete(family) => {
+                let (stale, rest) = std::mem::take(&mut self.adopted)
+                    .into_iter()
+                    .partition(|prefix| is_of(*prefix, family));
+                self.adopted = rest;
+                self.fib.retain(|prefix, _| !BTreeSet::contains(&stale, prefix));
+                self.fib_withdrawals.extend(stale);
+            }
+            rib::Output::TrackNextHops { .. } | rib::Output::Event(_) => {}
         }
+    }
+}
+
+fn is_of(prefix: Prefix, family: Family) -> bool {
+    match prefix {
+        Prefix::V4(_) => family == Family::IPV4_UNICAST,
+        Prefix::V6(_) => family == Family::IPV6_UNICAST,
+    }
+}
+
+impl Neighbour {
+    fn outbox(&mut self, connection: ConnectionId) -> Option<&mut Outbox> {
+        let known = self.outboxes.iter_mut().find(|(id, _)| *id == connection);
+        known.map(|(_, outbox)| outbox)
+    }
+
+    fn outbox_ref(&self, connection: ConnectionId) -> Option<&Outbox> {
+        let known = self.outboxes.iter().find(|(id, _)| *id == connection);
+        known.map(|(_, outbox)| outbox)
     }
 }
 
@@ -440,19 +556,4 @@ fn local_route(prefix: Prefix) -> LocalRoute {
         }),
         kernel_metric: None,
     }
-}
-
-fn with_own_next_hops(chunk: &rib::Chunk, own: rib::SelfAddresses) -> Bytes {
-    if chunk.next_hops.is_empty() {
-        return chunk.bytes.clone();
-    }
-    let mut bytes = chunk.bytes.to_vec();
-    for field in chunk.next_hops.iter() {
-        let at = field.offset as usize;
-        match field.len {
-            4 => bytes[at..at + 4].copy_from_slice(&own.ipv4.unwrap().octets()),
-            _ => bytes[at..at + 16].copy_from_slice(&own.ipv6.unwrap().octets()),
-        }
-    }
-    bytes.into()
 }

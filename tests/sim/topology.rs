@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bgp_codec::{Asn, FamilySet};
 use stonechat::policy::Chain;
-use stonechat::rib::interface::{NextHopPolicy, PeerPolicy};
+use stonechat::rib::interface::{AsPathPolicy, NextHopPolicy, PeerPolicy};
 use stonechat::route::{Prefix, TableId};
-use stonechat::session::settings::{GracefulRestart, PeerAddress, PeerSettings, RemoteAsn};
+use stonechat::session::settings::{Announced, GracefulRestart, PeerAddress, PeerSettings, RemoteAsn};
 
 use super::node::{Spec, both_families};
 use super::world::World;
@@ -116,7 +116,12 @@ fn specs(
         .collect()
 }
 
-fn peer(name: &str, address: Ipv4Addr, (local, remote): (u32, u32), options: Options) -> PeerSettings {
+pub(crate) fn peer(
+    name: &str,
+    address: Ipv4Addr,
+    (local, remote): (u32, u32),
+    options: Options,
+) -> PeerSettings {
     let families = both_families();
     let add_path = if options.add_path {
         families
@@ -136,6 +141,7 @@ fn peer(name: &str, address: Ipv4Addr, (local, remote): (u32, u32), options: Opt
         password: None,
         hold_time: Duration::from_secs(9),
         keepalive_time: None,
+        delay_open: Duration::ZERO,
         connect_retry_time: Duration::from_secs(5),
         idle_hold_time: Duration::from_secs(1),
         send_hold_time: Duration::from_secs(60),
@@ -144,6 +150,8 @@ fn peer(name: &str, address: Ipv4Addr, (local, remote): (u32, u32), options: Opt
         add_path_send: add_path,
         extended_message: true,
         extended_next_hop: false,
+        role: None,
+        announce: Announced::default(),
         graceful_restart: options.graceful_restart.then_some(GracefulRestart {
             restart_time: Duration::from_secs(30),
             max_peer_restart_time: Duration::from_secs(30),
@@ -161,6 +169,7 @@ fn peer(name: &str, address: Ipv4Addr, (local, remote): (u32, u32), options: Opt
             route_server_client: false,
             next_hop: NextHopPolicy::Standard,
             allow_own_as: 0,
+            as_path: AsPathPolicy::default(),
             max_prefixes: None,
             max_prefixes_accepted: None,
             max_prefix_restart: None,

@@ -1,4 +1,4 @@
-//! One direction of a TCP connection: bytes that arrive later, in pieces, or not at all.
+//! One direction of a TCP connection: octets that arrive later, in pieces, or not at all.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
     None,
-    /// Every read returns one byte.
+    /// Every read returns one octet.
     OneByte,
     /// Nothing arrives until the fault is lifted; what is written queues up to the window.
     Stalled,
+    /// The reader's window is closed: nothing more can be written.
+    ZeroWindow,
 }
 
-/// Bytes in flight from one end to the other.
+/// Octets in flight from one end to the other.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub delay: Duration,
@@ -35,14 +37,26 @@ impl Wire {
         }
     }
 
-    /// How many bytes a write would take now.
+    /// How many octets a write would take now.
     pub(crate) fn room(&self) -> usize {
-        WINDOW.saturating_sub(self.bytes)
+        if self.fault == Fault::ZeroWindow {
+            0
+        } else {
+            WINDOW.saturating_sub(self.bytes)
+        }
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8], now: Instant) {
+    /// Sends at `now`; what was sent before arrives before.
+    pub(crate) fn write(&mut self, bytes: Vec<u8>, now: Instant) {
         self.bytes += bytes.len();
-        self.in_flight.push_back((now + self.delay, bytes.to_vec()));
+        let at = self.behind_all(now);
+        self.in_flight.push_back((at, bytes));
+    }
+
+    /// When something sent now arrives.
+    pub(crate) fn behind_all(&self, now: Instant) -> Instant {
+        let last = self.in_flight.back().map_or(now, |(at, _)| *at);
+        last.max(now + self.delay)
     }
 
     /// When `read` will next yield something.

@@ -1,13 +1,10 @@
 //! The world: a clock that jumps to the next event, nodes, and the connections between them.
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use bgp_codec::keepalive;
-use bytes::Bytes;
 use stonechat::session::collision::Direction;
-use stonechat::session::peer::{self, ConnectionId, Endpoints, Progress};
+use stonechat::session::peer::{self, ConnectionId, Endpoints};
 
 use super::node::{Effect, Kept, Node, Spec, socket};
 use super::random::Random;
@@ -22,22 +19,6 @@ struct End {
     open: bool,
     /// Closing once what is queued has gone.
     flushing: bool,
-    queue: VecDeque<Item>,
-    /// How much of the first item has been written.
-    written: usize,
-}
-
-#[derive(Debug)]
-struct Item {
-    bytes: Bytes,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
-    Session,
-    Keepalive,
-    Rib,
 }
 
 #[derive(Debug)]
@@ -68,6 +49,8 @@ pub(crate) struct World {
     dials: Vec<Dial>,
     /// Pairs of nodes that cannot reach each other.
     parted: Vec<(usize, usize)>,
+    /// Nodes that are paused, and until when.
+    asleep: Vec<Option<Instant>>,
     serial: u32,
 }
 
@@ -86,11 +69,13 @@ impl World {
             connections: Vec::new(),
             dials: Vec::new(),
             parted: Vec::new(),
+            asleep: Vec::new(),
             serial: 0,
             specs: Vec::new(),
         };
         for (index, spec) in specs.into_iter().enumerate() {
             world.specs.push(spec.clone());
+            world.asleep.push(None);
             world.nodes.push(Some(Node::new(
                 spec,
                 None,
@@ -163,6 +148,16 @@ impl World {
         self.set_fault(one, other, fault);
     }
 
+    /// The clocks of all jump ahead, as after a suspend: nothing has been read meanwhile.
+    pub(crate) fn jump(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    /// A node does nothing for a while, as when its machine is paused; what comes for it waits in its sockets.
+    pub(crate) fn pause(&mut self, node: usize, time: Duration) {
+        self.asleep[node] = Some(self.now + time);
+    }
+
     pub(crate) fn set_fault(&mut self, one: usize, other: usize, fault: Fault) {
         for index in 0..self.connections.len() {
             if self.joins(index, one, other) {
@@ -204,24 +199,33 @@ impl World {
     }
 
     fn next_event(&self) -> Option<Instant> {
-        let nodes = self.nodes.iter().flatten().filter_map(Node::next_deadline);
+        let awake = |node: usize, at: Instant| self.asleep[node].map_or(at, |until| at.max(until));
+        let nodes = self.nodes.iter().enumerate().filter_map(|(index, node)| {
+            let at = node.as_ref()?.next_deadline()?;
+            Some(awake(index, at))
+        });
         let dials = self.dials.iter().map(|dial| dial.at);
         let wires = self.connections.iter().flat_map(|connection| {
             [0, 1].into_iter().filter_map(|from| {
                 let reader = &connection.ends[1 - from];
                 let data = connection.wires[from].next_arrival();
                 let eof = connection.eof[from].filter(|_| connection.wires[from].fault != Fault::Stalled);
-                if reader.open { data.or(eof) } else { None }
+                let at = if reader.open { data.or(eof) } else { None };
+                at.map(|at| awake(reader.node, at))
             })
         });
         nodes.chain(dials).chain(wires).min()
     }
 
     fn deliver(&mut self) {
+        for asleep in &mut self.asleep {
+            *asleep = asleep.filter(|until| *until > self.now);
+        }
         for index in 0..self.nodes.len() {
-            if self.nodes[index]
-                .as_ref()
-                .is_some_and(|node| node.next_deadline().is_some_and(|at| at <= self.now))
+            if self.asleep[index].is_none()
+                && self.nodes[index]
+                    .as_ref()
+                    .is_some_and(|node| node.next_deadline().is_some_and(|at| at <= self.now))
             {
                 self.with(index, Node::tick);
             }
@@ -245,7 +249,7 @@ impl World {
         loop {
             let connection = &mut self.connections[index];
             let reader = &connection.ends[1 - from];
-            if !reader.open {
+            if !reader.open || (self.asleep[reader.node].is_some() && !all) {
                 return;
             }
             let (node, peer, id) = (reader.node, reader.peer, reader.id);
@@ -268,6 +272,7 @@ impl World {
             {
                 connection.ends[1 - from].open = false;
                 let error = String::from("connection closed by the peer");
+                self.with(node, |node, _| node.forget(peer, id));
                 let input = peer::Input::Closed {
                     connection: id,
                     error,
@@ -316,8 +321,6 @@ impl World {
             id,
             open: true,
             flushing: false,
-            queue: VecDeque::new(),
-            written: 0,
         };
         let delay = Duration::from_micros(200 + self.random.next() % 800);
         let port = 1024 + u16::try_from(self.serial % 60_000).unwrap();
@@ -358,16 +361,7 @@ impl World {
             self_addresses,
             shared_link: true,
         };
-        self.with(node, |node, now| {
-            node.peer_input(
-                peer,
-                peer::Input::Connected {
-                    connection,
-                    endpoints,
-                },
-                now,
-            )
-        });
+        self.with(node, |node, now| node.connected(peer, connection, endpoints, now));
     }
 
     fn carry_out(&mut self, node: usize) {
@@ -382,25 +376,10 @@ impl World {
                         connection,
                     });
                 }
-                Effect::Write {
-                    peer,
-                    connection,
-                    bytes,
-                    urgent,
-                } => {
-                    let kind = if urgent { Kind::Session } else { Kind::Rib };
-                    self.enqueue((node, peer, connection), Item { bytes, kind });
-                }
-                Effect::Keepalive { peer, connection } => {
-                    let mut bytes = Vec::new();
-                    keepalive::encode(&mut bytes);
-                    self.enqueue(
-                        (node, peer, connection),
-                        Item {
-                            bytes: bytes.into(),
-                            kind: Kind::Keepalive,
-                        },
-                    );
+                Effect::Write { peer, connection } => {
+                    if let Some((index, end)) = self.locate(node, peer, connection) {
+                        self.pump(index, end);
+                    }
                 }
                 Effect::ReadNow { peer, connection } => {
                     if let Some((index, end)) = self.locate(node, peer, connection) {
@@ -410,11 +389,7 @@ impl World {
                         node.peer_input(peer, peer::Input::ReadDone { connection }, now)
                     });
                 }
-                Effect::Close {
-                    peer,
-                    connection,
-                    closing,
-                } => self.close((node, peer, connection), closing),
+                Effect::Close { peer, connection } => self.close((node, peer, connection)),
             }
         }
     }
@@ -432,106 +407,41 @@ impl World {
             })
     }
 
-    fn enqueue(&mut self, (node, peer, id): (usize, usize, ConnectionId), item: Item) {
-        let Some((index, end)) = self.locate(node, peer, id) else {
-            return;
-        };
-        let writer = &mut self.connections[index].ends[end];
-        match item.kind {
-            Kind::Rib => writer.queue.push_back(item),
-            Kind::Keepalive if writer.queue.iter().any(|item| item.kind == Kind::Keepalive) => {}
-            Kind::Session | Kind::Keepalive => {
-                // Behind what has begun and behind earlier urgent ones, before what the RIB queued.
-                let begun = usize::from(writer.written > 0);
-                let at = writer
-                    .queue
-                    .iter()
-                    .skip(begun)
-                    .position(|item| item.kind == Kind::Rib);
-                writer
-                    .queue
-                    .insert(at.map_or(writer.queue.len(), |at| at + begun), item);
-            }
-        }
-        self.pump(index, end);
-    }
-
-    /// Writes what the wire takes, tells the core, and returns the credit to the RIB.
+    /// Writes what the wire takes.
     fn pump(&mut self, index: usize, end: usize) {
         let now = self.now;
-        let connection = &mut self.connections[index];
-        let Connection { ends, wires, eof } = connection;
-        let writer = &mut ends[end];
+        let writer = &self.connections[index].ends[end];
         if !writer.open {
             return;
         }
-        let mut progress = Progress::default();
-        let mut credit = 0;
-        let had_some = !writer.queue.is_empty();
-        while let Some(item) = writer.queue.front() {
-            let rest = &item.bytes[writer.written..];
-            let take = rest.len().min(wires[end].room());
-            if take == 0 {
-                break;
-            }
-            wires[end].write(&rest[..take], now);
-            progress.bytes += take;
-            writer.written += take;
-            if item.kind == Kind::Rib {
-                credit += take;
-            }
-            if writer.written == item.bytes.len() {
-                writer.queue.pop_front();
-                writer.written = 0;
-            }
-        }
-        progress.queued = writer.queue.iter().map(|item| item.bytes.len()).sum::<usize>() - writer.written;
-        let (node, peer, id, flushed) = (
-            writer.node,
-            writer.peer,
-            writer.id,
-            writer.flushing && writer.queue.is_empty(),
-        );
-        if flushed {
-            writer.open = false;
-            eof[end] = Some(now + wires[end].delay);
-            return;
-        }
-        if had_some {
-            self.with(node, |node, now| {
-                node.peer_input(
-                    peer,
-                    peer::Input::Written {
-                        connection: id,
-                        progress,
-                    },
-                    now,
-                )
-            });
-        }
-        if credit > 0 {
-            self.with(node, |node, now| node.credit(peer, credit, now));
-        }
-    }
-
-    fn close(&mut self, (node, peer, id): (usize, usize, ConnectionId), closing: peer::Closing) {
-        self.dials
-            .retain(|dial| (dial.node, dial.peer, dial.connection) != (node, peer, id));
-        let Some((index, end)) = self.locate(node, peer, id) else {
+        let (node, peer, id, flushing) = (writer.node, writer.peer, writer.id, writer.flushing);
+        let jitter = Duration::from_micros(self.random.next() % 1_000);
+        let room = self.connections[index].wires[end].room();
+        let Some(speaker) = self.nodes[node].as_mut() else {
             return;
         };
-        let writer = &mut self.connections[index].ends[end];
-        writer.flushing = true;
-        let begun = usize::from(writer.written > 0);
-        let mut position = 0;
-        writer.queue.retain(|item| {
-            position += 1;
-            closing == peer::Closing::Flush && (position <= begun || item.kind == Kind::Session)
-        });
-        if writer.queue.is_empty() {
-            writer.written = 0;
+        if speaker.queued(peer, id) > 0 {
+            let bytes = speaker.write(peer, id, room, now);
+            if !bytes.is_empty() {
+                self.connections[index].wires[end].write(bytes, now + jitter);
+            }
         }
-        self.pump(index, end);
+        if flushing && speaker.queued(peer, id) == 0 {
+            speaker.forget(peer, id);
+            let connection = &mut self.connections[index];
+            connection.ends[end].open = false;
+            connection.eof[end] = Some(connection.wires[end].behind_all(now));
+        }
+        self.carry_out(node);
+    }
+
+    fn close(&mut self, (node, peer, id): (usize, usize, ConnectionId)) {
+        self.dials
+            .retain(|dial| (dial.node, dial.peer, dial.connection) != (node, peer, id));
+        if let Some((index, end)) = self.locate(node, peer, id) {
+            self.connections[index].ends[end].flushing = true;
+            self.pump(index, end);
+        }
     }
 
     fn reset(&mut self, index: usize) {
@@ -541,6 +451,7 @@ impl World {
             } = self.connections[index].ends[end];
             self.connections[index].ends[end].open = false;
             if open {
+                self.with(node, |node, _| node.forget(peer, id));
                 let input = peer::Input::Closed {
                     connection: id,
                     error: "connection reset".into(),
@@ -548,6 +459,26 @@ impl World {
                 self.with(node, |node, now| node.peer_input(peer, input, now));
             }
         }
+    }
+
+    /// Every peer's state in words, for a failure's report.
+    pub(crate) fn states(&self) -> String {
+        let mut text = String::new();
+        for node in self.nodes.iter().flatten() {
+            for peer in &node.peers {
+                let status = peer.core.status(self.now, Duration::ZERO);
+                let next = peer.core.next_deadline();
+                let next = next.map(|(at, timer)| (timer, at.saturating_duration_since(self.now)));
+                text += &format!(
+                    "{} -> {}: {:?}, {:?}, {:?}, next {next:?}\n",
+                    node.spec.name, status.name, status.state, status.last_error, status.notes
+                );
+            }
+        }
+        for connection in &self.connections {
+            text += &format!("{connection:?}\n");
+        }
+        text
     }
 
     /// Sessions that stand, both ends, as (node, peer, node, peer).
