@@ -53,12 +53,27 @@ pub enum NlriError {
 
 /// Prefixes with a fixed form on the wire: [`Ipv4Net`] and [`Ipv6Net`].
 pub trait WirePrefix: Copy + fmt::Debug + 'static {
-    /// Reads one prefix and what follows it.
+    /// The most bits a prefix can have.
+    const MAX_BITS: u8;
+
+    /// Reads the prefix that begins at `at`, and yields where the next one does. Octets before `at` have no meaning here,
+    /// but where there are some, a short prefix is read faster.
     ///
     /// # Errors
     ///
     /// [`NlriError`] if the length is too long or the octets too few.
-    fn split_from(bytes: &[u8]) -> Result<(Self, &[u8]), NlriError>;
+    fn read_at(octets: &[u8], at: usize) -> Result<(Self, usize), NlriError>;
+
+    /// Reads one prefix and what follows it.
+    ///
+    /// # Errors
+    ///
+    /// As [`WirePrefix::read_at`].
+    #[inline]
+    fn split_from(bytes: &[u8]) -> Result<(Self, &[u8]), NlriError> {
+        let (prefix, end) = Self::read_at(bytes, 0)?;
+        Ok((prefix, bytes.get(end..).unwrap_or_default()))
+    }
 
     /// Appends the prefix.
     fn append_to(self, out: &mut Vec<u8>);
@@ -67,23 +82,51 @@ pub trait WirePrefix: Copy + fmt::Debug + 'static {
     fn is_of(family: Family) -> bool;
 }
 
+/// What was wrong at `at` with a prefix of at most `max_bits`.
+#[cold]
+fn prefix_error(octets: &[u8], at: usize, max_bits: u8) -> NlriError {
+    match octets.get(at) {
+        Some(bits) if *bits > max_bits => NlriError::PrefixLength(*bits),
+        _ => NlriError::Truncated,
+    }
+}
+
+/// How many octets so many bits take.
+#[inline]
+fn octets_of(bits: u8) -> usize {
+    (usize::from(bits) + 7) >> 3
+}
+
+/// The `len` octets before `end`, at most eight, as the high ones of a number, for a field with fewer than eight octets
+/// before `end`.
+#[cold]
+fn short_field(octets: &[u8], end: usize, len: usize) -> Option<u64> {
+    let octets = octets.get(end.checked_sub(len)?..end)?;
+    let mut number = [0; 8];
+    number.get_mut(..octets.len())?.copy_from_slice(octets);
+    Some(u64::from_be_bytes(number))
+}
+
 impl WirePrefix for Ipv4Net {
+    const MAX_BITS: u8 = 32;
+
     #[inline]
-    fn split_from(bytes: &[u8]) -> Result<(Self, &[u8]), NlriError> {
-        let (&bits, rest) = bytes.split_first().ok_or(NlriError::Truncated)?;
-        if bits > 32 {
-            return Err(NlriError::PrefixLength(bits));
-        }
-        let octets = usize::from((bits + 7) >> 3);
-        let mask = ipv4_mask(bits);
-        // Four octets are there except at the end of the field: reading them all and masking has no loop.
-        let (value, rest) = match (rest.first_chunk::<4>(), rest.get(octets..)) {
-            (Some(value), Some(rest)) => (u32::from_be_bytes(*value), rest),
-            (None, Some(after)) => (tail(rest), after),
-            (_, None) => return Err(NlriError::Truncated),
+    fn read_at(octets: &[u8], at: usize) -> Result<(Self, usize), NlriError> {
+        let &bits = octets.get(at).ok_or(NlriError::Truncated)?;
+        let len = octets_of(bits);
+        let end = at + 1 + len;
+        // The four octets that end with the prefix are all there, except in front of the field: reading them and
+        // shifting out what is before the prefix has no loop and no branch that depends on its length.
+        let value = match octets.get(end.wrapping_sub(4)..end).and_then(<[u8]>::first_chunk) {
+            Some(word) if bits <= 32 => u64::from(u32::from_be_bytes(*word)) << (32 - 8 * len),
+            None if bits <= 32 => match short_field(octets, end, len) {
+                Some(number) => number >> 32,
+                None => return Err(NlriError::Truncated),
+            },
+            _ => return Err(prefix_error(octets, at, 32)),
         };
-        let prefix = Self::new(Ipv4Addr::from_bits(value & mask), bits);
-        Ok((prefix.map_err(|_| NlriError::PrefixLength(bits))?, rest))
+        let prefix = Self::new(Ipv4Addr::from_bits(low_half(value) & ipv4_mask(bits)), bits);
+        Ok((prefix.map_err(|_| NlriError::PrefixLength(bits))?, end))
     }
 
     #[inline]
@@ -94,6 +137,7 @@ impl WirePrefix for Ipv4Net {
         out.extend_from_slice(octets.get(..len).unwrap_or_default());
     }
 
+    #[inline]
     fn is_of(family: Family) -> bool {
         family.afi == Afi::IPV4 && matches!(family.safi, Safi::UNICAST | Safi::MULTICAST)
     }
@@ -101,59 +145,35 @@ impl WirePrefix for Ipv4Net {
 
 /// The mask of a length up to 32.
 #[inline]
-#[expect(clippy::as_conversions, reason = "the high half is what is shifted out")]
 const fn ipv4_mask(bits: u8) -> u32 {
-    (0xffff_ffff_0000_0000_u64 >> bits) as u32
+    low_half(0xffff_ffff_0000_0000_u64 >> bits)
 }
 
-/// The first octets of fewer than four, as the high ones of a number.
 #[inline]
-fn tail(bytes: &[u8]) -> u32 {
-    match bytes {
-        [a, b, c, ..] => u32::from_be_bytes([*a, *b, *c, 0]),
-        [a, b] => u32::from_be_bytes([*a, *b, 0, 0]),
-        [a] => u32::from_be_bytes([*a, 0, 0, 0]),
-        [] => 0,
-    }
-}
-
-/// The first octets of fewer than 16, as the high ones of a number.
-#[inline]
-fn tail_ipv6(bytes: &[u8]) -> u128 {
-    let (high, low) = bytes.split_at(bytes.len().min(8));
-    (u128::from(high_octets(high)) << 64) | u128::from(high_octets(low))
-}
-
-/// Up to eight octets as the high ones of a number.
-#[inline]
-fn high_octets(bytes: &[u8]) -> u64 {
-    // From four octets on, two reads that overlap need no loop.
-    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        (Some(first), Some(last)) => {
-            let missing = 8_usize.saturating_sub(bytes.len());
-            let last = u64::from(u32::from_be_bytes(*last)) << (missing * 8);
-            (u64::from(u32::from_be_bytes(*first)) << 32) | last
-        }
-        _ => u64::from(tail(bytes)) << 32,
-    }
+#[expect(clippy::as_conversions, reason = "the high half is what is shifted out")]
+const fn low_half(number: u64) -> u32 {
+    number as u32
 }
 
 impl WirePrefix for Ipv6Net {
+    const MAX_BITS: u8 = 128;
+
     #[inline]
-    fn split_from(bytes: &[u8]) -> Result<(Self, &[u8]), NlriError> {
-        let (&bits, rest) = bytes.split_first().ok_or(NlriError::Truncated)?;
-        if bits > 128 {
-            return Err(NlriError::PrefixLength(bits));
+    fn read_at(octets: &[u8], at: usize) -> Result<(Self, usize), NlriError> {
+        let &bits = octets.get(at).ok_or(NlriError::Truncated)?;
+        let len = octets_of(bits);
+        let end = at + 1 + len;
+        if !(1..=64).contains(&bits) {
+            return long_ipv6(octets, at, bits);
         }
-        let octets = usize::from(bits).div_ceil(8);
-        let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
-        let (value, rest) = match (rest.first_chunk::<16>(), rest.split_at_checked(octets)) {
-            (Some(value), Some((_, rest))) => (u128::from_be_bytes(*value), rest),
-            (None, Some((prefix, rest))) => (tail_ipv6(prefix), rest),
-            (_, None) => return Err(NlriError::Truncated),
+        // As for IPv4, with the eight octets that end with the prefix.
+        let high = match octets.get(end.wrapping_sub(8)..end).and_then(<[u8]>::first_chunk) {
+            Some(word) => u64::from_be_bytes(*word) << (64 - 8 * len),
+            None => short_field(octets, end, len).ok_or(NlriError::Truncated)?,
         };
-        let prefix = Self::new(Ipv6Addr::from_bits(value & mask), bits);
-        Ok((prefix.map_err(|_| NlriError::PrefixLength(bits))?, rest))
+        let high = high & (u64::MAX << (64 - bits));
+        let prefix = Self::new(Ipv6Addr::from_bits(u128::from(high) << 64), bits);
+        Ok((prefix.map_err(|_| NlriError::PrefixLength(bits))?, end))
     }
 
     #[inline]
@@ -164,15 +184,35 @@ impl WirePrefix for Ipv6Net {
         out.extend_from_slice(octets.get(..len).unwrap_or_default());
     }
 
+    #[inline]
     fn is_of(family: Family) -> bool {
         family.afi == Afi::IPV6 && matches!(family.safi, Safi::UNICAST | Safi::MULTICAST)
     }
 }
 
+/// Host routes, the default route, and what is neither.
+#[inline(never)]
+fn long_ipv6(octets: &[u8], at: usize, bits: u8) -> Result<(Ipv6Net, usize), NlriError> {
+    if bits > 128 {
+        return Err(NlriError::PrefixLength(bits));
+    }
+    let end = at + 1 + octets_of(bits);
+    let found = octets.get(at + 1..end).ok_or(NlriError::Truncated)?;
+    let mut address = [0; 16];
+    for (to, from) in address.iter_mut().zip(found) {
+        *to = *from;
+    }
+    let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+    let prefix = Ipv6Net::new(Ipv6Addr::from_bits(u128::from_be_bytes(address) & mask), bits);
+    Ok((prefix.map_err(|_| NlriError::PrefixLength(bits))?, end))
+}
+
 /// Iterator over the prefixes of a field; ends after the first error.
 #[derive(Clone, Debug)]
 pub struct NlriIter<'a, P> {
-    rest: &'a [u8],
+    /// What ends with the field.
+    octets: &'a [u8],
+    at: usize,
     form: Form,
     prefix: PhantomData<P>,
 }
@@ -201,7 +241,8 @@ impl<'a, P: WirePrefix> NlriIter<'a, P> {
     pub const fn new(bytes: &'a [u8], add_path: bool) -> Self {
         let form = if add_path { Form::PathId } else { Form::Plain };
         Self {
-            rest: bytes,
+            octets: bytes,
+            at: 0,
             form,
             prefix: PhantomData,
         }
@@ -213,54 +254,142 @@ impl<P: WirePrefix> Iterator for NlriIter<'_, P> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
+        if self.at >= self.octets.len() {
             return None;
         }
-        let mut path_id = 0;
-        let mut bytes = self.rest;
-        // Whatever is read next decides where the field goes on; after an error nothing does.
-        self.rest = &[];
-        if self.form != Form::Plain {
-            if self.form == Form::Mismatch {
-                return Some(Err(NlriError::Family));
+        let item = match self.form {
+            Form::Plain => P::read_at(self.octets, self.at).map(|found| (0, found)),
+            Form::PathId => with_path_id(self.octets, self.at),
+            Form::Mismatch => Err(NlriError::Family),
+        };
+        Some(match item {
+            Ok((path_id, (prefix, end))) => {
+                self.at = end;
+                Ok(Nlri { path_id, prefix })
             }
-            let Some((id, rest)) = bytes.split_first_chunk() else {
-                return Some(Err(NlriError::Truncated));
-            };
-            path_id = u32::from_be_bytes(*id);
-            bytes = rest;
+            Err(error) => {
+                // Nothing behind an error can be found.
+                self.at = usize::MAX;
+                Err(error)
+            }
+        })
+    }
+}
+
+#[inline]
+fn with_path_id<P: WirePrefix>(octets: &[u8], at: usize) -> Result<(u32, (P, usize)), NlriError> {
+    let id = octets
+        .get(at..)
+        .and_then(<[u8]>::first_chunk)
+        .ok_or(NlriError::Truncated)?;
+    let found = P::read_at(octets, at + 4)?;
+    Ok((u32::from_be_bytes(*id), found))
+}
+
+/// Steps over all prefixes from `at` on.
+fn check_prefixes<P: WirePrefix>(octets: &[u8], mut at: usize, add_path: bool) -> Result<(), NlriError> {
+    let lead = if add_path { 4 } else { 0 };
+    while at < octets.len() {
+        let Some(&bits) = octets.get(at + lead) else {
+            return Err(NlriError::Truncated);
+        };
+        if bits > P::MAX_BITS {
+            return Err(NlriError::PrefixLength(bits));
         }
-        Some(P::split_from(bytes).map(|(prefix, rest)| {
-            self.rest = rest;
-            Nlri { path_id, prefix }
-        }))
+        at += lead + 1 + octets_of(bits);
+    }
+    // Whatever goes over the end is the last.
+    if at == octets.len() {
+        Ok(())
+    } else {
+        Err(NlriError::Truncated)
     }
 }
 
 /// The NLRI of one family in one field of an UPDATE, unread.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy)]
 pub struct NlriBlock<'a> {
     /// The family.
     pub family: Family,
-    /// Raw octets.
-    pub bytes: &'a [u8],
     /// Whether each item has a path identifier before it.
     pub add_path: bool,
+    /// Where the field begins in `octets`, with whose end it ends: see [`WirePrefix::read_at`].
+    start: u16,
+    octets: &'a [u8],
+}
+
+impl PartialEq for NlriBlock<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.family, self.add_path, self.bytes()) == (other.family, other.add_path, other.bytes())
+    }
+}
+
+impl Eq for NlriBlock<'_> {}
+
+impl fmt::Debug for NlriBlock<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NlriBlock")
+            .field("family", &self.family)
+            .field("add_path", &self.add_path)
+            .field("bytes", &self.bytes())
+            .finish()
+    }
 }
 
 impl<'a> NlriBlock<'a> {
+    /// NLRI that stand alone.
+    ///
+    /// ```
+    /// use bgp_codec::{Family, NlriBlock};
+    /// let block = NlriBlock::new(Family::IPV4_UNICAST, &[8, 10], false);
+    /// assert_eq!(block.check(), Ok(()));
+    /// ```
+    #[must_use]
+    pub const fn new(family: Family, bytes: &'a [u8], add_path: bool) -> Self {
+        Self {
+            family,
+            add_path,
+            start: 0,
+            octets: bytes,
+        }
+    }
+
+    /// NLRI from `start` in a message on; `octets` end where they do.
+    #[inline]
+    pub(crate) const fn within(family: Family, octets: &'a [u8], start: u16, add_path: bool) -> Self {
+        Self {
+            family,
+            add_path,
+            start,
+            octets,
+        }
+    }
+
+    /// The raw octets.
+    ///
+    /// ```
+    /// use bgp_codec::{Family, NlriBlock};
+    /// assert_eq!(NlriBlock::new(Family::IPV4_UNICAST, &[8, 10], false).bytes(), [8, 10]);
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn bytes(self) -> &'a [u8] {
+        self.octets.get(usize::from(self.start)..).unwrap_or_default()
+    }
+
     /// The prefixes, of the type that fits the family; of another type, one [`NlriError::Family`].
     ///
     /// ```
     /// use bgp_codec::{Family, NlriBlock};
-    /// let block = NlriBlock { family: Family::IPV4_UNICAST, bytes: &[8, 10], add_path: false };
+    /// let block = NlriBlock::new(Family::IPV4_UNICAST, &[8, 10], false);
     /// assert!(block.prefixes::<ipnet::Ipv4Net>().all(|nlri| nlri.is_ok()));
     /// assert!(block.prefixes::<ipnet::Ipv6Net>().all(|nlri| nlri.is_err()));
     /// ```
     #[must_use]
     #[inline]
     pub fn prefixes<P: WirePrefix>(self) -> NlriIter<'a, P> {
-        let mut prefixes = NlriIter::new(self.bytes, self.add_path);
+        let mut prefixes = NlriIter::new(self.octets, self.add_path);
+        prefixes.at = usize::from(self.start);
         if !P::is_of(self.family) {
             prefixes.form = Form::Mismatch;
         }
@@ -268,20 +397,12 @@ impl<'a> NlriBlock<'a> {
     }
 
     /// The prefixes of an IPv4 or IPv6 unicast or multicast family.
+    #[inline]
     pub fn ip_prefixes(self) -> impl Iterator<Item = Result<Nlri<IpNet>, NlriError>> + Clone + 'a {
-        let ipv4 = NlriBlock {
-            bytes: if Ipv4Net::is_of(self.family) {
-                self.bytes
-            } else {
-                &[]
-            },
-            ..self
-        };
-        let ipv6 = NlriBlock {
-            bytes: if ipv4.bytes.is_empty() { self.bytes } else { &[] },
-            ..self
-        };
-        let ipv4 = NlriIter::<Ipv4Net>::new(ipv4.bytes, self.add_path).map(|nlri| {
+        let ipv4 = Ipv4Net::is_of(self.family);
+        let none = Self::new(self.family, &[], self.add_path);
+        let (ipv4, ipv6) = if ipv4 { (self, none) } else { (none, self) };
+        let ipv4 = ipv4.prefixes::<Ipv4Net>().map(|nlri| {
             nlri.map(|Nlri { path_id, prefix }| Nlri {
                 path_id,
                 prefix: IpNet::V4(prefix),
@@ -299,34 +420,31 @@ impl<'a> NlriBlock<'a> {
     ///
     /// `prefix` is the item without path identifier, its own length field included.
     #[must_use]
-    pub const fn opaque(self) -> OpaqueIter<'a> {
+    pub fn opaque(self) -> OpaqueIter<'a> {
         OpaqueIter {
-            rest: self.bytes,
+            rest: self.bytes(),
             family: self.family,
             add_path: self.add_path,
         }
     }
 
-    /// Reads every item once for its errors alone.
+    /// Steps over every item for its errors alone.
     ///
     /// # Errors
     ///
     /// The first [`NlriError`].
     pub fn check(self) -> Result<(), NlriError> {
+        let start = usize::from(self.start);
         match self.family {
             Family::IPV4_UNICAST | Family::IPV4_MULTICAST => {
-                all(NlriIter::<Ipv4Net>::new(self.bytes, self.add_path))
+                check_prefixes::<Ipv4Net>(self.octets, start, self.add_path)
             }
             Family::IPV6_UNICAST | Family::IPV6_MULTICAST => {
-                all(NlriIter::<Ipv6Net>::new(self.bytes, self.add_path))
+                check_prefixes::<Ipv6Net>(self.octets, start, self.add_path)
             }
-            _ => all(self.opaque()),
+            _ => self.opaque().try_for_each(|item| item.map(|_| ())),
         }
     }
-}
-
-fn all<T>(mut items: impl Iterator<Item = Result<T, NlriError>>) -> Result<(), NlriError> {
-    items.try_for_each(|item| item.map(|_| ()))
 }
 
 /// Iterator over items as octets; see [`NlriBlock::opaque`].

@@ -1,15 +1,16 @@
 //! UPDATE (RFC 4271 §4.3, §6.3) with the error handling of RFC 7606.
 
+use std::ops::Range;
+
 use thiserror::Error;
 
 use crate::attribute::error::{AttributeError, AttributeErrorKind, Report};
-use crate::attribute::{AttributeErrors, Attributes, Treatment, code, flag, walk};
+use crate::attribute::{AttributeErrors, Attributes, Treatment, clean, code, flag, slot, walk};
 use crate::family::{Family, FamilySet};
-use crate::header::HEADER_LEN;
+use crate::header::{HEADER_LEN, MAX_EXTENDED};
 use crate::next_hop::NextHop;
 use crate::nlri::NlriBlock;
 use crate::notification::update_message;
-use crate::reader::Reader;
 
 /// Whether a peer is in our AS.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -173,19 +174,35 @@ impl<'a> Sections<'a> {
     /// [`UpdateError::MalformedAttributeList`] if the lengths exceed the body (RFC 4271 §6.3).
     #[inline]
     pub fn split(body: &'a [u8]) -> Result<Self, UpdateError> {
-        let mut reader = Reader::new(body);
-        let mut part = || {
-            let len = reader.u16()?;
-            reader.take(usize::from(len))
+        let Bounds { start, end } = Bounds::find(body).ok_or(UpdateError::MalformedAttributeList)?;
+        let part = |range: Range<usize>| body.get(range).unwrap_or_default();
+        Ok(Self {
+            withdrawn: part(2..start.saturating_sub(2)),
+            attributes: part(start..end),
+            nlri: part(end..body.len()),
+        })
+    }
+}
+
+/// Where the path attributes begin and end in the body of an UPDATE; all else follows from that.
+struct Bounds {
+    start: usize,
+    end: usize,
+}
+
+impl Bounds {
+    /// `None` if the lengths exceed the body, or the body what a message can hold.
+    #[inline]
+    fn find(body: &[u8]) -> Option<Self> {
+        let field = |at: usize| {
+            let field = body.get(at..)?.first_chunk::<2>()?;
+            Some(usize::from(u16::from_be_bytes(*field)))
         };
-        match (part(), part()) {
-            (Some(withdrawn), Some(attributes)) => Ok(Self {
-                withdrawn,
-                attributes,
-                nlri: reader.rest(),
-            }),
-            _ => Err(UpdateError::MalformedAttributeList),
-        }
+        let withdrawn = field(0)?;
+        let attributes = field(2 + withdrawn)?;
+        let start = 4 + withdrawn;
+        let end = start + attributes;
+        (end <= body.len() && body.len() <= MAX_EXTENDED).then_some(Self { start, end })
     }
 }
 
@@ -204,11 +221,43 @@ impl<'a> Sections<'a> {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Update<'a> {
-    withdrawn: &'a [u8],
-    nlri: &'a [u8],
+    /// Their octets are the whole body.
     attributes: Attributes<'a>,
     context: DecodeContext,
+    reach: Field,
+    unreach: Field,
+    /// Which fields hold NLRI of families in use, of [`field`].
+    fields: u8,
     treatment: Option<Treatment>,
+}
+
+/// NLRI in a multiprotocol attribute: where they stand in the body.
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    family: Family,
+    start: u16,
+    end: u16,
+}
+
+impl Field {
+    #[inline]
+    fn parts(self) -> (Family, u16, usize) {
+        (self.family, self.start, usize::from(self.end))
+    }
+
+    const NONE: Self = Self {
+        family: Family::IPV4_UNICAST,
+        start: 0,
+        end: 0,
+    };
+}
+
+/// The four fields of an UPDATE that can hold NLRI, in the order in which they take effect.
+mod field {
+    pub(super) const WITHDRAWN: u8 = 1;
+    pub(super) const UNREACH: u8 = 2;
+    pub(super) const NLRI: u8 = 4;
+    pub(super) const REACH: u8 = 8;
 }
 
 /// NLRI that an UPDATE announces, with their next hop.
@@ -226,31 +275,59 @@ impl<'a> Update<'a> {
     /// # Errors
     ///
     /// [`UpdateError`] where RFC 7606 leaves no choice but to close the session or disable a family.
-    #[inline]
+    ///
+    /// It is not inlined, and has one way out, so that the view is built where the caller wants it: one that is moved is
+    /// copied, which costs more than reading a prefix.
+    #[inline(never)]
     pub fn decode(body: &'a [u8], context: &DecodeContext) -> Result<Self, UpdateError> {
-        let Sections {
-            withdrawn,
-            attributes,
-            nlri,
-        } = Sections::split(body)?;
-        let mut update = Self {
-            withdrawn,
-            nlri,
-            attributes: Attributes::empty(attributes, context.four_octet_asn),
-            context: *context,
-            treatment: None,
+        let mut result = match Bounds::find(body) {
+            Some(bounds) => Ok(Self::unread(body, bounds, context)),
+            None => Err(UpdateError::MalformedAttributeList),
         };
-        if !attributes.is_empty() || !nlri.is_empty() {
-            update.read()?;
+        if let Ok(update) = &mut result
+            && !update.read()
+            && let Err(error) = update.read_exactly()
+        {
+            result = Err(error);
         }
-        Ok(update)
+        result
     }
 
-    /// Not inlined: a caller that sees through it keeps every field in a register of its own, and runs out of them.
+    #[inline(always)]
+    fn unread(body: &'a [u8], Bounds { start, end }: Bounds, context: &DecodeContext) -> Self {
+        let mut fields = 0;
+        if context.families.contains(Family::IPV4_UNICAST) {
+            let (withdrawn, nlri) = (start > 4, end < body.len());
+            fields = u8::from(withdrawn) * field::WITHDRAWN + u8::from(nlri) * field::NLRI;
+        }
+        Self {
+            attributes: Attributes::unread(body, start, end, context.four_octet_asn),
+            context: *context,
+            reach: Field::NONE,
+            unreach: Field::NONE,
+            fields,
+            treatment: None,
+        }
+    }
+
+    /// `false` unless all is perfect.
+    #[inline(always)]
+    fn read(&mut self) -> bool {
+        self.attributes.bounds().start() == self.attributes.octets().len()
+            || clean::read(&mut self.attributes, &self.context)
+                && self.place_multiprotocol()
+                && self.missing() == 0
+    }
+
+    /// Something is wrong, or rare.
+    #[cold]
     #[inline(never)]
-    fn read(&mut self) -> Result<(), UpdateError> {
+    fn read_exactly(&mut self) -> Result<(), UpdateError> {
         let mut treatment = None;
+        self.attributes = self.attributes.to_unread();
+        self.fields &= field::WITHDRAWN | field::NLRI;
         walk::walk(&mut self.attributes, &self.context, &mut treatment)?;
+        let _usable = self.place_multiprotocol();
         self.treatment = treatment;
         if self.missing() != 0 {
             self.treatment = self.treatment.max(Some(Treatment::TreatAsWithdraw));
@@ -261,13 +338,48 @@ impl<'a> Update<'a> {
         Ok(())
     }
 
+    /// Finds the NLRI in multiprotocol attributes; `false` unless those that are there can be used.
+    #[inline]
+    fn place_multiprotocol(&mut self) -> bool {
+        const MULTIPROTOCOL: u64 = (1 << code::MP_REACH_NLRI) | (1 << code::MP_UNREACH_NLRI);
+        self.attributes.present & MULTIPROTOCOL == 0 || (self.place_reach() && self.place_unreach())
+    }
+
+    fn place_reach(&mut self) -> bool {
+        let span = self.attributes.span(slot::MP_REACH_NLRI);
+        if span.is_empty() {
+            return true;
+        }
+        let Some((family, next_hop)) = clean::reach(self.attributes.at(span), &self.context) else {
+            return false;
+        };
+        let (start, end) = span.behind(5 + next_hop);
+        self.reach = Field { family, start, end };
+        self.fields |= if start < end { field::REACH } else { 0 };
+        true
+    }
+
+    fn place_unreach(&mut self) -> bool {
+        let span = self.attributes.span(slot::MP_UNREACH_NLRI);
+        if span.is_empty() {
+            return true;
+        }
+        let Some((family, _)) = walk::split_family(self.attributes.at(span)) else {
+            return false;
+        };
+        let (start, end) = span.behind(3);
+        self.unreach = Field { family, start, end };
+        self.fields |= if start < end { field::UNREACH } else { 0 };
+        self.context.families.contains(family)
+    }
+
     /// RFC 7606 §5.2: where other attributes than MP_UNREACH_NLRI come without reachable NLRI, the NLRI may have been
     /// lost to the error, so withdrawing what is there would not do.
     #[cold]
     fn check_reachable(&self) -> Result<(), UpdateError> {
         let mut attributes = self.attributes.iter_raw();
         // Whether MP_REACH_NLRI of another family than those in use announces anything is not known.
-        let reachable = !self.nlri.is_empty()
+        let reachable = self.nlri_start() < self.attributes.octets().len()
             || self.mp_nlri().is_some()
             || !self.attributes.has(code::MP_REACH_NLRI)
                 && attributes
@@ -290,13 +402,13 @@ impl<'a> Update<'a> {
 
     /// The mandatory attributes that are not there, one bit a type, where routes are announced (RFC 4271 §5).
     #[inline]
-    const fn missing(&self) -> u64 {
+    fn missing(&self) -> u64 {
         const ALWAYS: u64 = (1 << code::ORIGIN) | (1 << code::AS_PATH);
         let mut mandatory = 0;
-        if !self.attributes.reach_nlri.is_empty() {
+        if self.fields & field::REACH != 0 {
             mandatory = ALWAYS;
         }
-        if !self.nlri.is_empty() {
+        if self.nlri_start() < self.attributes.octets().len() {
             mandatory = ALWAYS | (1 << code::NEXT_HOP);
         }
         mandatory & !self.attributes.present
@@ -309,20 +421,26 @@ impl<'a> Update<'a> {
         &self.attributes
     }
 
+    fn nlri_start(&self) -> usize {
+        self.attributes.bounds().end()
+    }
+
     /// The three parts, unread.
     #[must_use]
-    pub const fn sections(&self) -> Sections<'a> {
+    pub fn sections(&self) -> Sections<'a> {
+        let body = self.attributes.octets();
+        let withdrawn = 2..self.attributes.bounds().start().saturating_sub(2);
         Sections {
-            withdrawn: self.withdrawn,
-            attributes: self.attributes.raw,
-            nlri: self.nlri,
+            withdrawn: body.get(withdrawn).unwrap_or_default(),
+            attributes: self.attributes.raw(),
+            nlri: body.get(self.nlri_start()..).unwrap_or_default(),
         }
     }
 
     /// The attribute block as it was on the wire.
     #[must_use]
-    pub const fn raw_attributes(&self) -> &'a [u8] {
-        self.attributes.raw
+    pub fn raw_attributes(&self) -> &'a [u8] {
+        self.attributes.raw()
     }
 
     /// The strongest treatment that the errors ask for; `None` if the attributes are clean.
@@ -339,7 +457,7 @@ impl<'a> Update<'a> {
     #[cold]
     pub fn errors(&self) -> AttributeErrors {
         let mut errors = AttributeErrors::NONE;
-        let mut attributes = Attributes::empty(self.attributes.raw, self.context.four_octet_asn);
+        let mut attributes = self.attributes.to_unread();
         // The first reading went to the end, and so does this one.
         let _ended = walk::walk(&mut attributes, &self.context, &mut errors).is_ok();
         let missing = self.missing();
@@ -352,67 +470,59 @@ impl<'a> Update<'a> {
         errors
     }
 
-    /// A field of IPv4 unicast outside the attributes.
+    /// The NLRI of one of [`field`] that is there.
     #[inline]
-    fn classic(&self, bytes: &'a [u8]) -> Option<NlriBlock<'a>> {
-        const FAMILY: Family = Family::IPV4_UNICAST;
-        if bytes.is_empty() || !self.context.families.contains(FAMILY) {
-            return None;
-        }
-        Some(NlriBlock {
-            family: FAMILY,
-            bytes,
-            add_path: self.context.add_path.contains(FAMILY),
-        })
+    fn block(&self, which: u8) -> NlriBlock<'a> {
+        let body = self.attributes.octets();
+        let bounds = self.attributes.bounds();
+        let (family, start, end) = match which {
+            field::WITHDRAWN => (Family::IPV4_UNICAST, 2, bounds.start().saturating_sub(2)),
+            field::NLRI => (Family::IPV4_UNICAST, bounds.end_u16(), body.len()),
+            field::UNREACH => self.unreach.parts(),
+            _ => self.reach.parts(),
+        };
+        let octets = body.get(..end).unwrap_or_default();
+        NlriBlock::within(family, octets, start, self.context.add_path.contains(family))
     }
 
-    /// A field inside a multiprotocol attribute; its octets are there only if the family was negotiated.
     #[inline]
-    fn multiprotocol(&self, family: Family, bytes: &'a [u8]) -> Option<NlriBlock<'a>> {
-        if bytes.is_empty() {
-            return None;
-        }
-        Some(NlriBlock {
-            family,
-            bytes,
-            add_path: self.context.add_path.contains(family),
-        })
+    fn block_of(&self, which: u8) -> Option<NlriBlock<'a>> {
+        (self.fields & which != 0).then(|| self.block(which))
     }
 
     /// IPv4 unicast NLRI at the end of the message.
     #[must_use]
     #[inline]
     pub fn nlri(&self) -> Option<NlriBlock<'a>> {
-        self.classic(self.nlri)
+        self.block_of(field::NLRI)
     }
 
     /// NLRI of MP_REACH_NLRI.
     #[must_use]
     #[inline]
     pub fn mp_nlri(&self) -> Option<NlriBlock<'a>> {
-        self.multiprotocol(
-            self.attributes.reach_family,
-            self.attributes.at(self.attributes.reach_nlri),
-        )
+        self.block_of(field::REACH)
     }
 
     /// NLRI of MP_UNREACH_NLRI.
     #[must_use]
     #[inline]
     pub fn mp_withdrawn(&self) -> Option<NlriBlock<'a>> {
-        self.multiprotocol(
-            self.attributes.unreach_family,
-            self.attributes.at(self.attributes.unreach_nlri),
-        )
+        self.block_of(field::UNREACH)
     }
 
     /// What the UPDATE announces: nothing if it is [treated as withdraw](Treatment::TreatAsWithdraw).
     #[must_use]
     #[inline]
     pub fn announced(&self) -> AnnouncedIter<'_, 'a> {
+        let announces = if self.is_withdraw() {
+            0
+        } else {
+            field::NLRI | field::REACH
+        };
         AnnouncedIter {
             update: self,
-            field: if self.is_withdraw() { 2 } else { 0 },
+            fields: self.fields & announces,
         }
     }
 
@@ -422,10 +532,15 @@ impl<'a> Update<'a> {
     /// To be applied before [`Update::announced`]: a prefix in both is announced (RFC 4271 §4.3).
     #[must_use]
     #[inline]
-    pub const fn withdrawn(&self) -> WithdrawnIter<'_, 'a> {
+    pub fn withdrawn(&self) -> WithdrawnIter<'_, 'a> {
+        let withdraws = if self.is_withdraw() {
+            u8::MAX
+        } else {
+            field::WITHDRAWN | field::UNREACH
+        };
         WithdrawnIter {
             update: self,
-            field: 0,
+            fields: self.fields & withdraws,
         }
     }
 
@@ -440,7 +555,7 @@ impl<'a> Update<'a> {
     ///
     /// [`UpdateError::InvalidNetworkField`] or, in a multiprotocol attribute, [`UpdateError::MalformedMultiprotocol`].
     pub fn check_nlri(&self) -> Result<(), UpdateError> {
-        let classic = [self.classic(self.withdrawn), self.nlri()];
+        let classic = [self.block_of(field::WITHDRAWN), self.nlri()];
         for block in classic.into_iter().flatten() {
             block
                 .check()
@@ -508,14 +623,14 @@ impl<'a> Update<'a> {
     pub fn interning_key<'k>(&'k self, scratch: &'k mut Vec<u8>) -> &'k [u8] {
         const MULTIPROTOCOL: u64 = (1 << code::MP_REACH_NLRI) | (1 << code::MP_UNREACH_NLRI);
         if self.attributes.present & MULTIPROTOCOL == 0 {
-            return self.attributes.raw;
+            return self.attributes.raw();
         }
         scratch.clear();
         for attribute in self.attributes.iter_raw() {
             let value = match attribute.code {
                 code::MP_UNREACH_NLRI => continue,
                 code::MP_REACH_NLRI => {
-                    let nlri = self.attributes.at(self.attributes.reach_nlri).len();
+                    let nlri = usize::from(self.reach.end.saturating_sub(self.reach.start));
                     attribute
                         .value
                         .get(..attribute.value.len().saturating_sub(nlri))
@@ -534,7 +649,8 @@ impl<'a> Update<'a> {
 #[derive(Clone, Debug)]
 pub struct AnnouncedIter<'u, 'a> {
     update: &'u Update<'a>,
-    field: u8,
+    /// Those that are left.
+    fields: u8,
 }
 
 impl<'a> Iterator for AnnouncedIter<'_, 'a> {
@@ -542,24 +658,17 @@ impl<'a> Iterator for AnnouncedIter<'_, 'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Announced<'a>> {
+        let which = take_first(&mut self.fields)?;
         let attributes = &self.update.attributes;
-        if self.field == 0 {
-            self.field = 1;
-            if let Some(nlri) = self.update.nlri() {
-                return Some(Announced {
-                    nlri,
-                    next_hop: attributes.next_hop().map(NextHop::V4),
-                });
-            }
-        }
-        if self.field == 1 {
-            self.field = 2;
-            if let Some(nlri) = self.update.mp_nlri() {
-                let next_hop = attributes.mp_reach().and_then(|reach| reach.next_hop);
-                return Some(Announced { nlri, next_hop });
-            }
-        }
-        None
+        let next_hop = if which == field::NLRI {
+            attributes.next_hop().map(NextHop::V4)
+        } else {
+            attributes.mp_next_hop()
+        };
+        Some(Announced {
+            nlri: self.update.block(which),
+            next_hop,
+        })
     }
 }
 
@@ -567,7 +676,8 @@ impl<'a> Iterator for AnnouncedIter<'_, 'a> {
 #[derive(Clone, Debug)]
 pub struct WithdrawnIter<'u, 'a> {
     update: &'u Update<'a>,
-    field: u8,
+    /// Those that are left.
+    fields: u8,
 }
 
 impl<'a> Iterator for WithdrawnIter<'_, 'a> {
@@ -575,32 +685,17 @@ impl<'a> Iterator for WithdrawnIter<'_, 'a> {
 
     #[inline]
     fn next(&mut self) -> Option<NlriBlock<'a>> {
-        let update = self.update;
-        if self.field == 0 {
-            self.field = 1;
-            if let Some(block) = update.classic(update.withdrawn) {
-                return Some(block);
-            }
-        }
-        if self.field == 1 {
-            self.field = if update.is_withdraw() { 2 } else { 4 };
-            if let Some(block) = update.mp_withdrawn() {
-                return Some(block);
-            }
-        }
-        while self.field < 4 {
-            self.field += 1;
-            let block = if self.field == 3 {
-                update.nlri()
-            } else {
-                update.mp_nlri()
-            };
-            if block.is_some() {
-                return block;
-            }
-        }
-        None
+        let which = take_first(&mut self.fields)?;
+        Some(self.update.block(which))
     }
+}
+
+/// The first of the fields that are left, taken from them.
+#[inline]
+fn take_first(fields: &mut u8) -> Option<u8> {
+    let which = *fields & fields.wrapping_neg();
+    *fields ^= which;
+    (which != 0).then_some(which)
 }
 
 /// Octets of an UPDATE without withdrawn routes, attributes and NLRI.

@@ -22,16 +22,17 @@ pub fn read(stream: &Stream) -> Sum {
     while let Ok(Some(frame)) = header::frame(rest, header::MAX_MESSAGE) {
         let (message, after) = rest.split_at(frame.len);
         rest = after;
-        let Ok(update) = Update::decode(&message[header::HEADER_LEN..], &context) else { continue };
-        one(&update, &mut sum);
+        let decoded = Update::decode(&message[header::HEADER_LEN..], &context);
+        let Ok(update) = &decoded else { continue };
+        sum = one(update, sum);
     }
     sum
 }
 
 #[inline(never)]
-fn one(update: &Update<'_>, sum: &mut Sum) {
+fn one(update: &Update<'_>, mut sum: Sum) -> Sum {
     for block in update.withdrawn() {
-        nlri(block, sum);
+        sum = nlri(block, sum);
     }
     let attributes = update.attributes();
     if let Some(origin) = attributes.origin() {
@@ -72,27 +73,29 @@ fn one(update: &Update<'_>, sum: &mut Sum) {
             }
             None => {}
         }
-        nlri(announced.nlri, sum);
+        sum = nlri(announced.nlri, sum);
     }
+    sum
 }
 
 #[inline]
-fn nlri(block: NlriBlock<'_>, sum: &mut Sum) {
+fn nlri(block: NlriBlock<'_>, mut sum: Sum) -> Sum {
     match block.family {
         Family::IPV4_UNICAST => {
             for nlri in block.prefixes::<Ipv4Net>() {
-                let Ok(nlri) = nlri else { return };
+                let Ok(nlri) = nlri else { break };
                 sum.ipv4(nlri.path_id, nlri.prefix.addr().into(), nlri.prefix.prefix_len());
             }
         }
         Family::IPV6_UNICAST => {
             for nlri in block.prefixes::<Ipv6Net>() {
-                let Ok(nlri) = nlri else { return };
+                let Ok(nlri) = nlri else { break };
                 sum.ipv6(nlri.path_id, nlri.prefix.addr().into(), nlri.prefix.prefix_len());
             }
         }
         _ => {}
     }
+    sum
 }
 
 /// Writes every route into the buffer, emptied before each.

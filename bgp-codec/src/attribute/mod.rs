@@ -8,13 +8,17 @@ use thiserror::Error;
 
 use crate::asn::Asn;
 use crate::family::Family;
+use crate::header::MAX_EXTENDED;
 use crate::next_hop::{self, NextHop};
+use crate::update::DecodeContext;
 
 pub mod as_path;
+pub(crate) mod clean;
 pub mod error;
 pub mod list;
 mod opaque;
 pub mod path_attributes;
+pub(crate) mod slot;
 mod unknown;
 pub(crate) mod walk;
 
@@ -238,106 +242,197 @@ pub struct MpUnreach<'a> {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
-    pub(crate) raw: &'a [u8],
+    /// What spans count from: the body of an UPDATE, or the block alone.
+    octets: &'a [u8],
     /// Bit N: an attribute of type N was there and its value is usable.
     pub(crate) present: u64,
-    pub(crate) next_hop: u32,
-    pub(crate) med: u32,
-    pub(crate) local_pref: u32,
-    pub(crate) originator_id: u32,
-    pub(crate) as_path: Span,
-    pub(crate) communities: Span,
-    pub(crate) extended: Span,
-    pub(crate) large: Span,
-    pub(crate) cluster_list: Span,
-    pub(crate) reach_next_hop: Span,
-    pub(crate) reach_nlri: Span,
-    pub(crate) unreach_nlri: Span,
-    pub(crate) rare: Rare,
-    pub(crate) reach_family: Family,
-    pub(crate) unreach_family: Family,
-    pub(crate) origin: Origin,
+    /// Where the values of usable attributes stand, by [`slot`].
+    spans: [Span; slot::COUNT],
+    /// Where the block stands.
+    block: Bounds,
     pub(crate) four_octet: bool,
 }
 
-/// Where the values of attributes stand that few routes have.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Rare {
-    pub(crate) aggregator: Span,
-    pub(crate) as4_path: Span,
-    pub(crate) as4_aggregator: Span,
-    pub(crate) ipv6_extended: Span,
-    pub(crate) aigp: Span,
-    pub(crate) only_to_customer: Span,
-}
-
-/// Where a value stands in the block: a fourth of a slice, and the view is copied often.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Span {
-    start: u16,
-    len: u16,
-}
+/// Where a value stands, in one word: where it starts, and above that its length.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Span(u32);
 
 impl Span {
-    /// `start` and `len` lie in a block of at most 65,535 octets.
+    const NOWHERE: Self = Self(0);
+
+    /// `start` and `len` lie in a message of at most 65,535 octets.
     #[inline]
     #[expect(
         clippy::as_conversions,
-        reason = "no block is longer than its length field can say"
+        reason = "no message is longer than its length field can say"
     )]
     pub(crate) const fn new(start: usize, len: usize) -> Self {
-        Self {
-            start: start as u16,
-            len: len as u16,
-        }
+        Self((start as u32 & 0xffff) | (len as u32) << 16)
+    }
+
+    /// The same with the length that stands in the upper half of a word.
+    #[inline]
+    #[expect(
+        clippy::as_conversions,
+        reason = "no message is longer than its length field can say"
+    )]
+    pub(crate) const fn of_word(start: usize, word: u32) -> Self {
+        Self((start as u32 & 0xffff) | (word & 0xffff_0000))
+    }
+
+    #[inline]
+    #[expect(clippy::as_conversions, reason = "sixteen bits")]
+    pub(crate) const fn start(self) -> usize {
+        (self.0 & 0xffff) as usize
+    }
+
+    #[inline]
+    #[expect(clippy::as_conversions, reason = "sixteen bits")]
+    pub(crate) const fn len(self) -> usize {
+        (self.0 >> 16) as usize
     }
 
     #[inline]
     pub(crate) const fn is_empty(self) -> bool {
-        self.len == 0
+        self.0 >> 16 == 0
+    }
+
+    /// Where the value goes on behind its first `skip` octets, and where it ends.
+    #[inline]
+    #[expect(clippy::as_conversions, reason = "inside a message of at most 65,535 octets")]
+    pub(crate) const fn behind(self, skip: usize) -> (u16, u16) {
+        ((self.start() + skip) as u16, (self.start() + self.len()) as u16)
+    }
+}
+
+/// Where a block begins and ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Bounds {
+    start: u16,
+    end: u16,
+}
+
+impl Bounds {
+    #[inline]
+    pub(crate) fn start(self) -> usize {
+        usize::from(self.start)
+    }
+
+    #[inline]
+    pub(crate) fn end(self) -> usize {
+        usize::from(self.end)
+    }
+
+    #[inline]
+    pub(crate) const fn end_u16(self) -> u16 {
+        self.end
     }
 }
 
 impl<'a> Attributes<'a> {
+    /// Nothing read yet: the block is `octets[start..end]`, and `octets` are no more than a message can have.
     #[inline]
-    pub(crate) const fn empty(raw: &'a [u8], four_octet: bool) -> Self {
-        const NOWHERE: Span = Span { start: 0, len: 0 };
+    #[expect(
+        clippy::as_conversions,
+        reason = "no message is longer than its length field can say"
+    )]
+    pub(crate) const fn unread(octets: &'a [u8], start: usize, end: usize, four_octet: bool) -> Self {
         Self {
-            raw,
+            octets,
             present: 0,
-            next_hop: 0,
-            med: 0,
-            local_pref: 0,
-            originator_id: 0,
-            as_path: NOWHERE,
-            communities: NOWHERE,
-            extended: NOWHERE,
-            large: NOWHERE,
-            cluster_list: NOWHERE,
-            reach_next_hop: NOWHERE,
-            reach_nlri: NOWHERE,
-            unreach_nlri: NOWHERE,
-            rare: Rare {
-                aggregator: NOWHERE,
-                as4_path: NOWHERE,
-                as4_aggregator: NOWHERE,
-                ipv6_extended: NOWHERE,
-                aigp: NOWHERE,
-                only_to_customer: NOWHERE,
+            spans: [Span::NOWHERE; slot::COUNT],
+            block: Bounds {
+                start: start as u16,
+                end: end as u16,
             },
-            reach_family: Family::IPV4_UNICAST,
-            unreach_family: Family::IPV4_UNICAST,
-            origin: Origin::Igp,
             four_octet,
         }
     }
 
+    /// The same without what has been read.
+    pub(crate) const fn to_unread(self) -> Self {
+        Self {
+            present: 0,
+            spans: [Span::NOWHERE; slot::COUNT],
+            ..self
+        }
+    }
+
+    /// Reads the block, if all of it is perfect; else `None`.
+    pub(crate) fn clean(mut self, context: &DecodeContext) -> Option<Self> {
+        clean::read(&mut self, context).then_some(self)
+    }
+
+    /// Forgets MP_REACH_NLRI and MP_UNREACH_NLRI.
+    pub(crate) fn without_multiprotocol(mut self) -> Self {
+        self.present &= !((1 << code::MP_REACH_NLRI) | (1 << code::MP_UNREACH_NLRI));
+        self.place(slot::MP_REACH_NLRI, Span::NOWHERE);
+        self.place(slot::MP_UNREACH_NLRI, Span::NOWHERE);
+        self
+    }
+
+    /// A block that stands alone; what no message could hold is cut off.
+    pub(crate) fn unread_block(block: &'a [u8], four_octet: bool) -> Self {
+        let block = block.get(..block.len().min(MAX_EXTENDED)).unwrap_or_default();
+        Self::unread(block, 0, block.len(), four_octet)
+    }
+
+    #[inline]
+    pub(crate) const fn octets(&self) -> &'a [u8] {
+        self.octets
+    }
+
+    #[inline]
+    pub(crate) const fn bounds(&self) -> Bounds {
+        self.block
+    }
+
     #[inline]
     pub(crate) fn at(&self, span: Span) -> &'a [u8] {
-        let start = usize::from(span.start);
-        self.raw
-            .get(start..start + usize::from(span.len))
-            .unwrap_or_default()
+        let start = span.start();
+        self.octets.get(start..start + span.len()).unwrap_or_default()
+    }
+
+    /// Notes where the value of an attribute stands.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the index is masked")]
+    pub(crate) fn place(&mut self, slot: u8, span: Span) {
+        self.spans[usize::from(slot) & (slot::COUNT - 1)] = span;
+    }
+
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the index is masked")]
+    pub(crate) fn span(&self, slot: u8) -> Span {
+        self.spans[usize::from(slot) & (slot::COUNT - 1)]
+    }
+
+    /// `LEN` octets from the beginning of a value on, if there are so many before the message ends.
+    #[inline]
+    fn window<const LEN: usize>(&self, span: Span) -> Option<&'a [u8; LEN]> {
+        self.octets.get(span.start()..span.start() + LEN)?.first_chunk()
+    }
+
+    /// The value of an attribute; empty if it is not there or not usable.
+    #[inline]
+    fn value_in(&self, slot: u8) -> &'a [u8] {
+        self.at(self.span(slot))
+    }
+
+    #[inline]
+    fn number_in(&self, slot: u8) -> Option<u32> {
+        self.value_in(slot)
+            .first_chunk::<4>()
+            .map(|octets| u32::from_be_bytes(*octets))
+    }
+
+    /// The value of an attribute that few routes have and that has no slot.
+    #[cold]
+    fn rare_value(&self, code: u8) -> Option<&'a [u8]> {
+        if !self.has(code) {
+            return None;
+        }
+        let first = self.iter_raw().find(|attribute| attribute.code == code)?;
+        Some(first.value)
     }
 
     /// Reads a block that [`PathAttributes::encode_canonical`] wrote; anything else reads as far as it makes sense.
@@ -351,22 +446,19 @@ impl<'a> Attributes<'a> {
         self.present & (1 << (code & 63)) != 0
     }
 
-    #[inline]
-    const fn value<T: Copy>(&self, code: u8, value: T) -> Option<T> {
-        if self.has(code) { Some(value) } else { None }
-    }
-
     /// The whole attribute block as it was on the wire.
     #[must_use]
-    pub const fn raw(&self) -> &'a [u8] {
-        self.raw
+    pub fn raw(&self) -> &'a [u8] {
+        self.octets
+            .get(self.block.start()..self.block.end())
+            .unwrap_or_default()
     }
 
     /// ORIGIN.
     #[must_use]
     #[inline]
-    pub const fn origin(&self) -> Option<Origin> {
-        self.value(code::ORIGIN, self.origin)
+    pub fn origin(&self) -> Option<Origin> {
+        Origin::from_code(*self.value_in(slot::ORIGIN).first()?)
     }
 
     /// AS_PATH, in the width of the session; see [`PathAttributes`] for the one merged with AS4_PATH.
@@ -374,36 +466,38 @@ impl<'a> Attributes<'a> {
     #[inline]
     pub fn as_path(&self) -> Option<AsPath<'a>> {
         self.has(code::AS_PATH)
-            .then(|| AsPath::trusted(self.at(self.as_path), self.four_octet))
+            .then(|| AsPath::trusted(self.value_in(slot::AS_PATH), self.four_octet))
     }
 
     /// AS4_PATH, from a peer that sends two-octet numbers.
     #[must_use]
-    #[inline]
     pub fn as4_path(&self) -> Option<AsPath<'a>> {
-        (self.has(code::AS4_PATH) && !self.four_octet)
-            .then(|| AsPath::trusted(self.at(self.rare.as4_path), true))
+        if self.four_octet {
+            return None;
+        }
+        self.rare_value(code::AS4_PATH)
+            .map(|value| AsPath::trusted(value, true))
     }
 
     /// NEXT_HOP.
     #[must_use]
     #[inline]
-    pub const fn next_hop(&self) -> Option<Ipv4Addr> {
-        self.value(code::NEXT_HOP, Ipv4Addr::from_bits(self.next_hop))
+    pub fn next_hop(&self) -> Option<Ipv4Addr> {
+        self.number_in(slot::NEXT_HOP).map(Ipv4Addr::from_bits)
     }
 
     /// MULTI_EXIT_DISC.
     #[must_use]
     #[inline]
-    pub const fn med(&self) -> Option<u32> {
-        self.value(code::MULTI_EXIT_DISC, self.med)
+    pub fn med(&self) -> Option<u32> {
+        self.number_in(slot::MULTI_EXIT_DISC)
     }
 
     /// LOCAL_PREF; never from an external peer.
     #[must_use]
     #[inline]
-    pub const fn local_pref(&self) -> Option<u32> {
-        self.value(code::LOCAL_PREF, self.local_pref)
+    pub fn local_pref(&self) -> Option<u32> {
+        self.number_in(slot::LOCAL_PREF)
     }
 
     /// Whether ATOMIC_AGGREGATE is there.
@@ -417,117 +511,124 @@ impl<'a> Attributes<'a> {
     #[must_use]
     #[inline]
     pub fn aggregator(&self) -> Option<Aggregator> {
-        if !self.has(code::AGGREGATOR) {
+        let span = self.span(slot::AGGREGATOR);
+        if span.is_empty() {
             return None;
         }
-        walk::aggregator(self.at(self.rare.aggregator), self.four_octet).ok()
+        walk::aggregator(self.at(span), self.four_octet).ok()
     }
 
     /// AS4_AGGREGATOR, from a peer that sends two-octet numbers.
     #[must_use]
-    #[inline]
     pub fn as4_aggregator(&self) -> Option<Aggregator> {
-        if !self.has(code::AS4_AGGREGATOR) || self.four_octet {
+        if self.four_octet {
             return None;
         }
-        walk::aggregator(self.at(self.rare.as4_aggregator), true).ok()
+        walk::aggregator(self.rare_value(code::AS4_AGGREGATOR)?, true).ok()
     }
 
     /// COMMUNITIES; empty if there are none.
     #[must_use]
     #[inline]
     pub fn communities(&self) -> Communities<'a> {
-        Communities::new(self.at(self.communities))
+        Communities::new(self.value_in(slot::COMMUNITIES))
     }
 
     /// EXTENDED COMMUNITIES; empty if there are none.
     #[must_use]
     #[inline]
     pub fn extended_communities(&self) -> ExtendedCommunities<'a> {
-        ExtendedCommunities::new(self.at(self.extended))
+        ExtendedCommunities::new(self.value_in(slot::EXTENDED_COMMUNITIES))
     }
 
     /// IPv6 address specific extended communities; empty if there are none.
     #[must_use]
-    #[inline]
     pub fn ipv6_extended_communities(&self) -> Ipv6ExtendedCommunities<'a> {
-        Ipv6ExtendedCommunities::new(self.at(self.rare.ipv6_extended))
+        let value = self.rare_value(code::IPV6_EXTENDED_COMMUNITIES);
+        Ipv6ExtendedCommunities::new(value.unwrap_or_default())
     }
 
     /// LARGE COMMUNITIES; empty if there are none.
     #[must_use]
     #[inline]
     pub fn large_communities(&self) -> LargeCommunities<'a> {
-        LargeCommunities::new(self.at(self.large))
+        LargeCommunities::new(self.value_in(slot::LARGE_COMMUNITIES))
     }
 
     /// ORIGINATOR_ID; never from an external peer.
     #[must_use]
     #[inline]
-    pub const fn originator_id(&self) -> Option<Ipv4Addr> {
-        self.value(code::ORIGINATOR_ID, Ipv4Addr::from_bits(self.originator_id))
+    pub fn originator_id(&self) -> Option<Ipv4Addr> {
+        self.number_in(slot::ORIGINATOR_ID).map(Ipv4Addr::from_bits)
     }
 
     /// CLUSTER_LIST, empty if there is none; never from an external peer.
     #[must_use]
     #[inline]
     pub fn cluster_list(&self) -> ClusterList<'a> {
-        ClusterList::new(self.at(self.cluster_list))
+        ClusterList::new(self.value_in(slot::CLUSTER_LIST))
     }
 
     /// MP_REACH_NLRI of a negotiated family.
     #[must_use]
     #[inline]
     pub fn mp_reach(&self) -> Option<MpReach<'a>> {
-        self.has(code::MP_REACH_NLRI).then(|| MpReach {
-            family: self.reach_family,
-            next_hop: NextHop::read(
-                self.at(self.reach_next_hop),
-                next_hop::has_distinguisher(self.reach_family),
-            ),
-            nlri: self.at(self.reach_nlri),
+        let (family, rest) = walk::split_family(self.value_in(slot::MP_REACH_NLRI))?;
+        let (len, rest) = rest.split_first()?;
+        let (next_hop, rest) = rest.split_at_checked(usize::from(*len))?;
+        Some(MpReach {
+            family,
+            next_hop: NextHop::read(next_hop, next_hop::has_distinguisher(family)),
+            nlri: rest.get(1..)?,
         })
+    }
+
+    /// The next hop alone.
+    #[inline]
+    pub(crate) fn mp_next_hop(&self) -> Option<NextHop> {
+        let (family, rest) = walk::split_family(self.value_in(slot::MP_REACH_NLRI))?;
+        let (len, rest) = rest.split_first()?;
+        NextHop::read(
+            rest.get(..usize::from(*len))?,
+            next_hop::has_distinguisher(family),
+        )
     }
 
     /// MP_UNREACH_NLRI of a negotiated family.
     #[must_use]
     #[inline]
     pub fn mp_unreach(&self) -> Option<MpUnreach<'a>> {
-        self.has(code::MP_UNREACH_NLRI).then(|| MpUnreach {
-            family: self.unreach_family,
-            nlri: self.at(self.unreach_nlri),
-        })
+        let (family, nlri) = walk::split_family(self.value_in(slot::MP_UNREACH_NLRI))?;
+        Some(MpUnreach { family, nlri })
     }
 
     /// The accumulated IGP metric, RFC 7311.
     #[must_use]
     #[inline]
     pub fn aigp(&self) -> Option<u64> {
-        if self.has(code::AIGP) {
-            walk::aigp(self.at(self.rare.aigp)).ok()
-        } else {
-            None
+        let span = self.span(slot::AIGP);
+        if span.is_empty() {
+            return None;
         }
+        walk::aigp(self.at(span)).ok()
     }
 
     /// Only to Customer, RFC 9234.
     #[must_use]
     #[inline]
     pub fn only_to_customer(&self) -> Option<Asn> {
-        let value = <[u8; 4]>::try_from(self.at(self.rare.only_to_customer)).ok()?;
-        self.has(code::ONLY_TO_CUSTOMER)
-            .then_some(Asn(u32::from_be_bytes(value)))
+        self.number_in(slot::ONLY_TO_CUSTOMER).map(Asn)
     }
 
     /// Attributes that this crate does not read and that are to be passed on: transitive, with the Partial bit set
     /// (RFC 4271 §5). Those not transitive are left out.
     pub fn unknown(&self) -> impl Iterator<Item = RawAttribute<'a>> + 'a {
-        unknown::to_propagate(self.raw, self.present)
+        unknown::to_propagate(self.raw(), self.present)
     }
 
     /// Every attribute of the block in order, unread.
     #[must_use]
-    pub const fn iter_raw(&self) -> RawAttributes<'a> {
-        RawAttributes::new(self.raw)
+    pub fn iter_raw(&self) -> RawAttributes<'a> {
+        RawAttributes::new(self.raw())
     }
 }

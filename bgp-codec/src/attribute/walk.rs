@@ -1,22 +1,21 @@
-//! The one pass over an attribute block: checks each attribute by the rules of RFC 7606 §7 and reads it.
+//! The exact pass over an attribute block: checks each attribute by the rules of RFC 7606 §7 and tells each error.
+//!
+//! Blocks without errors, nearly all, do not come here: see [`clean`].
 
 use std::net::Ipv4Addr;
 
 use super::as_path;
 use super::error::{AttributeError, AttributeErrorKind as Kind, Report};
-use super::{Aggregator, Attributes, Origin, RawAttribute, Span, code, flag, opaque, unknown};
+use super::{Aggregator, Attributes, Origin, RawAttribute, Span, clean, code, flag, opaque, slot, unknown};
 use crate::asn::Asn;
 use crate::family::{Afi, Family, Safi};
-use crate::next_hop;
 use crate::update::{AsSets, DecodeContext, PeerKind, UpdateError};
 
-const WELL_KNOWN: u8 = flag::TRANSITIVE;
-const OPTIONAL: u8 = flag::OPTIONAL;
-const OPTIONAL_TRANSITIVE: u8 = flag::OPTIONAL | flag::TRANSITIVE;
-const KIND: u8 = flag::OPTIONAL | flag::TRANSITIVE;
-
-/// Blocks are no longer than their length field can say.
-const MAX_BLOCK: usize = 65_535;
+pub(super) const WELL_KNOWN: u8 = flag::TRANSITIVE;
+pub(super) const OPTIONAL: u8 = flag::OPTIONAL;
+pub(super) const OPTIONAL_TRANSITIVE: u8 = flag::OPTIONAL | flag::TRANSITIVE;
+/// The flags that the type decides.
+pub(super) const KIND: u8 = flag::OPTIONAL | flag::TRANSITIVE;
 
 type Checked = Result<(), Kind>;
 
@@ -31,7 +30,6 @@ struct Placed<'a> {
 
 impl<'a> Placed<'a> {
     /// The attribute that begins at `at`; `None` if it runs over the end.
-    #[inline]
     fn read(block: &'a [u8], at: usize) -> Option<Self> {
         let (&[flags, code, first], rest) = block.get(at..)?.split_first_chunk::<3>()?;
         let (start, len) = if flags & flag::EXTENDED_LENGTH == 0 {
@@ -48,12 +46,10 @@ impl<'a> Placed<'a> {
         })
     }
 
-    #[inline]
     const fn end(&self) -> usize {
         self.start + self.value.len()
     }
 
-    #[inline]
     const fn span(&self) -> Span {
         Span::new(self.start, self.value.len())
     }
@@ -62,16 +58,20 @@ impl<'a> Placed<'a> {
 /// Reads the block of `attributes` from a peer.
 ///
 /// `errors` collects what does not end the session; the first occurrence of a type is what counts (RFC 7606 §3(g)).
-#[inline]
+#[cold]
+#[inline(never)]
 pub(crate) fn walk(
     attributes: &mut Attributes<'_>,
     context: &DecodeContext,
     errors: &mut impl Report,
 ) -> Result<(), UpdateError> {
-    let block = attributes.raw;
+    let block = attributes
+        .octets()
+        .get(..attributes.bounds().end())
+        .unwrap_or_default();
     let mut seen = 0_u64;
     let mut unusable = 0_u64;
-    let mut at = 0;
+    let mut at = attributes.bounds().start();
     while at < block.len() {
         let Some(attribute) = Placed::read(block, at) else {
             overrun(block, at, errors)?;
@@ -82,7 +82,7 @@ pub(crate) fn walk(
         let code = attribute.code;
         if code > 63 {
             // None of them is read, and which one came first is told where they are passed on.
-            if let Err(kind) = attributes.read_rare(begin, context)? {
+            if let Err(kind) = check(attribute, block.get(begin..at), context)? {
                 errors.push(AttributeError::new(code, kind));
             }
             continue;
@@ -93,26 +93,20 @@ pub(crate) fn walk(
             continue;
         }
         seen |= bit;
-        let checked = match attributes.read(attribute, context) {
-            Some(checked) => checked,
-            None if code & !1 == code::MP_REACH_NLRI => {
-                let used = if code == code::MP_REACH_NLRI {
-                    mp_reach(attributes, attribute, context)
-                } else {
-                    mp_unreach(attributes, attribute, context)
-                };
-                match used {
-                    Ok(true) => {}
-                    Ok(false) => unusable |= bit,
-                    Err(family) => return Err(malformed_multiprotocol(family, block.get(begin..at))),
-                }
-                continue;
+        if code & !1 == code::MP_REACH_NLRI {
+            match multiprotocol(attribute, context) {
+                Ok(true) => attributes.place(slot::of(code), attribute.span()),
+                Ok(false) => unusable |= bit,
+                Err(family) => return Err(malformed_multiprotocol(family, block.get(begin..at))),
             }
-            None => attributes.read_rare(begin, context)?,
-        };
-        if let Err(kind) = checked {
-            unusable |= bit;
-            errors.push(AttributeError::new(code, kind));
+            continue;
+        }
+        match check(attribute, block.get(begin..at), context)? {
+            Ok(()) => attributes.place(slot::of(code), attribute.span()),
+            Err(kind) => {
+                unusable |= bit;
+                errors.push(AttributeError::new(code, kind));
+            }
         }
     }
     attributes.present = seen & !unusable;
@@ -122,133 +116,95 @@ pub(crate) fn walk(
 /// Reads a canonical block of our own.
 pub(crate) fn trusted(block: &[u8]) -> Attributes<'_> {
     const CONTEXT: DecodeContext = DecodeContext::all(PeerKind::Internal);
-    let block = block.get(..block.len().min(MAX_BLOCK)).unwrap_or_default();
-    let mut attributes = Attributes::empty(block, true);
+    let mut attributes = Attributes::unread_block(block, true);
+    if let Some(clean) = attributes.clean(&CONTEXT) {
+        return clean;
+    }
+    let block = attributes.raw();
     let mut at = 0;
     while let Some(attribute) = Placed::read(block, at) {
-        let begin = at;
         at = attribute.end();
-        let checked = attributes.read(attribute, &CONTEXT);
         // What does not make sense reads as not there; what was carried once is carried on.
-        let usable = match checked {
-            Some(checked) => checked.is_ok(),
-            None => {
-                !unknown::is_read(attribute.code)
-                    || matches!(attributes.read_rare(begin, &CONTEXT), Ok(Ok(())))
-            }
-        };
+        let usable = !unknown::is_read(attribute.code) || check_read(attribute, &CONTEXT).is_ok();
         if usable && attribute.code < 64 {
             attributes.present |= 1 << attribute.code;
+            attributes.place(slot::of(attribute.code), attribute.span());
         }
     }
     attributes
 }
 
-impl Attributes<'_> {
-    /// Reads one of the attributes that routes usually have; `None` if it is another.
-    #[inline(always)]
-    fn read(&mut self, attribute: Placed<'_>, context: &DecodeContext) -> Option<Checked> {
-        let peer = context.peer;
-        let flags = attribute.flags;
-        let value = attribute.value;
-        let span = attribute.span();
-        Some(match attribute.code {
-            code::ORIGIN => self::flags(flags, WELL_KNOWN).and_then(|()| {
-                let &[origin] = value else {
-                    return Err(Kind::Length);
-                };
-                self.origin = Origin::from_code(origin).ok_or(Kind::Value)?;
-                Ok(())
-            }),
-            code::AS_PATH => self::flags(flags, WELL_KNOWN)
-                .and_then(|()| path(value, self.four_octet, context))
-                .map(|()| self.as_path = span),
-            code::NEXT_HOP => self::flags(flags, WELL_KNOWN).and_then(|()| number(value, &mut self.next_hop)),
-            code::MULTI_EXIT_DISC => self::flags(flags, OPTIONAL).and_then(|()| number(value, &mut self.med)),
-            code::LOCAL_PREF => internal(peer)
-                .and_then(|()| self::flags(flags, WELL_KNOWN))
-                .and_then(|()| number(value, &mut self.local_pref)),
-            code::ATOMIC_AGGREGATE => self::flags(flags, WELL_KNOWN).and_then(|()| empty(value)),
-            code::AGGREGATOR => self::flags(flags, OPTIONAL_TRANSITIVE)
-                .and_then(|()| aggregator(value, self.four_octet))
-                .map(|_| self.rare.aggregator = span),
-            code::COMMUNITIES => self::flags(flags, OPTIONAL_TRANSITIVE)
-                .and_then(|()| items::<4>(value))
-                .map(|()| self.communities = span),
-            code::ORIGINATOR_ID => internal(peer)
-                .and_then(|()| self::flags(flags, OPTIONAL))
-                .and_then(|()| number(value, &mut self.originator_id)),
-            code::CLUSTER_LIST => internal(peer)
-                .and_then(|()| self::flags(flags, OPTIONAL))
-                .and_then(|()| items::<4>(value))
-                .map(|()| self.cluster_list = span),
-            code::EXTENDED_COMMUNITIES => self::flags(flags, OPTIONAL_TRANSITIVE)
-                .and_then(|()| items::<8>(value))
-                .map(|()| self.extended = span),
-            code::LARGE_COMMUNITIES => self::flags(flags, OPTIONAL_TRANSITIVE)
-                .and_then(|()| items::<12>(value))
-                .map(|()| self.large = span),
-            _ => return None,
-        })
+/// Checks an attribute; `whole` are its octets.
+fn check(
+    attribute: Placed<'_>,
+    whole: Option<&[u8]>,
+    context: &DecodeContext,
+) -> Result<Checked, UpdateError> {
+    let Placed {
+        flags, code, value, ..
+    } = attribute;
+    if unknown::is_read(code) {
+        return Ok(check_read(attribute, context));
     }
-
-    /// Reads the attribute at `at`, of any other type.
-    #[cold]
-    #[inline(never)]
-    fn read_rare(&mut self, at: usize, context: &DecodeContext) -> Result<Checked, UpdateError> {
-        let Some(attribute) = Placed::read(self.raw, at) else {
-            return Ok(Err(Kind::Overrun));
-        };
-        let Placed {
-            flags, code, value, ..
-        } = attribute;
-        if unknown::is_read(code) {
-            return Ok(self.read_known(attribute, context));
-        }
-        // RFC 4271 §6.3: an unknown attribute must not be well-known.
-        if flags & flag::OPTIONAL == 0 && opaque::flags(code).is_none() {
-            return Err(unrecognized(self.raw.get(at..attribute.end())));
-        }
-        Ok(opaque::check(RawAttribute { flags, code, value }))
+    // RFC 4271 §6.3: an unknown attribute must not be well-known.
+    if flags & flag::OPTIONAL == 0 && opaque::flags(code).is_none() {
+        return Err(unrecognized(whole));
     }
+    Ok(opaque::check(RawAttribute { flags, code, value }))
+}
 
-    fn read_known(&mut self, attribute: Placed<'_>, context: &DecodeContext) -> Checked {
-        let Placed { flags, value, .. } = attribute;
-        match attribute.code {
-            code::IPV6_EXTENDED_COMMUNITIES => {
-                self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                items::<20>(value)?;
-                self.rare.ipv6_extended = attribute.span();
-            }
-            // RFC 6793 §4.1: a peer that sends four octets anyway means nothing by them.
-            code::AS4_PATH | code::AS4_AGGREGATOR if self.four_octet => {}
-            code::AS4_PATH => {
-                self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                as4_path(value, context)?;
-                self.rare.as4_path = attribute.span();
-            }
-            code::AS4_AGGREGATOR => {
-                self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                aggregator(value, true)?;
-                self.rare.as4_aggregator = attribute.span();
-            }
-            code::AIGP => {
-                self::flags(flags, OPTIONAL)?;
-                aigp(value)?;
-                self.rare.aigp = attribute.span();
-            }
-            code::ONLY_TO_CUSTOMER => {
-                self::flags(flags, OPTIONAL_TRANSITIVE)?;
-                number(value, &mut 0)?;
-                self.rare.only_to_customer = attribute.span();
-            }
-            _ => {}
+/// Checks an attribute of a type that is read.
+fn check_read(attribute: Placed<'_>, context: &DecodeContext) -> Checked {
+    let Placed {
+        flags, code, value, ..
+    } = attribute;
+    let four_octet = context.four_octet_asn;
+    match code {
+        code::ORIGIN => {
+            self::flags(flags, WELL_KNOWN)?;
+            let &[origin] = value else {
+                return Err(Kind::Length);
+            };
+            Origin::from_code(origin).map(|_| ()).ok_or(Kind::Value)
         }
-        Ok(())
+        code::AS_PATH => self::flags(flags, WELL_KNOWN).and_then(|()| path(value, four_octet, context)),
+        code::NEXT_HOP => self::flags(flags, WELL_KNOWN).and_then(|()| exactly::<4>(value)),
+        code::MULTI_EXIT_DISC => self::flags(flags, OPTIONAL).and_then(|()| exactly::<4>(value)),
+        code::LOCAL_PREF => internal(context.peer)
+            .and_then(|()| self::flags(flags, WELL_KNOWN))
+            .and_then(|()| exactly::<4>(value)),
+        code::ATOMIC_AGGREGATE => self::flags(flags, WELL_KNOWN).and_then(|()| exactly::<0>(value)),
+        code::AGGREGATOR => self::flags(flags, OPTIONAL_TRANSITIVE)
+            .and_then(|()| aggregator(value, four_octet))
+            .map(|_| ()),
+        code::COMMUNITIES => self::flags(flags, OPTIONAL_TRANSITIVE).and_then(|()| items::<4>(value)),
+        code::ORIGINATOR_ID => internal(context.peer)
+            .and_then(|()| self::flags(flags, OPTIONAL))
+            .and_then(|()| exactly::<4>(value)),
+        code::CLUSTER_LIST => internal(context.peer)
+            .and_then(|()| self::flags(flags, OPTIONAL))
+            .and_then(|()| items::<4>(value)),
+        code::EXTENDED_COMMUNITIES => {
+            self::flags(flags, OPTIONAL_TRANSITIVE).and_then(|()| items::<8>(value))
+        }
+        code::LARGE_COMMUNITIES => self::flags(flags, OPTIONAL_TRANSITIVE).and_then(|()| items::<12>(value)),
+        code::IPV6_EXTENDED_COMMUNITIES => {
+            self::flags(flags, OPTIONAL_TRANSITIVE).and_then(|()| items::<20>(value))
+        }
+        // RFC 6793 §4.1: a peer that sends four octets anyway means nothing by them.
+        code::AS4_PATH | code::AS4_AGGREGATOR if four_octet => Ok(()),
+        code::AS4_PATH => self::flags(flags, OPTIONAL_TRANSITIVE).and_then(|()| as4_path(value, context)),
+        code::AS4_AGGREGATOR => self::flags(flags, OPTIONAL_TRANSITIVE)
+            .and_then(|()| aggregator(value, true))
+            .map(|_| ()),
+        code::AIGP => self::flags(flags, OPTIONAL)
+            .and_then(|()| aigp(value))
+            .map(|_| ()),
+        code::ONLY_TO_CUSTOMER => self::flags(flags, OPTIONAL_TRANSITIVE).and_then(|()| exactly::<4>(value)),
+        _ => Ok(()),
     }
 }
 
-#[inline]
 fn flags(flags: u8, expected: u8) -> Checked {
     if flags & KIND == expected {
         Ok(())
@@ -258,7 +214,6 @@ fn flags(flags: u8, expected: u8) -> Checked {
 }
 
 /// RFC 7606 §7.5, §7.9, §7.10: from an external peer these are discarded, whatever they hold.
-#[inline]
 fn internal(peer: PeerKind) -> Checked {
     match peer {
         PeerKind::Internal => Ok(()),
@@ -266,17 +221,8 @@ fn internal(peer: PeerKind) -> Checked {
     }
 }
 
-#[inline]
-fn number(value: &[u8], into: &mut u32) -> Checked {
-    *into = <[u8; 4]>::try_from(value)
-        .map(u32::from_be_bytes)
-        .map_err(|_| Kind::Length)?;
-    Ok(())
-}
-
-#[inline]
-const fn empty(value: &[u8]) -> Checked {
-    if value.is_empty() {
+const fn exactly<const LEN: usize>(value: &[u8]) -> Checked {
+    if value.len() == LEN {
         Ok(())
     } else {
         Err(Kind::Length)
@@ -284,7 +230,6 @@ const fn empty(value: &[u8]) -> Checked {
 }
 
 /// A list that is not empty and whose items are whole.
-#[inline]
 fn items<const SIZE: usize>(value: &[u8]) -> Checked {
     if value.is_empty() || !value.len().is_multiple_of(SIZE) {
         Err(Kind::Length)
@@ -295,7 +240,7 @@ fn items<const SIZE: usize>(value: &[u8]) -> Checked {
 
 /// RFC 7606 §7.2, RFC 7607 §2.
 #[inline]
-fn path(value: &[u8], four_octet: bool, context: &DecodeContext) -> Checked {
+pub(super) fn path(value: &[u8], four_octet: bool, context: &DecodeContext) -> Checked {
     match as_path::check(value, four_octet) {
         Some(found) if found.is_plain() => Ok(()),
         Some(found) => odd_path(found, context),
@@ -368,50 +313,33 @@ pub(super) fn aigp(value: &[u8]) -> Result<u64, Kind> {
     }
 }
 
-/// Whether the family is one that was negotiated; fails with the family, where it could be read.
-#[inline]
-fn mp_reach(
-    attributes: &mut Attributes<'_>,
-    attribute: Placed<'_>,
-    context: &DecodeContext,
-) -> Result<bool, Option<Family>> {
-    let value = attribute.value;
-    let &[high, low, safi, len] = value.first_chunk::<4>().ok_or(None)?;
-    let family = Family::new(Afi(u16::from_be_bytes([high, low])), Safi(safi));
+/// Whether MP_REACH_NLRI or MP_UNREACH_NLRI is of a family that was negotiated; fails with the family, where it could be
+/// read.
+fn multiprotocol(attribute: Placed<'_>, context: &DecodeContext) -> Result<bool, Option<Family>> {
+    let (family, rest) = split_family(attribute.value).ok_or(None)?;
+    let reach = attribute.code == code::MP_REACH_NLRI;
+    // RFC 7606 §7.11: whatever the family, the length of the next hop must be there.
+    if reach && rest.is_empty() {
+        return Err(None);
+    }
     if !context.families.contains(family) {
         // RFC 4760 §6: a family that was not negotiated is ignored, whatever it holds.
         return Ok(false);
     }
-    let len = usize::from(len);
-    // RFC 7606 §5.3, §7.11; a reserved octet follows the next hop.
-    if flags(attribute.flags, OPTIONAL).is_err()
-        || value.len() < 5 + len
-        || !next_hop::length_is_valid(family, len, context.extended_next_hop.contains(family))
+    // RFC 7606 §5.3, §7.11.
+    if flags(attribute.flags, OPTIONAL).is_err() || reach && clean::reach(attribute.value, context).is_none()
     {
         return Err(Some(family));
     }
-    attributes.reach_family = family;
-    attributes.reach_next_hop = Span::new(attribute.start + 4, len);
-    attributes.reach_nlri = Span::new(attribute.start + 5 + len, value.len() - 5 - len);
     Ok(true)
 }
 
+/// The family at the beginning of a multiprotocol attribute, and what follows it.
 #[inline]
-fn mp_unreach(
-    attributes: &mut Attributes<'_>,
-    attribute: Placed<'_>,
-    context: &DecodeContext,
-) -> Result<bool, Option<Family>> {
-    let &[high, low, safi] = attribute.value.first_chunk::<3>().ok_or(None)?;
+pub(crate) fn split_family(value: &[u8]) -> Option<(Family, &[u8])> {
+    let (&[high, low, safi], rest) = value.split_first_chunk::<3>()?;
     let family = Family::new(Afi(u16::from_be_bytes([high, low])), Safi(safi));
-    if !context.families.contains(family) {
-        return Ok(false);
-    }
-    // RFC 7606 §5.3.
-    flags(attribute.flags, OPTIONAL).map_err(|_| Some(family))?;
-    attributes.unreach_family = family;
-    attributes.unreach_nlri = Span::new(attribute.start + 3, attribute.value.len() - 3);
-    Ok(true)
+    Some((family, rest))
 }
 
 #[cold]

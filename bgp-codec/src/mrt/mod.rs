@@ -368,7 +368,10 @@ fn route_attributes(
         families: FamilySet::EMPTY,
         ..DecodeContext::all(PeerKind::Internal)
     };
-    let mut attributes = Attributes::empty(block, four_octet_asn);
+    let mut attributes = Attributes::unread_block(block, four_octet_asn);
+    if let Some(clean) = attributes.clean(&context) {
+        return Ok((clean.without_multiprotocol(), errors));
+    }
     walk::walk(&mut attributes, &context, &mut errors)?;
     Ok((attributes, errors))
 }

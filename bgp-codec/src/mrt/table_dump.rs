@@ -52,11 +52,7 @@ fn rib_generic(add_path: bool, body: &[u8]) -> Result<RibGeneric<'_>, MrtError> 
     let sequence = reader.u32().ok_or(MrtError::Truncated)?;
     let afi = Afi(reader.u16().ok_or(MrtError::Truncated)?);
     let safi = Safi(reader.u8().ok_or(MrtError::Truncated)?);
-    let block = NlriBlock {
-        family: Family::new(afi, safi),
-        bytes: reader.rest(),
-        add_path,
-    };
+    let block = NlriBlock::new(Family::new(afi, safi), reader.rest(), add_path);
     let mut items = block.opaque();
     let nlri = items
         .next()

@@ -67,11 +67,7 @@ fn items_end_where_their_family_says() {
                 }
                 bytes.extend_from_slice(&item);
             }
-            let block = NlriBlock {
-                family,
-                bytes: &bytes,
-                add_path,
-            };
+            let block = NlriBlock::new(family, &bytes, add_path);
             let read: Vec<_> = block.opaque().map(|item| item.unwrap()).collect();
             let ids = if add_path { [7, u32::MAX] } else { [0, 0] };
             let expected = ids.map(|path_id| Nlri {
@@ -83,10 +79,7 @@ fn items_end_where_their_family_says() {
             // Cut anywhere, the last one is an error and the first is still there.
             let one = bytes.len() / 2;
             for len in one + 1..bytes.len() {
-                let cut = NlriBlock {
-                    bytes: &bytes[..len],
-                    ..block
-                };
+                let cut = NlriBlock::new(family, &bytes[..len], add_path);
                 assert_eq!(cut.check(), Err(NlriError::Truncated), "{family} {len}");
                 assert_eq!(cut.opaque().next().unwrap().unwrap(), expected[0]);
                 assert_eq!(cut.opaque().count(), 2);
@@ -173,11 +166,7 @@ fn impossible_items_are_refused() {
         (Family::ROUTE_TARGET, &[31, 0, 0, 0, 0], NlriError::Form(31)),
         (Family::ROUTE_TARGET, &[97; 14], NlriError::PrefixLength(97)),
     ] {
-        let block = NlriBlock {
-            family,
-            bytes,
-            add_path: false,
-        };
+        let block = NlriBlock::new(family, bytes, false);
         assert_eq!(block.check(), Err(error), "{family} {bytes:?}");
         let value = [&[0, family.afi.0.to_be_bytes()[1], family.safi.0][..], bytes].concat();
         let message = body(&[], &[&attribute(0x80, 15, &value)], &[]);

@@ -186,8 +186,8 @@ fn same_prefix_withdrawn_and_announced_ends_as_announced() {
     // Applied in the order documented, the announcement has the last word.
     let order: Vec<_> = update
         .withdrawn()
-        .map(|block| (false, block.bytes))
-        .chain(update.announced().map(|announced| (true, announced.nlri.bytes)))
+        .map(|block| (false, block.bytes()))
+        .chain(update.announced().map(|announced| (true, announced.nlri.bytes())))
         .collect();
     assert_eq!(order, [(false, &NLRI[..]), (true, &NLRI[..])]);
 }

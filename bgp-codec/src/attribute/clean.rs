@@ -1,0 +1,210 @@
+//! The pass that nearly every block takes: attributes without any error, of the types that routes commonly have.
+//!
+//! What an attribute may look like is a row in a table, so that the loop has no branch that depends on the type and
+//! none that a stream of routes makes unpredictable; what is wrong is only added up. Whatever is not perfect is left to
+//! [`walk`](super::walk()), which knows what each error costs. Both must agree on what is perfect: a property test
+//! compares them.
+
+use super::walk;
+use super::{Attributes, Span, code, flag, slot};
+use crate::family::Family;
+use crate::next_hop;
+use crate::update::{DecodeContext, PeerKind};
+
+/// What an attribute of one type may look like in one kind of session.
+///
+/// Flags, type and length are held in one word, in this order from the lowest octet on.
+#[derive(Clone, Copy)]
+struct Rule {
+    /// What the word must be where `mask` has bits.
+    word: u32,
+    mask: u32,
+    /// The shortest value.
+    min: u16,
+    slot: u8,
+}
+
+/// The bits of a word that hold the length.
+const LENGTH: u32 = 0xffff_0000;
+
+impl Rule {
+    /// Fits no attribute: it is for the exact walk.
+    const NONE: Self = Self {
+        word: u32::MAX,
+        mask: u32::MAX,
+        min: 0,
+        slot: slot::NONE,
+    };
+
+    const fn exactly(flags: u8, code: u8, len: u8) -> Self {
+        Self {
+            word: u32::from_le_bytes([flags, code, len, 0]),
+            mask: u32::from_le_bytes([walk::KIND, 0xff, 0xff, 0xff]),
+            min: 0,
+            slot: slot::of(code),
+        }
+    }
+
+    /// At least `min` octets; `unit`, a power of two, divides every valid length.
+    const fn many(flags: u8, code: u8, min: u16, unit: u8) -> Self {
+        Self {
+            word: u32::from_le_bytes([flags, code, 0, 0]),
+            mask: u32::from_le_bytes([walk::KIND, 0xff, unit - 1, 0]),
+            min,
+            slot: slot::of(code),
+        }
+    }
+
+    const fn of(code: u8, four_octet: bool, internal: bool) -> Self {
+        use walk::{OPTIONAL, OPTIONAL_TRANSITIVE, WELL_KNOWN};
+        match code {
+            code::ORIGIN => Self::exactly(WELL_KNOWN, code, 1),
+            code::AS_PATH => Self::many(WELL_KNOWN, code, 0, 2),
+            code::NEXT_HOP => Self::exactly(WELL_KNOWN, code, 4),
+            code::MULTI_EXIT_DISC => Self::exactly(OPTIONAL, code, 4),
+            code::LOCAL_PREF if internal => Self::exactly(WELL_KNOWN, code, 4),
+            code::ATOMIC_AGGREGATE => Self::exactly(WELL_KNOWN, code, 0),
+            code::AGGREGATOR => Self::exactly(OPTIONAL_TRANSITIVE, code, if four_octet { 8 } else { 6 }),
+            code::ORIGINATOR_ID if internal => Self::exactly(OPTIONAL, code, 4),
+            code::CLUSTER_LIST if internal => Self::many(OPTIONAL, code, 4, 4),
+            code::COMMUNITIES => Self::many(OPTIONAL_TRANSITIVE, code, 4, 4),
+            code::EXTENDED_COMMUNITIES => Self::many(OPTIONAL_TRANSITIVE, code, 8, 8),
+            code::LARGE_COMMUNITIES => Self::many(OPTIONAL_TRANSITIVE, code, 12, 4),
+            code::ONLY_TO_CUSTOMER => Self::exactly(OPTIONAL_TRANSITIVE, code, 4),
+            code::MP_REACH_NLRI => Self::many(OPTIONAL, code, 5, 1),
+            code::MP_UNREACH_NLRI => Self::many(OPTIONAL, code, 3, 1),
+            _ => Self::NONE,
+        }
+    }
+}
+
+/// Types from 64 on are for the exact walk.
+type Table = [Rule; 64];
+
+const fn table(four_octet: bool, internal: bool) -> Table {
+    let mut table = [Rule::NONE; 64];
+    let mut code = 0;
+    while code < 64 {
+        table[code as usize] = Rule::of(code, four_octet, internal);
+        code += 1;
+    }
+    table
+}
+
+/// By width of AS numbers, then by kind of peer.
+static RULES: [[Table; 2]; 2] = [
+    [table(false, false), table(false, true)],
+    [table(true, false), table(true, true)],
+];
+
+/// Reads the block; `false`, and nothing that counts in `attributes`, unless all of it is perfect.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "the index is masked")]
+pub(crate) fn read(attributes: &mut Attributes<'_>, context: &DecodeContext) -> bool {
+    let internal = usize::from(context.peer == PeerKind::Internal);
+    let rules = &RULES[usize::from(context.four_octet_asn)][internal];
+    let octets = attributes.octets();
+    let end = attributes.bounds().end();
+    let mut at = attributes.bounds().start();
+    // Of bits that are all different, the sum is what they are together; no rule has a type so high that the sum of as
+    // many as fit a message could overflow.
+    let (mut seen, mut sum) = (0_u64, 0_u64);
+    let mut wrong = 0_u32;
+    while at < end {
+        // An attribute of three octets at the very end of a message is rare enough for the exact walk.
+        let Some(head) = octets.get(at..).and_then(<[u8]>::first_chunk::<4>) else {
+            return false;
+        };
+        let head = u32::from_le_bytes(*head);
+        let (word, value) = if head & u32::from(flag::EXTENDED_LENGTH) == 0 {
+            (head & !0xff00_0000, at + 3)
+        } else {
+            let [.., first, second] = head.to_le_bytes();
+            let len = u32::from(u16::from_be_bytes([first, second]));
+            ((head & !LENGTH) | (len << 16), at + 4)
+        };
+        let [_, code, ..] = word.to_le_bytes();
+        let rule = &rules[usize::from(code & 63)];
+        let len = word >> 16;
+        let bit = 1_u64 << (code & 63);
+        seen |= bit;
+        sum = sum.wrapping_add(bit);
+        // The highest bit tells that the subtraction fell below zero.
+        wrong |= ((word ^ rule.word) & rule.mask) | (len.wrapping_sub(u32::from(rule.min)) & 0x8000_0000);
+        attributes.place(rule.slot, Span::of_word(value, word));
+        at = value + Span::of_word(value, word).len();
+    }
+    attributes.present = seen;
+    at == end && wrong == 0 && sum == seen && values(attributes, context)
+}
+
+/// Whether the values of attributes with right lengths are right.
+#[inline]
+fn values(attributes: &Attributes<'_>, context: &DecodeContext) -> bool {
+    const LESS_COMMON: u64 = (1 << code::AGGREGATOR) | (1 << code::LARGE_COMMUNITIES);
+    let origin = attributes.value_in(slot::ORIGIN).first();
+    origin.is_none_or(|origin| *origin <= 2)
+        && path(attributes, context)
+        && (attributes.present & LESS_COMMON == 0 || less_common(attributes))
+}
+
+#[inline(never)]
+fn less_common(attributes: &Attributes<'_>) -> bool {
+    let aggregator = attributes.value_in(slot::AGGREGATOR);
+    (aggregator.is_empty() || walk::aggregator(aggregator, attributes.four_octet).is_ok())
+        && attributes
+            .value_in(slot::LARGE_COMMUNITIES)
+            .len()
+            .is_multiple_of(12)
+}
+
+/// Eight numbers from the one at 8 - N on: the first N count.
+static MASKS: [u32; 16] = {
+    const ALL: u32 = u32::MAX;
+    [ALL, ALL, ALL, ALL, ALL, ALL, ALL, ALL, 0, 0, 0, 0, 0, 0, 0, 0]
+};
+
+/// Whether AS_PATH is a single sequence without AS 0, or else what the exact walk finds nothing wrong with.
+#[inline(always)]
+fn path(attributes: &Attributes<'_>, context: &DecodeContext) -> bool {
+    let span = attributes.span(slot::AS_PATH);
+    // The first two octets of the value, and the 32 behind them, whether or not the path goes so far: no loop whose end
+    // is a guess.
+    if let Some(window) = attributes.window::<34>(span)
+        && let [kind, count, numbers @ ..] = window
+        && (*kind, span.len()) == (2, usize::from(*count) * 4 + 2)
+        && attributes.four_octet
+        && let Some(counted) = MASKS.get(8_usize.wrapping_sub(usize::from(*count))..)
+        && let Some(counted) = counted.first_chunk::<8>()
+    {
+        let mut zero = 0;
+        for (number, mask) in numbers.as_chunks::<4>().0.iter().zip(counted) {
+            let is_zero = u32::from(u32::from_ne_bytes(*number) == 0).wrapping_neg();
+            zero |= is_zero & mask;
+        }
+        return zero == 0 && *count != 0;
+    }
+    other_path(attributes, context)
+}
+
+#[inline(never)]
+fn other_path(attributes: &Attributes<'_>, context: &DecodeContext) -> bool {
+    let value = attributes.value_in(slot::AS_PATH);
+    walk::path(value, attributes.four_octet, context).is_ok()
+}
+
+/// Whether a next hop and the family of MP_REACH_NLRI are such as were negotiated, and the length of the next hop.
+#[inline]
+pub(crate) fn reach(value: &[u8], context: &DecodeContext) -> Option<(Family, usize)> {
+    let (family, rest) = walk::split_family(value)?;
+    let len = usize::from(*rest.first()?);
+    let extended = context.extended_next_hop.contains(family);
+    let valid = context.families.contains(family)
+        // A reserved octet follows the next hop.
+        && rest.len() > len + 1
+        && next_hop::length_is_valid(family, len, extended);
+    valid.then_some((family, len))
+}
+
+#[cfg(test)]
+mod tests;
