@@ -12,7 +12,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn, setsockopt, sockopt};
 
 use crate::ledger::Expected;
-use crate::session::{Session, State};
+use crate::session::{Identity, Session, State};
 
 /// Where daemons listen.
 pub const PORT: u16 = 179;
@@ -21,6 +21,8 @@ const SCRATCH: usize = 512 * 1024;
 const READ: usize = 256 * 1024;
 /// A refused connection is tried again after this.
 const RETRY: Duration = Duration::from_millis(50);
+/// The receive buffer of who reads slowly.
+const SMALL_BUFFER: usize = 4096;
 const SIGNAL: u64 = u64::MAX;
 
 /// Why a run cannot go on.
@@ -104,7 +106,7 @@ impl Engine {
 
     /// Connects a session.
     pub fn connect(&mut self, at: usize) -> Result<(), Trouble> {
-        let socket = dial(self.sessions[at].identity.address, self.daemon)?;
+        let socket = dial(&self.sessions[at].identity, self.daemon)?;
         self.epoll.add(
             &socket,
             EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT, at as u64),
@@ -200,6 +202,7 @@ impl Engine {
     fn serve(&mut self, at: usize, events: EpollFlags) {
         let session = &mut self.sessions[at];
         let mut outcome = Ok(());
+        let hung_up = EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
         if session.state == State::Connecting {
             let failed = session
                 .socket
@@ -210,9 +213,11 @@ impl Engine {
                 None if events.contains(EpollFlags::EPOLLOUT) => session.connected(),
                 None => Ok(()),
             };
-        } else if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR)
-            && !session.throttled
-        {
+        } else if session.throttled {
+            if events.intersects(hung_up) {
+                outcome = Err(io::ErrorKind::ConnectionReset.into());
+            }
+        } else if events.intersects(EpollFlags::EPOLLIN | hung_up) {
             outcome = session
                 .read_some(&mut self.scratch, READ, &mut self.expected)
                 .map(drop);
@@ -306,7 +311,8 @@ impl Engine {
         self.all_alive()
     }
 
-    fn all_alive(&self) -> Result<(), Trouble> {
+    /// Fails if a session has ended.
+    pub fn all_alive(&self) -> Result<(), Trouble> {
         for session in &self.sessions {
             if let State::Ended(reason) = &session.state {
                 return Err(Trouble::Lost(format!("{}: {reason}", session.identity.address)));
@@ -324,8 +330,8 @@ impl Engine {
     }
 }
 
-/// Starts a connection from `local`, without waiting for it.
-fn dial(local: Ipv4Addr, daemon: Ipv4Addr) -> Result<OwnedFd, Trouble> {
+/// Starts a connection, without waiting for it.
+fn dial(identity: &Identity, daemon: Ipv4Addr) -> Result<OwnedFd, Trouble> {
     let socket = socket::socket(
         AddressFamily::Inet,
         SockType::Stream,
@@ -333,7 +339,13 @@ fn dial(local: Ipv4Addr, daemon: Ipv4Addr) -> Result<OwnedFd, Trouble> {
         None,
     )?;
     setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
-    socket::bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(local, 0)))?;
+    if identity.slow {
+        setsockopt(&socket, sockopt::RcvBuf, &SMALL_BUFFER)?;
+    }
+    socket::bind(
+        socket.as_raw_fd(),
+        &SockaddrIn::from(SocketAddrV4::new(identity.address, 0)),
+    )?;
     match socket::connect(
         socket.as_raw_fd(),
         &SockaddrIn::from(SocketAddrV4::new(daemon, PORT)),

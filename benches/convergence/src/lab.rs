@@ -154,9 +154,12 @@ fn remove_stale() {
     }
 }
 
-/// Ends the processes in a namespace and removes its name. This process is in one of them and spares itself.
+/// Removes a namespace's name, and on the daemon's side what runs there. On the other side there are only this process and
+/// what was asked to run beside it.
 fn remove(name: &str) {
-    end_processes(name);
+    if name.ends_with(".daemon") {
+        end_processes(name);
+    }
     let _removed = Command::new("ip")
         .args(["netns", "del", name])
         .stderr(Stdio::null())
@@ -166,9 +169,7 @@ fn remove(name: &str) {
 /// Ends the processes in a namespace; only what this benchmark started can be there.
 pub fn end_processes(name: &str) {
     for pid in processes_in(name) {
-        if pid != Pid::this() {
-            let _gone = kill(pid, Signal::SIGKILL);
-        }
+        let _gone = kill(pid, Signal::SIGKILL);
     }
 }
 

@@ -24,11 +24,6 @@ impl Expected {
             memo: Memo::new(),
         }
     }
-
-    /// How many prefixes somebody without routes of its own should hold.
-    pub fn present(&self) -> usize {
-        self.paths.iter().filter(|path| **path != ABSENT).count()
-    }
 }
 
 /// From prefix to index: open addressing, one word a slot.
@@ -81,11 +76,31 @@ impl Index {
     }
 }
 
+/// Some of the prefixes, a bit each.
+struct Set(Vec<u64>);
+
+impl Set {
+    fn of(places: &[usize]) -> Self {
+        let mut words = vec![0; places.iter().max().map_or(0, |last| last / 64 + 1)];
+        for place in places {
+            words[place / 64] |= 1 << (place % 64);
+        }
+        Self(words)
+    }
+
+    #[inline]
+    fn contains(&self, place: usize) -> bool {
+        self.0
+            .get(place / 64)
+            .is_some_and(|word| word >> (place % 64) & 1 == 1)
+    }
+}
+
 /// What one receiver holds.
 pub struct Ledger {
     held: Vec<u32>,
-    /// Prefixes that it announces itself and should not be told; telling it is counted and nothing more.
-    own: Vec<u32>,
+    /// Prefixes that it should not be told: its own, and those that a filter keeps from it. Telling it is counted.
+    own: Set,
     /// How many prefixes are as expected, those not expected and not held left out.
     correct: usize,
     /// Prefixes held that are not expected at all.
@@ -109,11 +124,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An empty one for somebody who announces `own` prefixes itself.
+    /// An empty one for somebody who should not be told of the `own` prefixes.
     pub fn new(expected: &Expected, own: &[usize]) -> Self {
         let mut ledger = Self {
             held: vec![ABSENT; expected.paths.len()],
-            own: own.iter().map(|place| *place as u32).collect(),
+            own: Set::of(own),
             correct: 0,
             ghosts: 0,
             wanted: 0,
@@ -144,7 +159,7 @@ impl Ledger {
     pub fn recount(&mut self, expected: &Expected) {
         (self.correct, self.ghosts, self.wanted) = (0, 0, 0);
         for (place, (held, wanted)) in self.held.iter().zip(&expected.paths).enumerate() {
-            if self.own.contains(&(place as u32)) {
+            if self.own.contains(place) {
                 continue;
             }
             self.wanted += usize::from(*wanted != ABSENT);
@@ -162,18 +177,7 @@ impl Ledger {
 
     /// Other prefixes are its own from here on; [`Ledger::recount`] follows.
     pub fn set_own(&mut self, own: &[usize]) {
-        self.own = own.iter().map(|place| *place as u32).collect();
-    }
-
-    /// Adjusts the counts after the expected path of one prefix has changed from `before`.
-    pub fn expect(&mut self, place: usize, before: u32, after: u32) {
-        if self.own.contains(&(place as u32)) {
-            return;
-        }
-        let held = self.held[place];
-        self.uncount(held, before);
-        self.wanted = self.wanted - usize::from(before != ABSENT) + usize::from(after != ABSENT);
-        self.count(held, after);
+        self.own = Set::of(own);
     }
 
     fn uncount(&mut self, held: u32, wanted: u32) {
@@ -194,8 +198,7 @@ impl Ledger {
     pub fn faults(&self, expected: &Expected) -> (usize, usize, usize) {
         let mut missing = 0;
         for (place, (held, wanted)) in self.held.iter().zip(&expected.paths).enumerate() {
-            missing +=
-                usize::from(*held == ABSENT && *wanted != ABSENT && !self.own.contains(&(place as u32)));
+            missing += usize::from(*held == ABSENT && *wanted != ABSENT && !self.own.contains(place));
         }
         (missing, self.wanted - self.correct - missing, self.ghosts)
     }
@@ -259,7 +262,7 @@ impl Ledger {
             return;
         };
         self.guess = place + 1;
-        if !self.own.is_empty() && self.own.contains(&(place as u32)) {
+        if self.own.contains(place) {
             self.echoes += u64::from(path != ABSENT);
             return;
         }
@@ -338,8 +341,8 @@ mod tests {
         let mut ledger = Ledger::new(&expected, &[1]);
         ledger.update(&[0, 0, 0, 4, 0x40, 1, 1, 0, 24, 1, 0, 0], &mut expected, now);
         assert!(ledger.complete());
-        let before = std::mem::replace(&mut expected.paths[0], ABSENT);
-        ledger.expect(0, before, ABSENT);
+        expected.paths[0] = ABSENT;
+        ledger.recount(&expected);
         assert_eq!(ledger.faults(&expected), (0, 0, 1));
         ledger.update(&[0, 4, 24, 1, 0, 0, 0, 0], &mut expected, now);
         assert!(ledger.complete());

@@ -84,6 +84,8 @@ fn run(options: &Options) -> Result<(), Failure> {
         limit: options.limit,
         recorded: options.table.clone(),
         before: options.before.clone(),
+        duration: options.duration,
+        sips: !options.stuck,
     };
     let mut runs = Vec::new();
     let mut ended = Ok(());

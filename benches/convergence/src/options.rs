@@ -16,6 +16,8 @@ usage: cargo xtask bench convergence [OPTIONS]      (as root: it makes network n
   --runs N                 runs of each, in turn; medians are shown (3)
   --limit SECONDS          how long a run may take before it counts as lost (120)
   --table FILE             a recorded table (MRT, also .bz2 or .gz) where one would be made up
+  --seconds N              how long the slow reader of S is watched (60)
+  --stuck                  in S, it reads nothing at all
   --json FILE              all figures of all runs
   --stonechat FILE         the program to measure
   --before COMMAND         run by sh before the clock starts; $1 is the daemon's process id
@@ -32,6 +34,8 @@ pub struct Options {
     pub json: Option<PathBuf>,
     pub stonechat: PathBuf,
     pub before: Option<String>,
+    pub duration: Duration,
+    pub stuck: bool,
 }
 
 impl Options {
@@ -47,6 +51,8 @@ impl Options {
             json: None,
             stonechat: PathBuf::from("target/release/stonechat"),
             before: None,
+            duration: Duration::from_secs(60),
+            stuck: false,
         };
         let mut alone = false;
         let mut arguments = arguments.into_iter();
@@ -64,6 +70,8 @@ impl Options {
                 "--runs" => options.runs = number(&value()?)?.max(1) as usize,
                 "--limit" => options.limit = Duration::from_secs(number(&value()?)?),
                 "--table" => options.table = Some(value()?.into()),
+                "--seconds" => options.duration = Duration::from_secs(number(&value()?)?),
+                "--stuck" => options.stuck = true,
                 "--json" => options.json = Some(value()?.into()),
                 "--stonechat" => options.stonechat = value()?.into(),
                 "--before" => options.before = Some(value()?),

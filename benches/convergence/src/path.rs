@@ -1,7 +1,7 @@
 //! What a route's attributes must still say when they arrive, as one number.
 //!
 //! Left out is what a correct speaker may choose or must change: ORIGINATOR_ID and CLUSTER_LIST, the order of
-//! communities, and between external peers MED, LOCAL_PREF, and which of two next hops on the shared subnet.
+//! communities, a MED of zero or none, and between external peers MED, LOCAL_PREF, and which of two next hops on the shared subnet.
 
 use std::net::Ipv4Addr;
 
@@ -44,6 +44,8 @@ impl Rule {
                 2 => hash = hash.wrapping_add(self.as_path(value)),
                 NEXT_HOP => next_hop = value.try_into().ok().map(u32::from_be_bytes),
                 MED | LOCAL_PREF if self.external.is_some() => {}
+                // RFC 4271 §9.1.2.2(c): no MED is a MED of zero.
+                MED if value == [0; 4] => {}
                 1 | MED | LOCAL_PREF | 7 => hash = hash.wrapping_add(sequence(u64::from(*code), value)),
                 8 | 16 | 32 => hash = hash.wrapping_add(set(*code, value)),
                 _ => {}

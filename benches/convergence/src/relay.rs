@@ -28,6 +28,11 @@ pub struct Relay {
 }
 
 impl Relay {
+    /// The same where everybody both sends and receives.
+    pub fn hub(namespace: String, input: usize, output: Arc<[u8]>) -> Self {
+        Self::start(namespace, Vec::new(), input, output)
+    }
+
     /// Starts it; it listens when this returns. The senders together send `input` octets, End-of-RIB included.
     pub fn start(namespace: String, senders: Vec<Ipv4Addr>, input: usize, output: Arc<[u8]>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
@@ -74,6 +79,7 @@ impl Drop for Relay {
 struct End {
     socket: TcpStream,
     sends: bool,
+    receives: bool,
     /// Octets of the handshake that are still to come; not known before the OPEN is there.
     handshake: Option<usize>,
     /// How much of the output it has been sent.
@@ -123,7 +129,8 @@ impl Middle {
     fn accept(&mut self, listener: &TcpListener, epoll: &Epoll) {
         while let Ok((mut socket, from)) = listener.accept() {
             let SocketAddr::V4(from) = from else { continue };
-            let sends = self.senders.contains(from.ip());
+            let sends = self.senders.is_empty() || self.senders.contains(from.ip());
+            let receives = self.senders.is_empty() || !sends;
             let fits = socket.set_nonblocking(true).is_ok() && socket.write_all(&greeting()).is_ok();
             let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
             if fits
@@ -134,6 +141,7 @@ impl Middle {
                 self.ends.push(End {
                     socket,
                     sends,
+                    receives,
                     handshake: None,
                     at: 0,
                     writable: true,
@@ -172,7 +180,7 @@ impl Middle {
     fn write(&mut self) {
         let due = (self.output.len() as u128 * self.seen.min(self.input) as u128 / self.input.max(1) as u128)
             as usize;
-        for end in self.ends.iter_mut().filter(|end| end.open && !end.sends) {
+        for end in self.ends.iter_mut().filter(|end| end.open && end.receives) {
             while end.writable && end.at < due && end.open {
                 match end.socket.write(&self.output[end.at..due.min(end.at + CHUNK)]) {
                     Ok(count) => end.at += count,

@@ -5,6 +5,9 @@ use std::fmt::Write;
 use crate::daemon::Kind;
 use crate::scenario::{Outcome, Scenario, Size};
 
+/// How many of the first figures are compared with the best of the others.
+const COMPARED: usize = 3;
+
 /// One run of one daemon in one scenario: figures, or why there are none.
 pub struct Run {
     pub scenario: Scenario,
@@ -23,8 +26,17 @@ pub fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// A scenario's table in Markdown: a line for each daemon, a column for each figure, and the ratio of the first figure to
-/// that of the best daemon other than ours.
+/// The value below which this part of all values lies; sorts them.
+pub fn quantile(values: &mut [f64], part: f64) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let place = (values.len() as f64 * part).ceil() as usize;
+    values
+        .get(place.saturating_sub(1).min(values.len().saturating_sub(1)))
+        .copied()
+}
+
+/// A scenario's table in Markdown: a line for each daemon, a column for each figure, and the ratios of the first ones
+/// to the best daemon other than ours.
 pub fn table(scenario: Scenario, size: Size, runs: &[Run]) -> String {
     let runs: Vec<&Run> = runs.iter().filter(|run| run.scenario == scenario).collect();
     let mut kinds: Vec<Kind> = Vec::new();
@@ -52,9 +64,13 @@ pub fn table(scenario: Scenario, size: Size, runs: &[Run]) -> String {
     let others = kinds
         .iter()
         .filter(|kind| !matches!(kind, Kind::Stonechat | Kind::Nobody));
-    let best = others
-        .filter_map(|kind| figures(*kind).first().copied().flatten())
-        .min_by(f64::total_cmp);
+    let others: Vec<Vec<Option<f64>>> = others.map(|kind| figures(*kind)).collect();
+    let best = |at: usize| {
+        let values = others
+            .iter()
+            .filter_map(|figures| figures.get(at).copied().flatten());
+        values.min_by(f64::total_cmp)
+    };
     let mut text = format!("{}: {}\n\n| daemon |", scenario.letter(), scenario.title(size));
     for name in &names {
         write!(text, " {name} |").expect("a string takes it");
@@ -72,24 +88,20 @@ pub fn table(scenario: Scenario, size: Size, runs: &[Run]) -> String {
             let shown = figure.map_or_else(|| "-".to_owned(), rounded);
             write!(text, " {shown} |").expect("a string takes it");
         }
-        let ratio = figures
-            .first()
-            .copied()
-            .flatten()
-            .zip(best)
-            .map(|(own, best)| format!("{:.2}", own / best));
+        let ratios = figures.iter().take(COMPARED).enumerate().map(|(at, own)| {
+            let ratio = own
+                .zip(best(at))
+                .filter(|(_, best)| *best > 0.0)
+                .map(|(own, best)| format!("{:.2}", own / best));
+            ratio.unwrap_or_else(|| "-".to_owned())
+        });
+        let ratios = ratios.collect::<Vec<_>>().join(" / ");
         let all = runs.iter().filter(|run| run.kind == *kind);
         let good = all
             .clone()
             .filter(|run| matches!(&run.result, Ok(outcome) if outcome.complaint.is_none()))
             .count();
-        writeln!(
-            text,
-            " {} | {good} of {} |",
-            ratio.unwrap_or_else(|| "-".to_owned()),
-            all.count()
-        )
-        .expect("a string takes it");
+        writeln!(text, " {ratios} | {good} of {} |", all.count()).expect("a string takes it");
     }
     for run in &runs {
         let complaint = match &run.result {
@@ -176,6 +188,8 @@ mod tests {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0]), Some(2.5));
         assert_eq!(median(Vec::new()), None);
+        assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 0.5), Some(2.0));
+        assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 1.0), Some(3.0));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Identity {
     pub hold_time_s: u16,
     /// Wants several paths for a prefix.
     pub add_path: bool,
+    /// Will read slowly, and so has a small receive buffer.
+    pub slow: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -176,11 +178,6 @@ impl Session {
 
     pub fn wants_to_write(&self) -> bool {
         self.state == State::Connecting || !self.outbox.is_empty()
-    }
-
-    /// Octets queued and not yet written.
-    pub fn backlog(&self) -> usize {
-        self.outbox.iter().map(|piece| piece.end - piece.at).sum()
     }
 
     /// Writes until the kernel takes no more, or a turn's share is done.

@@ -16,14 +16,16 @@ pub fn launch(program: &Path, lab: &Lab, peers: &[Peer]) -> Launch {
     for (number, peer) in peers.iter().enumerate() {
         let Peer { address, asn, .. } = peer;
         let client = if peer.client { "rr client; " } else { "" };
-        let export = match peer.without {
+        let export = match &peer.without {
             Some(prefix) => format!("where !(net ~ [ {prefix}+ ])"),
             None => "all".to_owned(),
         };
+        // BIRD takes internal neighbours for distant ones unless told.
+        let near = if *asn == ASN { "direct; " } else { "" };
         let add_path = if peer.add_path { "add paths tx; " } else { "" };
         writeln!(
             text,
-            "protocol bgp p{number} {{ local {DAEMON} as {ASN}; neighbor {address} as {asn}; passive on; {client}\
+            "protocol bgp p{number} {{ local {DAEMON} as {ASN}; neighbor {address} as {asn}; passive on; {near}{client}\
              ipv4 {{ import all; export {export}; gateway direct; {add_path}}}; }}"
         )
         .expect("a string takes it");

@@ -30,7 +30,7 @@ pub fn launch(program: &Path, lab: &Lab, peers: &[Peer]) -> io::Result<Launch> {
         if peer.add_path {
             writeln!(family, "  neighbor {address} addpath-tx-all-paths").expect("a string takes it");
         }
-        if let Some(prefix) = peer.without {
+        if let Some(prefix) = &peer.without {
             writeln!(family, "  neighbor {address} prefix-list without{number} out")
                 .expect("a string takes it");
             writeln!(

@@ -39,7 +39,7 @@ pub struct Peer {
     /// It is sent all paths.
     pub add_path: bool,
     /// It is not sent what lies inside this prefix.
-    pub without: Option<&'static str>,
+    pub without: Option<String>,
 }
 
 /// Which daemon.

@@ -27,7 +27,7 @@ pub fn launch(_program: &Path, lab: &Lab, peers: &[Peer]) -> Launch {
             "neighbor {address} {{\n\tremote-as {asn}\n\tpassive\n\tannounce IPv6 none\n{client}{add_path}}}"
         )
         .expect("a string takes it");
-        if let Some(prefix) = peer.without {
+        if let Some(prefix) = &peer.without {
             writeln!(filters, "deny to {address} prefix {prefix} prefixlen >= 8").expect("a string takes it");
         }
     }

@@ -17,7 +17,7 @@ pub fn launch(program: &Path, lab: &Lab, peers: &[Peer]) -> Launch {
     for (number, peer) in peers.iter().enumerate() {
         let Peer { address, asn, .. } = peer;
         let mut export = String::from("\"all\"");
-        if let Some(prefix) = peer.without {
+        if let Some(prefix) = &peer.without {
             let rule = format!("{{ prefix = [\"{prefix} ge 8\"], action = \"reject\" }}");
             write!(text, "[[filter]]\nname = \"without{number}\"\nrules = [{rule}]\n")
                 .expect("a string takes it");

@@ -1,10 +1,11 @@
-//! A, B and C: senders send all they have; the clock stops when every receiver holds every prefix with the right path.
+//! A, B, C and M: senders send all they have; the clock stops when every receiver holds every prefix with the right path.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp_codec::Asn;
+use ipnet::Ipv4Net;
 
 use super::{Bench, Failure, Outcome, Scenario, Subject, settle};
 use crate::daemon::{ASN, Kind, Peer};
@@ -15,7 +16,7 @@ use crate::ledger::{Expected, Ledger};
 use crate::path::Rule;
 use crate::relay::Relay;
 use crate::session::{Identity, Session};
-use crate::table::Table;
+use crate::table::{Prefix, Table};
 use crate::usage;
 
 /// How long the receivers stay complete to count as done: a daemon may say more than it should.
@@ -28,52 +29,58 @@ pub struct Plan {
     pub identities: Vec<Identity>,
     /// What each sender sends; senders come first among the sessions.
     pub streams: Vec<Arc<[u8]>>,
-    pub prefixes: Vec<crate::table::Prefix>,
+    pub prefixes: Vec<Prefix>,
     pub paths: Vec<u32>,
     pub rule: Rule,
     /// What a receiver is told when all went well, for the stand-in.
     pub output: Arc<[u8]>,
+    /// Attributes of each group as each sender has them.
+    pub feeds: Vec<Feed>,
 }
 
 /// Who sends and who receives.
-struct Cast {
-    senders: usize,
-    receivers: usize,
-    internal: bool,
+pub struct Cast {
+    pub senders: usize,
+    pub receivers: usize,
+    pub internal: bool,
+    /// Some receivers have filters of their own, or take several paths.
+    pub mixed: bool,
 }
 
 impl Plan {
-    pub fn new(scenario: Scenario, bench: &Bench, kind: Kind) -> Result<Self, Failure> {
+    fn new(scenario: Scenario, bench: &Bench, kind: Kind) -> Result<Self, Failure> {
+        let cast = Cast {
+            senders: 1,
+            receivers: 1,
+            internal: false,
+            mixed: false,
+        };
         let (cast, table) = match scenario {
-            Scenario::FullTable => (
-                Cast {
-                    senders: 1,
-                    receivers: 1,
-                    internal: false,
-                },
-                bench.table(bench.pick(1_000_000, 100_000), bench.pick(170_000, 17_000))?,
-            ),
             Scenario::BestPath => (
-                Cast {
-                    senders: 8,
-                    receivers: 1,
-                    internal: false,
-                },
+                Cast { senders: 8, ..cast },
                 bench.table(bench.pick(500_000, 50_000), bench.pick(85_000, 8_500))?,
             ),
-            Scenario::Reflector => (
-                Cast {
+            Scenario::Reflector | Scenario::Mixed => {
+                let cast = Cast {
                     senders: 2,
                     receivers: bench.pick(100, 50),
                     internal: true,
-                },
-                bench.table(bench.pick(100_000, 20_000), bench.pick(17_000, 3_400))?,
+                    mixed: scenario == Scenario::Mixed,
+                };
+                (
+                    cast,
+                    bench.table(bench.pick(100_000, 20_000), bench.pick(17_000, 3_400))?,
+                )
+            }
+            _ => (
+                cast,
+                bench.table(bench.pick(1_000_000, 100_000), bench.pick(170_000, 17_000))?,
             ),
         };
         Ok(Self::of(&cast, &table, kind))
     }
 
-    fn of(cast: &Cast, table: &Table, kind: Kind) -> Self {
+    pub fn of(cast: &Cast, table: &Table, kind: Kind) -> Self {
         let asn = |number: usize| {
             if cast.internal {
                 ASN
@@ -81,24 +88,26 @@ impl Plan {
                 ASN + 1 + number as u32
             }
         };
+        let of_ten =
+            |number: usize, wanted: usize| cast.mixed && number >= cast.senders && number % 10 == wanted;
         let identities: Vec<Identity> = (0..cast.senders + cast.receivers)
             .map(|number| Identity {
                 address: address(number),
                 asn: asn(number),
                 hold_time_s: HOLD_TIME_S,
-                add_path: false,
+                add_path: of_ten(number, 1),
+                slow: false,
             })
             .collect();
-        let peers = identities
-            .iter()
-            .map(|identity| Peer {
-                address: identity.address,
-                asn: identity.asn,
-                client: cast.internal,
-                add_path: false,
-                without: None,
-            })
-            .collect();
+        let peer = |(number, identity): (usize, &Identity)| Peer {
+            address: identity.address,
+            asn: identity.asn,
+            client: cast.internal,
+            add_path: identity.add_path,
+            // Each has a filter of its own: none is like another.
+            without: of_ten(number, 2).then(|| format!("{}.0.0.0/8", 20 + number % 100)),
+        };
+        let peers = identities.iter().enumerate().map(peer).collect();
         let mut next_hops: Vec<Ipv4Addr> = identities.iter().map(|identity| identity.address).collect();
         next_hops.push(DAEMON);
         let prepend = (kind == Kind::Nobody && !cast.internal).then_some(ASN);
@@ -122,6 +131,7 @@ impl Plan {
             feed::end_of_rib(&mut octets);
             Arc::from(octets)
         });
+        let streams = streams.collect();
         let best = |group: usize| {
             if cast.internal {
                 group % cast.senders
@@ -139,11 +149,12 @@ impl Plan {
         Self {
             peers,
             identities,
-            streams: streams.collect(),
+            streams,
             prefixes: table.prefixes.clone(),
             paths,
             rule,
             output: output.into(),
+            feeds,
         }
     }
 
@@ -152,14 +163,28 @@ impl Plan {
         let mut expected = Expected::new(&self.prefixes, self.rule.clone());
         expected.paths.clone_from(&self.paths);
         let senders = self.streams.len();
-        let sessions = self.identities.iter().enumerate().map(|(number, identity)| {
-            Session::new(
-                identity.clone(),
-                (number >= senders).then(|| Ledger::new(&expected, &[])),
-            )
+        let cast = self.identities.iter().zip(&self.peers).enumerate();
+        let sessions = cast.map(|(number, (identity, peer))| {
+            let ledger = (number >= senders).then(|| Ledger::new(&expected, &self.kept_from(peer)));
+            Session::new(identity.clone(), ledger)
         });
         let sessions = sessions.collect();
         Ok(Engine::new(DAEMON, sessions, expected)?)
+    }
+
+    /// The prefixes that a peer's filter keeps from it.
+    fn kept_from(&self, peer: &Peer) -> Vec<usize> {
+        let net = peer
+            .without
+            .as_ref()
+            .and_then(|without| without.parse::<Ipv4Net>().ok());
+        let inside = |prefix: &Prefix| net.is_some_and(|net| net.contains(&prefix.net()));
+        self.prefixes
+            .iter()
+            .enumerate()
+            .filter(|(_, prefix)| inside(prefix))
+            .map(|(place, _)| place)
+            .collect()
     }
 
     pub fn stand_in(&self, bench: &Bench) -> Relay {
@@ -193,7 +218,7 @@ pub fn run(scenario: Scenario, bench: &Bench, kind: Kind) -> Result<Outcome, Fai
     measure(&plan, bench, &subject).map_err(|failure| subject.blame(failure))
 }
 
-fn measure(plan: &Plan, bench: &Bench, subject: &Subject) -> Result<Outcome, Failure> {
+pub fn measure(plan: &Plan, bench: &Bench, subject: &Subject) -> Result<Outcome, Failure> {
     let mut engine = plan.engine()?;
     let all: Vec<usize> = (0..plan.identities.len()).collect();
     let connects = engine.establish(&all, bench.limit)?;
@@ -265,10 +290,12 @@ impl Load {
         let mean = |of: fn(&Ledger) -> u64| ledgers().map(of).sum::<u64>() as f64 / receivers;
         let mut complaint = self.complaint;
         let strange: u64 = ledgers().map(|ledger| ledger.unknown + ledger.malformed).sum();
-        if strange > 0 {
-            complaint
-                .get_or_insert_default()
-                .push_str(&format!(" {strange} prefixes that nobody sent, or malformed"));
+        let echoes: u64 = ledgers().map(|ledger| ledger.echoes).sum();
+        if strange + echoes > 0 {
+            let text = format!(
+                " {strange} prefixes that nobody sent; {echoes} told to whom they should be kept from"
+            );
+            complaint.get_or_insert_default().push_str(&text);
         }
         let figures = vec![
             ("wall_s", self.wall.as_secs_f64()),

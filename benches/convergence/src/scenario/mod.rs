@@ -10,7 +10,11 @@ use crate::lab::Lab;
 use crate::relay::Relay;
 use crate::table::Table;
 
+mod cluster;
+mod latency;
 mod load;
+mod reconnect;
+mod slow;
 
 /// The scenarios, in the order they run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,9 +22,23 @@ pub enum Scenario {
     FullTable,
     BestPath,
     Reflector,
+    Cluster,
+    Latency,
+    Reconnect,
+    Mixed,
+    Slow,
 }
 
-pub const SCENARIOS: [Scenario; 3] = [Scenario::FullTable, Scenario::BestPath, Scenario::Reflector];
+pub const SCENARIOS: [Scenario; 8] = [
+    Scenario::FullTable,
+    Scenario::BestPath,
+    Scenario::Reflector,
+    Scenario::Cluster,
+    Scenario::Latency,
+    Scenario::Reconnect,
+    Scenario::Mixed,
+    Scenario::Slow,
+];
 
 impl Scenario {
     pub fn letter(self) -> &'static str {
@@ -28,6 +46,11 @@ impl Scenario {
             Self::FullTable => "A",
             Self::BestPath => "B",
             Self::Reflector => "C",
+            Self::Cluster => "D",
+            Self::Latency => "E",
+            Self::Reconnect => "F",
+            Self::Mixed => "M",
+            Self::Slow => "S",
         }
     }
 
@@ -45,21 +68,53 @@ impl Scenario {
                 "full table: 1 eBGP sender x {} prefixes -> 1 receiver",
                 text("1,000,000", "100,000")
             ),
-            Self::BestPath => format!(
-                "best path: 8 eBGP senders x the same {} prefixes -> 1 receiver",
+            Self::BestPath => {
+                format!(
+                    "best path: 8 eBGP senders x the same {} prefixes, different paths -> 1 receiver",
+                    text("500,000", "50,000")
+                )
+            }
+            Self::Reflector => {
+                format!(
+                    "reflector: 2 iBGP clients send {} -> {} clients",
+                    text("100,000", "20,000"),
+                    text("100", "50")
+                )
+            }
+            Self::Cluster => {
+                format!(
+                    "cluster: {} iBGP clients, each sends 4 blocks and 2 shared VIPs, all get all; then drains",
+                    text("400", "100")
+                )
+            }
+            Self::Latency => {
+                format!(
+                    "latency: a probe comes and goes, {} prefixes loaded, 2,000 flaps/s",
+                    text("500,000", "50,000")
+                )
+            }
+            Self::Reconnect => format!(
+                "reconnect: a receiver comes back, {} prefixes loaded",
                 text("500,000", "50,000")
             ),
-            Self::Reflector => format!(
-                "reflector: 2 iBGP clients send {} -> {} clients",
-                text("100,000", "20,000"),
+            Self::Mixed => format!(
+                "mixed: as C, a tenth of the {} clients with filters of their own, a tenth with Add-Path",
                 text("100", "50")
+            ),
+            Self::Slow => format!(
+                "slow: one of {} reflector clients hardly reads, 2,000 changes/s",
+                text("100", "20")
             ),
         }
     }
 
     pub fn run(self, bench: &Bench, kind: Kind) -> Result<Outcome, Failure> {
         match self {
-            Self::FullTable | Self::BestPath | Self::Reflector => load::run(self, bench, kind),
+            Self::FullTable | Self::BestPath | Self::Reflector | Self::Mixed => load::run(self, bench, kind),
+            Self::Cluster => cluster::run(bench, kind),
+            Self::Latency => latency::run(bench, kind),
+            Self::Reconnect => reconnect::run(bench, kind),
+            Self::Slow => slow::run(bench, kind),
         }
     }
 }
@@ -82,6 +137,10 @@ pub struct Bench {
     pub recorded: Option<PathBuf>,
     /// Told the daemon's process id when the clock is about to start: a profiler, say.
     pub before: Option<String>,
+    /// How long a slow reader is watched.
+    pub duration: Duration,
+    /// Whether it reads at all.
+    pub sips: bool,
 }
 
 impl Bench {
