@@ -1,4 +1,4 @@
-//! Repository tasks: `cargo xtask <check|test|interop|fuzz|bench|rfc>`.
+//! Repository tasks: `cargo xtask <check|test|interop|fuzz|miri|bench|rfc>`.
 //!
 //! Each verb is plain commands underneath, printed before they run, so that anybody can type them. The one verb
 //! with logic of its own is `rfc`, which lists what the code cites.
@@ -13,6 +13,7 @@
 
 mod bench;
 mod daemons;
+mod fuzz;
 mod rfc;
 mod run;
 
@@ -28,7 +29,8 @@ usage: cargo xtask VERB [ARGUMENTS]
   check     format, lints, documentation, layering; every warning is an error
   test      everything that is tested; as root it first installs the daemons that are missing (Debian)
   interop   only the scenarios against other BGP daemons
-  fuzz      fuzz the decoder: cargo xtask fuzz [TARGET [SECONDS]]; takes a nightly toolchain and cargo-fuzz
+  fuzz      fuzz the decoder: cargo xtask fuzz [TARGET] [--minutes N], or --minimise; takes a nightly toolchain
+  miri      the codec's unit tests under Miri; takes a nightly toolchain with it
   bench     the benchmarks; `bench convergence` and `bench kernel`, as root, measure beside other daemons
   rfc       what the code cites: RFC citations and deviations, by document";
 
@@ -61,7 +63,8 @@ fn verb() -> Result<()> {
             daemons::provide()?;
             run::all(&[Step::cargo("test --test interop -- --nocapture").and(&rest)])
         }
-        "fuzz" => fuzz(&rest),
+        "fuzz" => fuzz::run(&rest),
+        "miri" => fuzz::miri(&rest),
         "bench" => bench::run(&rest),
         "rfc" => rfc::list(),
         _ => bail!("no such verb: {verb:?}\n{USAGE}"),
@@ -75,20 +78,4 @@ fn check() -> Result<()> {
         Step::cargo("doc --workspace --no-deps --document-private-items").with("RUSTDOCFLAGS", "-D warnings"),
         Step::cargo("test --quiet --test tidy"),
     ])
-}
-
-/// Fuzzes one target for a bounded time; without arguments it names the targets.
-fn fuzz(rest: &[String]) -> Result<()> {
-    let Some(target) = rest.first() else {
-        return run::all(&[Step::cargo("+nightly fuzz list")]);
-    };
-    let seconds: u32 = match rest.get(1) {
-        Some(text) => text
-            .parse()
-            .with_context(|| format!("not a number of seconds: {text:?}"))?,
-        None => 60,
-    };
-    run::all(&[Step::cargo(&format!(
-        "+nightly fuzz run {target} -- -max_total_time={seconds}"
-    ))])
 }
