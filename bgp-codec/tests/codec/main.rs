@@ -8,6 +8,7 @@ mod corpus;
 mod mrt;
 mod nlri_families;
 mod open;
+mod print;
 mod properties;
 mod targets;
 mod update_errors;

@@ -87,7 +87,7 @@ pub(crate) fn update(data: &[u8]) {
     }
 }
 
-fn read_update(bytes: &[u8], context: &DecodeContext) {
+pub(crate) fn read_update(bytes: &[u8], context: &DecodeContext) {
     let update = match Update::decode(bytes, context) {
         Ok(update) => update,
         Err(error) => {

@@ -1,53 +1,105 @@
 //! Recorded messages and table dumps as text that was reviewed; `UPDATE=1` writes it anew.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use bgp_codec::mrt::{self, Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibWriter};
-use bgp_codec::{
-    Asn, Attributes, DecodeContext, FamilySet, MessageType, NextHop, Nlri, NlriBlock, Notification, Open,
-    PathAttributes, PeerKind, RouteRefresh, Safi, Update, header,
-};
+use bgp_codec::{Asn, DecodeContext, FamilySet, NextHop, PathAttributes, PeerKind};
+
+use crate::{print, targets};
 
 #[test]
 fn bird6_session() {
     // The session has Add-Path; the record, older than RFC 8050, does not say so.
-    check_with("bird6_bgp", FamilySet::ALL);
+    check_with("mrt/bird6_bgp", FamilySet::ALL);
 }
 
 #[test]
 fn openbgpd_session() {
-    check("openbgpd_bgp");
+    check("mrt/openbgpd_bgp");
 }
 
 #[test]
 fn quagga_session() {
-    check("quagga_bgp");
+    check("mrt/quagga_bgp");
 }
 
 #[test]
 fn ipv4_table_with_path_ids() {
-    check("bview.ipv4_unicast_add_path");
+    check("mrt/bview.ipv4_unicast_add_path");
 }
 
 #[test]
 fn ipv6_table_with_path_ids() {
-    check("bview.ipv6_unicast_add_path");
+    check("mrt/bview.ipv6_unicast_add_path");
 }
 
 #[test]
 fn record_over_64_kilobytes() {
-    check("bview.64k_stream_overflow");
+    check("mrt/bview.64k_stream_overflow");
 }
 
 #[test]
 fn withdrawal_over_4096_octets() {
-    check("updates.long_withdrawal");
+    check("mrt/updates.long_withdrawal");
 }
 
 #[test]
 fn bits_behind_the_prefix_length() {
-    check("updates.nlri_mask_trailing_bits");
+    check("mrt/updates.nlri_mask_trailing_bits");
+}
+
+#[test]
+fn every_message_and_capability() {
+    check_hex("rfc/messages");
+}
+
+#[test]
+fn every_attribute() {
+    check_hex("rfc/attributes");
+}
+
+#[test]
+fn every_family() {
+    check_hex("rfc/families");
+}
+
+/// What each daemon sends when it is told to announce a little of everything; the texts say what that was.
+#[test]
+fn sessions_of_daemons() {
+    for daemon in [
+        "bird_ebgp",
+        "bird_ibgp_addpath",
+        "exabgp_ebgp_addpath",
+        "exabgp_ibgp",
+        "frr_ebgp",
+        "frr_ibgp_addpath",
+        "frr_narrow",
+        "gobgp_ebgp",
+        "gobgp_ibgp_addpath",
+        "openbgpd_ebgp",
+        "openbgpd_ibgp_addpath",
+    ] {
+        check(&format!("daemons/{daemon}"));
+    }
+}
+
+/// What is announced in the vectors is written anew and reads the same; written once more, it is the same octets.
+#[test]
+fn what_was_read_is_written_in_one_canonical_form() {
+    let mut seen = 0;
+    for name in ["messages", "attributes", "families"] {
+        let text = std::fs::read_to_string(place(&format!("rfc/{name}"), "hex")).unwrap();
+        for block in text.split("\n\n") {
+            let (_, rest) = block.split_once('\n').unwrap();
+            let (session, octets) = rest.split_once('\n').unwrap();
+            let octets = read_hex(octets);
+            if octets[18] == 2 && !session.contains("narrow") && !session.contains("add-path") {
+                targets::read_update(&octets[19..], &DecodeContext::all(PeerKind::Internal));
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 30, "{seen}");
 }
 
 #[test]
@@ -164,14 +216,60 @@ fn check(name: &str) {
 }
 
 fn check_with(name: &str, add_path: FamilySet) {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/mrt");
-    let path = |extension: &str| -> PathBuf { directory.join(format!("{name}.{extension}")) };
-    let bytes = std::fs::read(path("mrt")).unwrap();
-    let text = print(&bytes, add_path);
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(path("txt"), &text).unwrap();
+    let bytes = std::fs::read(place(name, "mrt")).unwrap();
+    compare(name, &print::file(&bytes, add_path));
+}
+
+/// Messages written out in hexadecimal, each behind a title and a line that says what the session has negotiated.
+fn check_hex(name: &str) {
+    let text = std::fs::read_to_string(place(name, "hex")).unwrap();
+    let mut out = String::new();
+    for block in text.split("\n\n") {
+        let (title, rest) = block.split_once('\n').unwrap();
+        let (session, octets) = rest.split_once('\n').unwrap();
+        let has = |word: &str| session.split(' ').any(|own| own == word);
+        let context = DecodeContext {
+            four_octet_asn: !has("narrow"),
+            add_path: if has("add-path") {
+                FamilySet::ALL
+            } else {
+                FamilySet::EMPTY
+            },
+            ..DecodeContext::all(if has("internal") {
+                PeerKind::Internal
+            } else {
+                PeerKind::External
+            })
+        };
+        out.push_str(title);
+        out.push('\n');
+        print::print_octets(&read_hex(octets), &context, &mut out);
     }
-    let expected = std::fs::read_to_string(path("txt")).unwrap();
+    compare(name, &out);
+}
+
+/// Pairs of digits; blanks, and what stands behind a semicolon, say nothing.
+fn read_hex(text: &str) -> Vec<u8> {
+    let code = text.lines().filter_map(|line| line.split(';').next());
+    let digits: Vec<u8> = code
+        .flat_map(str::chars)
+        .filter(|digit| !digit.is_whitespace())
+        .map(|digit| u8::try_from(digit.to_digit(16).unwrap()).unwrap())
+        .collect();
+    let (pairs, rest) = digits.as_chunks::<2>();
+    assert!(rest.is_empty());
+    pairs.iter().map(|[high, low]| high << 4 | low).collect()
+}
+
+fn place(name: &str, extension: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/vectors/{name}.{extension}"))
+}
+
+fn compare(name: &str, text: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(place(name, "txt"), text).unwrap();
+    }
+    let expected = std::fs::read_to_string(place(name, "txt")).unwrap();
     let difference = text
         .lines()
         .zip(expected.lines())
@@ -182,204 +280,4 @@ fn check_with(name: &str, add_path: FamilySet) {
         "{name}: first difference; UPDATE=1 writes the text anew"
     );
     assert_eq!(text.lines().count(), expected.lines().count());
-}
-
-/// The file as text: a line a record, and a line for each thing in it.
-fn print(file: &[u8], add_path: FamilySet) -> String {
-    let mut out = String::new();
-    let mut reader = mrt::Reader::new(file);
-    while let Some(record) = reader.next_record().unwrap() {
-        write!(out, "{} ", record.timestamp_s).unwrap();
-        match record.parse().unwrap() {
-            Entry::StateChange(mrt::StateChange { session, from, to }) => {
-                writeln!(out, "{} state {from} to {to}", session.peer).unwrap();
-            }
-            Entry::Message(message) => {
-                let session = message.session;
-                write!(out, "{} AS {} ", session.peer, session.peer_asn).unwrap();
-                print_message(&message, add_path, &mut out);
-            }
-            Entry::Other => writeln!(out, "type {}/{}", record.kind, record.subtype).unwrap(),
-            dump => print_dump(&dump, &mut out),
-        }
-    }
-    out
-}
-
-fn print_dump(entry: &Entry<'_>, out: &mut String) {
-    match entry {
-        Entry::PeerIndexTable(table) => {
-            writeln!(out, "peers of {}", table.collector).unwrap();
-            for peer in table.peers() {
-                let PeerEntry {
-                    bgp_identifier,
-                    address,
-                    asn,
-                } = peer.unwrap();
-                writeln!(out, "  {address} AS {asn} id {bgp_identifier}").unwrap();
-            }
-        }
-        Entry::Rib(rib) => {
-            writeln!(out, "{} {}", rib.family, rib.prefix).unwrap();
-            for entry in rib.entries() {
-                print_route(&entry.unwrap(), out);
-            }
-        }
-        Entry::RibGeneric(rib) => {
-            let Nlri { path_id, prefix } = rib.nlri;
-            writeln!(out, "{} {prefix:02x?} {path_id}", rib.family).unwrap();
-            for entry in rib.entries() {
-                print_route(&entry.unwrap(), out);
-            }
-        }
-        Entry::TableDump(route) => {
-            let next_hop = route.next_hop().unwrap();
-            write!(
-                out,
-                "{} from {} AS {} next hop {next_hop}",
-                route.prefix, route.peer, route.peer_asn
-            )
-            .unwrap();
-            print_attributes(&route.attributes().unwrap().0, out);
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-fn print_route(entry: &RibEntry<'_>, out: &mut String) {
-    let (attributes, errors) = entry.attributes().unwrap();
-    let next_hop = entry
-        .next_hop()
-        .map(|next_hop| next_hop.to_string())
-        .unwrap_or_default();
-    write!(
-        out,
-        "  peer {} path {} next hop {next_hop}",
-        entry.peer_index, entry.path_id
-    )
-    .unwrap();
-    print_attributes(&attributes, out);
-    for error in errors.iter() {
-        writeln!(out, "    {error}").unwrap();
-    }
-}
-
-fn print_message(message: &mrt::Message<'_>, add_path: FamilySet, out: &mut String) {
-    let frame = header::frame(message.bytes, header::MAX_EXTENDED)
-        .unwrap()
-        .unwrap();
-    assert_eq!(frame.len, message.bytes.len());
-    let body = &message.bytes[header::HEADER_LEN..];
-    match frame.kind {
-        MessageType::Open => writeln!(out, "open {:?}", Open::decode(body)).unwrap(),
-        MessageType::Notification => {
-            writeln!(out, "notification {}", Notification::decode(body).unwrap()).unwrap()
-        }
-        MessageType::Keepalive => out.push_str("keepalive\n"),
-        MessageType::RouteRefresh => writeln!(out, "refresh {:?}", RouteRefresh::decode(body)).unwrap(),
-        MessageType::Update => {
-            let session = message.session;
-            let same = session.peer_asn == session.local_asn;
-            let context = DecodeContext {
-                four_octet_asn: session.four_octet_asn,
-                add_path: if message.add_path {
-                    FamilySet::ALL
-                } else {
-                    add_path
-                },
-                ..DecodeContext::all(if same {
-                    PeerKind::Internal
-                } else {
-                    PeerKind::External
-                })
-            };
-            match Update::decode(body, &context) {
-                Ok(update) => print_update(&update, out),
-                Err(error) => writeln!(out, "update refused: {error}").unwrap(),
-            }
-        }
-    }
-}
-
-fn print_update(update: &Update<'_>, out: &mut String) {
-    out.push_str("update");
-    if let Some(family) = update.end_of_rib() {
-        writeln!(out, " end of rib {family}").unwrap();
-        return;
-    }
-    print_attributes(update.attributes(), out);
-    for error in update.errors().iter() {
-        writeln!(out, "    {error}").unwrap();
-    }
-    for block in update.withdrawn() {
-        print_nlri(block, "withdraw", "", out);
-    }
-    for announced in update.announced() {
-        let next_hop = announced
-            .next_hop
-            .map(|next_hop| format!(" via {next_hop}"))
-            .unwrap_or_default();
-        print_nlri(announced.nlri, "announce", &next_hop, out);
-    }
-}
-
-fn print_nlri(block: NlriBlock<'_>, verb: &str, next_hop: &str, out: &mut String) {
-    if !matches!(block.family.safi, Safi::UNICAST | Safi::MULTICAST) {
-        for nlri in block.opaque() {
-            let nlri = nlri.unwrap();
-            writeln!(
-                out,
-                "  {verb} {} {:02x?} {}{next_hop}",
-                block.family, nlri.prefix, nlri.path_id
-            )
-            .unwrap();
-        }
-        return;
-    }
-    for nlri in block.ip_prefixes() {
-        match nlri {
-            Ok(nlri) => writeln!(out, "  {verb} {} {}{next_hop}", nlri.prefix, nlri.path_id).unwrap(),
-            Err(error) => writeln!(out, "  {} {error}", block.family).unwrap(),
-        }
-    }
-}
-
-/// What there is, on the line begun; merged with AS4_PATH.
-fn print_attributes(view: &Attributes<'_>, out: &mut String) {
-    let attributes = PathAttributes::from(view);
-    if let Some(origin) = view.origin() {
-        write!(out, " {origin} path [{}]", attributes.as_path).unwrap();
-    }
-    for (name, value) in [("med", attributes.med), ("local-pref", attributes.local_pref)] {
-        if let Some(value) = value {
-            write!(out, " {name} {value}").unwrap();
-        }
-    }
-    if attributes.atomic_aggregate {
-        out.push_str(" atomic");
-    }
-    if let Some(aggregator) = attributes.aggregator {
-        write!(out, " aggregator {aggregator}").unwrap();
-    }
-    for community in &attributes.communities {
-        write!(out, " {community}").unwrap();
-    }
-    for community in &attributes.extended_communities {
-        write!(out, " {community}").unwrap();
-    }
-    for community in &attributes.large_communities {
-        write!(out, " {community}").unwrap();
-    }
-    if let Some(originator) = attributes.originator_id {
-        write!(
-            out,
-            " originator {originator} clusters {:?}",
-            attributes.cluster_list
-        )
-        .unwrap();
-    }
-    for unknown in &attributes.unknown {
-        write!(out, " unknown {} of {} octets", unknown.code, unknown.value.len()).unwrap();
-    }
-    out.push('\n');
 }
