@@ -84,6 +84,10 @@ pub struct Vip {
     pub name: String,
     /// Announced.
     pub up: bool,
+    /// Its verdict: 0 unknown, 1 down, 2 disabled, 3 degraded, 4 up.
+    pub verdict: u64,
+    /// Times it was held down for having gone down too often.
+    pub damped: u64,
     /// Changes of its verdict.
     pub transitions: u64,
     /// Probes passed.
@@ -203,6 +207,12 @@ impl Page {
     fn vips(&self, vips: &[Vip]) -> Added {
         let up = vips.iter().map(|vip| ([vip.name.as_str()], u64::from(vip.up)));
         self.gauges("stonechat_vip_up", "1 while the VIP is announced", ["vip"], up)?;
+        let verdict = vips.iter().map(|vip| ([vip.name.as_str()], vip.verdict));
+        let help = "Verdict: 0 unknown, 1 down, 2 disabled, 3 degraded, 4 up";
+        self.gauges("stonechat_vip_verdict", help, ["vip"], verdict)?;
+        let damped = vips.iter().map(|vip| ([vip.name.as_str()], vip.damped));
+        let help = "Times the VIP was held down for having gone down too often";
+        self.counters("stonechat_vip_damped_total", help, ["vip"], damped)?;
         let transitions = vips.iter().map(|vip| ([vip.name.as_str()], vip.transitions));
         let help = "Changes of the VIP's verdict";
         self.counters("stonechat_vip_transitions_total", help, ["vip"], transitions)?;
@@ -353,6 +363,8 @@ mod tests {
         let vip = Vip {
             name: "shop".into(),
             up: true,
+            verdict: 3,
+            damped: 1,
             transitions: 3,
             passed: 40,
             failed: 2,
@@ -366,6 +378,8 @@ mod tests {
             ..Snapshot::default()
         });
         check(&page, "stonechat_vip_up{vip=\"shop\"} 1");
+        check(&page, "stonechat_vip_verdict{vip=\"shop\"} 3");
+        check(&page, "stonechat_vip_damped_total{vip=\"shop\"} 1");
         check(&page, "stonechat_vip_transitions_total{vip=\"shop\"} 3");
         check(
             &page,

@@ -96,8 +96,8 @@ enum Verb {
     Peer(peer::Arguments),
     /// Show routes: the best ones, a peer's, or the longest match of an address
     Routes(routes::Arguments),
-    /// Show every VIP and what its check said
-    Vips,
+    /// Show every VIP, what its checks said and who announces it; with a name, everything about it
+    Vips(vips::Arguments),
     /// Tell why a prefix is where it is, or is not
     Why(why::Arguments),
     /// Read the configuration again and print what changed
@@ -235,7 +235,7 @@ impl Verb {
             Self::Peers => peers::execute(terminal),
             Self::Peer(arguments) => peer::execute(arguments, terminal),
             Self::Routes(arguments) => routes::execute(arguments, terminal),
-            Self::Vips => vips::execute(terminal),
+            Self::Vips(arguments) => vips::execute(arguments, terminal),
             Self::Why(arguments) => why::execute(arguments, terminal),
             Self::Reload(arguments) => reload::execute(arguments, terminal),
             Self::Reset(arguments) => reset::execute(arguments, terminal),

@@ -69,13 +69,18 @@ fn section(text: &mut String, heading: &str, lines: &[String]) {
 
 fn vip_text(vip: &vip::Status, now_unix_s: u64) -> String {
     let span = since(vip.since_unix_s, now_unix_s);
-    let result = vip
-        .last_result
+    let check = vip.deciding_check();
+    let asked = check.map_or("none", |check| check.check.as_str());
+    let result = check.and_then(|check| check.last_result.as_ref());
+    let result = result.map_or_else(String::new, |result| format!(", last result: {result}"));
+    let held = vip
+        .held
         .as_ref()
-        .map_or_else(String::new, |result| format!(", last result: {result}"));
+        .filter(|_| matches!(vip.verdict, vip::Verdict::Up | vip::Verdict::Degraded))
+        .map_or_else(String::new, |held| format!(", not announced: {held}"));
     format!(
-        "vip {} is {} for {span}, check {}{result}",
-        vip.name, vip.verdict, vip.check
+        "vip {} is {} for {span}{held}, check {asked}{result}",
+        vip.name, vip.verdict
     )
 }
 
@@ -229,7 +234,7 @@ advertised:
                 prefix: "192.0.2.1/32".into(),
                 ..Explanation::default()
             };
-            let report = WhyReport::join(explanation, vec![], crate::cli::vips::tests::vips());
+            let report = WhyReport::join(explanation, vec![], crate::cli::vips::tests::statuses());
             Response::Why(Box::new(report))
         });
         let arguments = Arguments {

@@ -33,6 +33,7 @@
     )
 )]
 
+pub mod announcers;
 pub mod http;
 pub mod protocol;
 pub mod scrape;

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use bgp_codec::Family;
 use serde::{Deserialize, Serialize};
 
+use super::announcers::VipReport;
 use super::show::{DaemonStatus, PeerReport, Plan, WhyReport};
 use crate::drain::{self, Target};
 use crate::rib::explain::{Query, RouteEntry, View};
 use crate::route::{PeerId, Prefix};
-use crate::vip;
 
 /// Prefixes in a page unless the request wants fewer.
 pub const PAGE: u32 = 1_000;
@@ -171,7 +171,7 @@ pub enum Response {
         next: Option<Prefix>,
     },
     /// Every VIP.
-    Vips(Vec<vip::Status>),
+    Vips(Vec<VipReport>),
     /// The whole story of one prefix.
     Why(Box<WhyReport>),
     /// What a reload changed or would change.

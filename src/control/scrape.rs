@@ -114,9 +114,11 @@ fn family(counters: &PeerCounters) -> PeerFamily {
 fn vip(status: &vip::Status) -> Vip {
     Vip {
         name: String::from(&*status.name),
-        up: status.verdict == vip::Verdict::Up,
+        up: status.announced,
         transitions: status.transitions_total,
-        passed: status.passed_total,
-        failed: status.failed_total,
+        passed: status.checks.iter().map(|check| check.passed_total).sum(),
+        failed: status.checks.iter().map(|check| check.failed_total).sum(),
+        verdict: status.verdict as u64,
+        damped: status.damped_total,
     }
 }

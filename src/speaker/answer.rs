@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::drain::{self, Wish};
+use crate::control::announcers::{Identity, VipReport};
 use crate::control::protocol::{Reset, RoutesRequest};
 use crate::control::show::{DaemonStatus, PeerReport, WhyReport, no_such_peer};
 use crate::control::{Failure, Question, Readiness, Request, Response, scrape};
@@ -61,6 +62,9 @@ pub(super) enum Order {
     },
 }
 
+/// VIPs of a listing whose paths are looked at; each costs the shard a question.
+const MOST_STORIES: usize = 1_000;
+
 /// Orders that may wait; whoever gives more waits.
 pub(super) const ORDERS: usize = 8;
 
@@ -71,6 +75,15 @@ pub(super) struct Facts {
     pub(super) router_id: Ipv4Addr,
     pub(super) config: PathBuf,
     pub(super) started: Instant,
+}
+
+impl Facts {
+    const fn identity(&self) -> Identity {
+        Identity {
+            asn: self.asn,
+            router_id: self.router_id,
+        }
+    }
 }
 
 /// What reloads did so far.
@@ -168,7 +181,7 @@ impl Answerer {
                 Answer::Routes { routes, next } => Ok(Response::Routes { routes, next }),
                 Answer::Why(_) | Answer::Counters(_) | Answer::NoSuchPeer => Err(Failure::Unanswered),
             },
-            Request::Vips => Ok(Response::Vips(self.vips.statuses())),
+            Request::Vips => Ok(Response::Vips(self.vips().await)),
             Request::Why { prefix, peer } => self.why(prefix, peer).await,
             Request::ResetPeer { name, how } => {
                 let how = match how {
@@ -195,7 +208,7 @@ impl Answerer {
         self.rib.query(query).await.ok_or(Failure::Unanswered)
     }
 
-    async fn counters(&self) -> Result<Counters, Failure> {
+    pub(super) async fn counters(&self) -> Result<Counters, Failure> {
         match self.ask(Query::Counters).await? {
             Answer::Counters(counters) => Ok(counters),
             Answer::Routes { .. } | Answer::Why(_) | Answer::NoSuchPeer => Err(Failure::Unanswered),
@@ -253,6 +266,28 @@ impl Answerer {
             }),
             Answer::Routes { .. } | Answer::Counters(_) => Err(Failure::Unanswered),
         }
+    }
+
+    /// Every VIP, with who is told of it and who else tells of it.
+    async fn vips(&self) -> Vec<VipReport> {
+        let mut reports = Vec::new();
+        for (index, status) in self.vips.statuses().into_iter().enumerate() {
+            let story = if index < MOST_STORIES {
+                let query = Query::Why {
+                    prefix: status.address,
+                    peer: None,
+                };
+                self.ask(query).await.ok()
+            } else {
+                None
+            };
+            let story = story.and_then(|answer| match answer {
+                Answer::Why(story) => Some(story),
+                Answer::Routes { .. } | Answer::Counters(_) | Answer::NoSuchPeer => None,
+            });
+            reports.push(VipReport::join(status, story.as_deref(), self.facts.identity()));
+        }
+        reports
     }
 
     async fn command(&self, name: &str, command: Command, done: &str) -> Result<Response, Failure> {

@@ -11,10 +11,12 @@ use super::answer::Answerer;
 use crate::drain;
 use crate::kernel::settings;
 use crate::kernel::state_file::{self, Installed, SavedState};
-use crate::vip::SavedVerdict;
+use crate::vip;
 
 /// The key of the VIPs' verdicts in the state file.
 const VERDICTS: &str = "vips";
+/// The key of the addresses that VIPs added.
+const BOUND: &str = "bound";
 /// The key of the drains.
 const DRAINS: &str = "drains";
 
@@ -64,8 +66,11 @@ impl Legacy {
             .collect()
     }
 
-    pub(super) fn verdicts(&self) -> Vec<SavedVerdict> {
-        self.extra(VERDICTS)
+    pub(super) fn vips(&self) -> vip::Legacy {
+        vip::Legacy {
+            verdicts: self.extra(VERDICTS),
+            bound: self.extra(BOUND),
+        }
     }
 
     pub(super) fn drains(&self) -> Vec<drain::Status> {
@@ -95,8 +100,13 @@ impl Memory {
     pub(super) async fn save(&mut self, rooms: &Answerer, clean: bool) {
         let installed = rooms.kernel.installed().await.unwrap_or_default();
         let verdicts = serde_json::to_value(rooms.vips.verdicts()).unwrap_or(Value::Null);
+        let bound = serde_json::to_value(rooms.vips.bound()).unwrap_or(Value::Null);
         let drains = serde_json::to_value(rooms.drains.statuses()).unwrap_or(Value::Null);
-        let extra = Map::from_iter([(String::from(VERDICTS), verdicts), (String::from(DRAINS), drains)]);
+        let extra = Map::from_iter([
+            (String::from(VERDICTS), verdicts),
+            (String::from(BOUND), bound),
+            (String::from(DRAINS), drains),
+        ]);
         let state = SavedState {
             boot_id: self.boot_id.clone(),
             router_id: self.router_id,

@@ -8,6 +8,7 @@
 //! | `drain.rs` | draining: what the operator wants, and what it means for peers |
 //! | `memory.rs` | the state file: what a successor must know |
 //! | `report.rs` | what the shard wants an operator to read |
+//! | `tables.rs` | what VIPs wish to know of the tables |
 //! | `privileges.rs` | capabilities |
 
 mod answer;
@@ -17,6 +18,7 @@ mod privileges;
 mod reload;
 mod report;
 mod start;
+mod tables;
 
 use std::sync::Arc;
 
@@ -77,12 +79,17 @@ pub fn cleanup(options: &CleanupOptions) -> Result<String, EntryError> {
         .as_ref()
         .map_or((179, TableId::MAIN), |kernel| (kernel.protocol, kernel.table));
     let (removed, failed) = kernel_cleanup::remove_routes(protocol, &[table])?;
+    let addresses = vip::remove_left_addresses()?;
     state_file::remove(&config.speaker.state_dir)?;
     if failed > 0 {
         return Err(format!("{removed} routes removed, {failed} could not be removed").into());
     }
+    let addresses = match addresses {
+        0 => String::new(),
+        count => format!(", {count} addresses of VIPs removed"),
+    };
     Ok(format!(
-        "{removed} routes of protocol {protocol} removed from table {table}"
+        "{removed} routes of protocol {protocol} removed from table {table}{addresses}"
     ))
 }
 
@@ -279,6 +286,17 @@ impl Speaker {
             .map_or(OnStop::Keep, |kernel| kernel.on_stop)
     }
 
+    /// Removes the addresses that VIPs added, when those who still send have heard that we are gone.
+    async fn remove_addresses(&self) {
+        let bound = self.rooms.vips.bound();
+        let of_bound = |vip: &&vip::settings::Vip| bound.iter().any(|place| place.address == vip.address);
+        let drains = self.config.vips.iter().filter(of_bound).map(|vip| vip.drain);
+        if let Some(longest) = drains.max() {
+            tokio::time::sleep(longest.min(LAST_PACKETS)).await;
+        }
+        self.rooms.vips.leave();
+    }
+
     async fn stop(mut self, end: End) {
         telemetry::tell(Service::Stopping);
         match end {
@@ -292,6 +310,7 @@ impl Speaker {
                 tracing::info!("leaving for good");
                 let text = String::from("stonechat leaves");
                 self.rooms.sessions.stop(StopKind::Leave { text }).await;
+                self.remove_addresses().await;
                 let left = self.rooms.kernel.release(OnStop::Remove).await;
                 self.memory.forget();
                 if let Some(reply) = asked_by {
@@ -310,6 +329,9 @@ impl Speaker {
         }
     }
 }
+
+/// How long leaving waits for what is still on its way to the VIPs' addresses.
+const LAST_PACKETS: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The connection's own task writes the last answer; on one thread it has done so after its turn.
 async fn flush_answers() {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::answer::{Answerer, Facts, ORDERS, Reloads};
 use super::memory::{Legacy, Memory};
-use super::{Inputs, Signals, Speaker, drain};
+use super::{Inputs, Signals, Speaker, drain, tables};
 use crate::cli::{EntryError, RunOptions};
 use crate::config::{Config, Loaded, LogFormat, Report};
 use crate::control::{self, ControlSocket};
@@ -79,8 +79,9 @@ pub(super) async fn start(
 
     let (announcements_sender, announcements) = mpsc::channel(QUEUE);
     let vips = vip::Start {
+        asn: config.speaker.asn,
         vips: config.vips.clone(),
-        saved: legacy.verdicts(),
+        legacy: legacy.vips(),
         drains: drains.vips(),
     };
     let vips = Arc::new(vip::spawn(vips, announcements_sender));
@@ -105,6 +106,10 @@ pub(super) async fn start(
         orders: orders_sender,
     };
     serve(&config, socket, answerer.clone());
+    tokio::spawn(tables::watch(
+        answerer.clone(),
+        now + config.speaker.deferral_time,
+    ));
     let inputs = Inputs {
         table,
         announcements,

@@ -1,4 +1,4 @@
-//! A check that is a command: run without privileges, in a process group of its own that does not outlive its timeout.
+//! Commands, of checks and of hooks: run without privileges, in a process group of its own that does not outlive its timeout.
 //!
 //! As root the command runs as `nobody` without supplementary groups, and so loses every capability; this needs
 //! CAP_SETUID and CAP_SETGID, and CAP_KILL to end it. As another user it runs as that user, without capabilities. Its environment is a plain PATH and the VIP's name and address.
@@ -28,9 +28,14 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// Characters of it that are shown.
 const TEXT_LIMIT: usize = 160;
 
-/// Runs the command; exit code 0 passes. At the timeout its whole process group is killed.
-pub(super) async fn run(vip: &Vip, words: &[String], timeout: Duration) -> Result<String, ProbeError> {
-    let (mut child, group) = spawn(vip, words)?;
+/// Runs the command with `further` in its environment; exit code 0 passes. At the timeout its whole process group is killed.
+pub(super) async fn run(
+    vip: &Vip,
+    words: &[String],
+    further: &[(&str, String)],
+    timeout: Duration,
+) -> Result<String, ProbeError> {
+    let (mut child, group) = spawn(vip, words, further)?;
     let ended = tokio::time::timeout(timeout, finish(&mut child)).await;
     drop(group);
     let (status, output) = ended.map_err(|_| ProbeError::Timeout(timeout))?;
@@ -53,7 +58,7 @@ pub(super) async fn run(vip: &Vip, words: &[String], timeout: Duration) -> Resul
     })
 }
 
-fn spawn(vip: &Vip, words: &[String]) -> Result<(Child, Group), ProbeError> {
+fn spawn(vip: &Vip, words: &[String], further: &[(&str, String)]) -> Result<(Child, Group), ProbeError> {
     let (program, arguments) = words
         .split_first()
         .map_or(("", words), |(first, rest)| (first.as_str(), rest));
@@ -67,6 +72,7 @@ fn spawn(vip: &Vip, words: &[String]) -> Result<(Child, Group), ProbeError> {
         )
         .env("STONECHAT_VIP", &*vip.name)
         .env("STONECHAT_ADDRESS", vip.address.to_string())
+        .envs(further.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -1,30 +1,39 @@
 //! One probe: asks, waits no longer than the timeout, and says in words what happened.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use http_body_util::Empty;
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::header::{CONNECTION, HOST, USER_AGENT};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::command;
+use super::binding::Links;
 use super::settings::{Probe, Vip};
 use super::state::ProbeResult;
+use super::{command, dns, http};
 
-/// Runs the check of this VIP once; ends after `timeout` at the latest.
-pub(super) async fn probe(vip: &Vip, probe: &Probe, timeout: Duration) -> ProbeResult {
+/// What a probe may look at besides its target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings<'a> {
+    /// Links and addresses; none before they have been looked at.
+    pub(super) links: Option<&'a Links>,
+    /// Different for each probe.
+    pub(super) number: u16,
+}
+
+/// Asks once; ends after `timeout` at the latest.
+pub(super) async fn probe(
+    vip: &Vip,
+    probe: &Probe,
+    timeout: Duration,
+    surroundings: Surroundings<'_>,
+) -> ProbeResult {
     let answer = match probe {
         Probe::Tcp(target) => within(timeout, tcp(*target)).await,
-        Probe::Http {
-            target,
-            host,
-            path,
-            status,
-        } => within(timeout, http(*target, host, path, *status)).await,
-        Probe::Command(words) => command::run(vip, words, timeout).await,
+        Probe::Http(asked) => within(timeout, http::ask(asked)).await,
+        Probe::Command(words) => command::run(vip, words, &[], timeout).await,
+        Probe::Dns(asked) => within(timeout, dns::ask(asked, surroundings.number)).await,
+        Probe::File { path, absent } => within(timeout, file(path, *absent)).await,
+        Probe::Interface(name) => interface(surroundings.links, name),
     };
     let (passed, text) = match answer {
         Ok(text) => (true, text),
@@ -45,12 +54,24 @@ pub(super) enum ProbeError {
     /// The connection broke or did not speak HTTP.
     #[error("no HTTP answer: {0}")]
     Http(#[from] hyper::Error),
-    /// The host or path of the configuration makes no valid request.
+    /// The host, path or headers of the configuration make no valid request.
     #[error("cannot ask: {0}")]
     Request(#[from] hyper::http::Error),
     /// Another status than the expected one.
     #[error("status {0}")]
     Status(hyper::StatusCode),
+    /// The body is not as expected.
+    #[error("status {0}, but the body lacks the text")]
+    Body(hyper::StatusCode),
+    /// The name server says no.
+    #[error("{0}")]
+    Dns(&'static str),
+    /// The file is not there, or is.
+    #[error("{0}")]
+    File(String),
+    /// The interface is not as it should be.
+    #[error("{0}")]
+    Interface(&'static str),
     /// The command could not be started.
     #[error("cannot run {program}: {error}")]
     Spawn {
@@ -86,39 +107,29 @@ async fn tcp(target: SocketAddr) -> Result<String, ProbeError> {
     Ok(String::from("connected"))
 }
 
-/// Asks once over a connection of its own; redirects are answers like any other and are not followed.
-async fn http(
-    target: SocketAddr,
-    host: &str,
-    path: &str,
-    expected: Option<u16>,
-) -> Result<String, ProbeError> {
-    let request = Request::get(path)
-        .header(HOST, host)
-        .header(USER_AGENT, concat!("stonechat/", env!("CARGO_PKG_VERSION")))
-        .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
-    let stream = TcpStream::connect(target).await.map_err(ProbeError::Connect)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let answer = sender.send_request(request);
-    tokio::pin!(connection, answer);
-    let response = tokio::select! {
-        response = &mut answer => response?,
-        ended = &mut connection => {
-            // The connection may end with the answer already at hand; else the answer says what is wrong.
-            ended?;
-            answer.await?
-        }
+/// Looks by way of another thread: a file of a network file system may hang.
+async fn file(path: &Path, absent: bool) -> Result<String, ProbeError> {
+    let there = match tokio::fs::metadata(path).await {
+        Ok(_) => true,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(ProbeError::File(error.to_string())),
     };
-    let status = response.status();
-    let passed = match expected {
-        Some(expected) => status == expected,
-        None => (200..400).contains(&status.as_u16()),
-    };
-    if passed {
-        Ok(format!("status {status}"))
+    let text = String::from(if there { "it is there" } else { "it is not there" });
+    if there == absent {
+        Err(ProbeError::File(text))
     } else {
-        Err(ProbeError::Status(status))
+        Ok(text)
+    }
+}
+
+fn interface(links: Option<&Links>, name: &str) -> Result<String, ProbeError> {
+    let links = links.ok_or(ProbeError::Interface(
+        "the interfaces have not been looked at yet",
+    ))?;
+    match links.interfaces.get(name) {
+        Some(link) if link.up => Ok(String::from("up")),
+        Some(_) => Err(ProbeError::Interface("down, or without carrier")),
+        None => Err(ProbeError::Interface("there is no such interface")),
     }
 }
 

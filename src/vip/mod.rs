@@ -1,12 +1,29 @@
 //! Load-balancer addresses: announced while their checks pass, withdrawn the moment they do not.
 //!
-//! Pure: `state.rs` counts rise and fall for one VIP, `set.rs` holds all of them and says what a reload changes.
-//! Edges: `health.rs` runs one probe, `command.rs` the commands among them, `task.rs` gives each VIP a prober of its
-//! own and owns the set.
+//! | file | what it owns |
+//! |---|---|
+//! | `state.rs` | rise and fall: one check's verdict (pure) |
+//! | `judge.rs` | several checks' verdicts to the VIP's (pure) |
+//! | `damping.rs` | how often is too often (pure) |
+//! | `binding.rs` | addresses that we add and remove (pure) |
+//! | `entry.rs`, `set.rs`, `set/` | all VIPs: reloads, what holds each back, what to announce (pure) |
+//! | `announcement.rs` | what a route carries (pure) |
+//! | `health.rs`, `http.rs`, `dns.rs`, `command.rs` | one probe |
+//! | `links.rs` | the machine's links and addresses |
+//! | `hook.rs` | commands at a change of verdict |
+//! | `task.rs` | a prober for each check, and the handle |
 
 mod announcement;
+pub mod binding;
 mod command;
+mod damping;
+mod dns;
+mod entry;
 mod health;
+mod hook;
+mod http;
+mod judge;
+mod links;
 pub mod set;
 pub mod settings;
 pub mod state;
@@ -14,6 +31,8 @@ pub mod status;
 pub mod task;
 
 pub use self::announcement::Announcement;
-pub use self::set::SavedVerdict;
-pub use self::status::{Status, Verdict};
-pub use self::task::{Handle, Start, spawn};
+pub(crate) use self::entry::describe;
+pub use self::links::remove_left_addresses;
+pub use self::set::{Legacy, Outside, SavedVerdict};
+pub use self::status::{CheckStatus, Status, Verdict};
+pub use self::task::{Handle, Start, Wishes, spawn};

@@ -2,21 +2,26 @@
 //!
 //! Pure. Announcements are differences between what is wanted and what the receiver was told, so a receiver that is
 //! slow gets the latest state and never a backlog, and nothing is announced again while nothing changed.
+//!
+//! What is wanted of one VIP may depend on others (its group, `depends_on`), on the machine's addresses, on the tables and
+//! on time. Whatever changes marks the VIPs concerned as unsettled; settling works out why each is held back, if it is,
+//! and goes on to those that look at it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bgp_codec::PathAttributes;
+use bgp_codec::{Asn, PathAttributes};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::announcement::{self, Announcement};
-use super::settings::{Check, Probe, Vip};
-use super::state::{ProbeResult, State, Thresholds};
-use super::status::{Status, Verdict};
-use crate::drain::{Stage, VipStages};
+use super::announcement::{self, Announcement, Moment};
+use super::binding::{Bindings, Links, Order, Place};
+use super::entry::Entry;
+use super::settings::{Dependency, Probe, RouteDependency, Vip};
+use super::state::{ProbeResult, Thresholds};
+use super::status::{Held, Status, Verdict};
+use crate::drain::{Now, VipStages};
 
 /// A verdict as kept across a restart.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,6 +32,29 @@ pub struct SavedVerdict {
     pub verdict: Verdict,
     /// Since when, Unix time in seconds.
     pub since_unix_s: u64,
+    /// Those of its checks, in their order.
+    #[serde(default)]
+    pub checks: Vec<Verdict>,
+}
+
+/// What a predecessor left.
+#[derive(Clone, Debug, Default)]
+pub struct Legacy {
+    /// Its verdicts.
+    pub verdicts: Vec<SavedVerdict>,
+    /// The addresses that it had added.
+    pub bound: Vec<Place>,
+}
+
+/// What VIPs ask of the tables.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Outside {
+    /// Since the start, the kernel has once held all that was selected.
+    pub kernel: bool,
+    /// Since the start, the peers have told all their routes.
+    pub end_of_rib: bool,
+    /// Of the routes that VIPs depend on, those that are there.
+    pub routes: BTreeSet<RouteDependency>,
 }
 
 /// Identifies one run of probes; results of an earlier one are ignored.
@@ -40,6 +68,17 @@ pub enum Input {
     Configure(Vec<Vip>),
     /// Which VIPs are drained, and how far.
     Drain(VipStages),
+    /// The machine's links and addresses, as they are.
+    Looked(Links),
+    /// The kernel refused an address.
+    Refused {
+        /// Which.
+        place: Place,
+        /// Why.
+        error: String,
+    },
+    /// What the tables say.
+    Outside(Outside),
     /// A probe ended.
     Probed {
         /// Whose.
@@ -47,80 +86,129 @@ pub enum Input {
         /// How.
         result: ProbeResult,
     },
+    /// [`Set::next_deadline`] has come.
+    Tick,
 }
 
 /// Something the edge must do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Output {
-    /// Run this VIP's check in its rhythm.
+    /// Run this check in its rhythm.
     Start {
         /// To be named in its results.
         prober: ProberId,
-        /// Whose check; it has one.
+        /// Whose check.
         vip: Arc<Vip>,
+        /// Which of its checks.
+        check: usize,
         /// The first probe starts after this, so that the probes of many VIPs spread.
         delay: Duration,
     },
     /// End that run.
     Stop(ProberId),
-    /// Results changed a verdict: for the log.
+    /// Ask the kernel.
+    Address(Order),
+    /// A verdict changed: for the log and for hooks.
     Changed {
         /// Whose.
         vip: Arc<Vip>,
+        /// The old one.
+        from: Verdict,
         /// The new one.
-        verdict: Verdict,
+        to: Verdict,
         /// What the probe that decided said.
         result: String,
     },
+    /// It went down too often and is held down: for the log.
+    Damped(Arc<Vip>),
 }
 
 /// The VIPs of a node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Set {
+    asn: Asn,
     vips: BTreeMap<Arc<str>, Entry>,
-    probers: BTreeMap<ProberId, Arc<str>>,
+    groups: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    /// Who depends on a VIP.
+    dependents: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    probers: BTreeMap<ProberId, (Arc<str>, usize)>,
     next_prober: u64,
     saved: BTreeMap<Arc<str>, SavedVerdict>,
     outputs: VecDeque<Output>,
     told: BTreeMap<Key, Arc<PathAttributes>>,
     dirty: BTreeSet<Key>,
+    unsettled: BTreeSet<Arc<str>>,
+    damped: BTreeSet<Arc<str>>,
     drains: VipStages,
+    bindings: Bindings,
+    /// Where an announced VIP's address is, and how long it stays when it is withdrawn.
+    places: BTreeMap<Key, (Place, Duration)>,
+    outside: Outside,
     transitions: u64,
+    configurations: u64,
 }
 
 /// An announcement's identity.
 type Key = (Arc<str>, IpNet);
 
-#[derive(Debug)]
-struct Entry {
-    vip: Arc<Vip>,
-    state: State,
-    prober: Option<ProberId>,
-}
-
 /// The first probes of n VIPs spread over n times this, at most over their interval.
 const START_SPREAD: Duration = Duration::from_millis(1);
 
 impl Set {
-    /// An empty set that knows these verdicts from before a restart; the first configuration uses them up.
+    /// An empty set of this AS that knows what a predecessor left; the first configuration uses its verdicts up.
     #[must_use]
-    pub fn new(saved: Vec<SavedVerdict>) -> Self {
-        let saved = saved
-            .into_iter()
-            .map(|verdict| (verdict.name.clone(), verdict))
-            .collect();
+    pub fn new(asn: Asn, legacy: Legacy, now: Instant) -> Self {
+        let saved = legacy.verdicts.into_iter();
         Self {
-            saved,
-            ..Self::default()
+            asn,
+            saved: saved.map(|verdict| (verdict.name.clone(), verdict)).collect(),
+            bindings: Bindings::new(legacy.bound, now),
+            vips: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            dependents: BTreeMap::new(),
+            probers: BTreeMap::new(),
+            next_prober: 0,
+            outputs: VecDeque::new(),
+            told: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
+            damped: BTreeSet::new(),
+            drains: VipStages::default(),
+            places: BTreeMap::new(),
+            outside: Outside::default(),
+            transitions: 0,
+            configurations: 0,
         }
     }
 
     /// Takes in one input.
-    pub fn handle(&mut self, input: Input, now_unix_s: u64) {
+    pub fn handle(&mut self, input: Input, now: Now) {
         match input {
-            Input::Configure(vips) => self.configure(vips, now_unix_s),
-            Input::Drain(stages) => self.drain(stages),
-            Input::Probed { prober, result } => self.probed(prober, result, now_unix_s),
+            Input::Configure(vips) => self.configure(vips, now),
+            Input::Drain(stages) => {
+                self.drains = stages;
+                self.unsettle_all();
+            }
+            Input::Looked(links) => {
+                self.bindings.looked(links, now.at);
+                self.unsettle_all();
+            }
+            Input::Refused { place, error } => {
+                self.bindings.refused(&place, error);
+                self.unsettle_all();
+            }
+            Input::Outside(outside) => {
+                if self.outside != outside {
+                    self.outside = outside;
+                    self.unsettle_all();
+                }
+            }
+            Input::Probed { prober, result } => self.probed(prober, result, now),
+            Input::Tick => self.tick(now),
+        }
+        self.settle(now);
+        while let Some(order) = self.bindings.poll_order() {
+            self.outputs.push_back(Output::Address(order));
         }
     }
 
@@ -129,16 +217,39 @@ impl Set {
         self.outputs.pop_front()
     }
 
+    /// Whether there is anything to poll.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.outputs.is_empty() || !self.dirty.is_empty()
+    }
+
     /// Whether [`Set::poll_announcement`] may yield something.
     #[must_use]
     pub fn has_announcements(&self) -> bool {
         !self.dirty.is_empty()
     }
 
+    /// When an [`Input::Tick`] is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let damped = self.damped.iter().filter_map(|name| self.vips.get(name));
+        let damped = damped.filter_map(|entry| entry.damper.until()).min();
+        [damped, self.bindings.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
     /// The next difference between what is wanted and what has been told, which counts as told with this.
-    pub fn poll_announcement(&mut self) -> Option<Announcement> {
+    pub fn poll_announcement(&mut self, now: Instant) -> Option<Announcement> {
         while let Some(key) = self.dirty.pop_first() {
             let wanted = self.wanted(&key).map(Arc::new);
+            if wanted.is_none()
+                && let Some((place, drain)) = self.places.remove(&key)
+            {
+                // Withdrawn with this; the address stays until those who still send have heard of it.
+                self.bindings.release(&place, drain, now);
+            }
             if self.told.get(&key) == wanted.as_ref() {
                 continue;
             }
@@ -156,12 +267,25 @@ impl Set {
         None
     }
 
-    /// Each VIP has a verdict: our End-of-RIB need not wait for any (a saved one counts).
+    /// Each VIP has a verdict, and the address of none is on its way to an interface: our End-of-RIB need not wait for any
+    /// (a saved verdict counts).
     #[must_use]
     pub fn all_verdicts_in(&self) -> bool {
-        self.vips
-            .values()
-            .all(|entry| entry.state.verdict() != Verdict::Unknown)
+        self.vips.values().all(|entry| {
+            entry.verdict != Verdict::Unknown && !matches!(entry.held, Some(Held::Binding(None)))
+        })
+    }
+
+    /// Configurations so far.
+    #[must_use]
+    pub fn configurations(&self) -> u64 {
+        self.configurations
+    }
+
+    /// Whether there is a VIP of this name.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.vips.contains_key(name)
     }
 
     /// Changes of verdicts so far, all VIPs together.
@@ -179,111 +303,125 @@ impl Set {
     /// The verdicts to keep across a restart.
     #[must_use]
     pub fn verdicts(&self) -> Vec<SavedVerdict> {
-        let known = self
-            .vips
-            .values()
-            .filter(|entry| entry.vip.check.is_some() && entry.state.verdict() != Verdict::Unknown);
-        known
-            .map(|entry| SavedVerdict {
-                name: Arc::clone(&entry.vip.name),
-                verdict: entry.state.verdict(),
-                since_unix_s: entry.state.since_unix_s(),
-            })
-            .collect()
+        self.vips.values().filter_map(Entry::saved).collect()
     }
 
-    fn configure(&mut self, vips: Vec<Vip>, now_unix_s: u64) {
-        let count = u32::try_from(vips.len()).unwrap_or(u32::MAX);
-        let mut before = std::mem::take(&mut self.vips);
-        for vip in vips {
-            let vip = Arc::new(vip);
-            let entry = match before.remove(&vip.name) {
-                Some(entry) => self.changed(entry, vip, count, now_unix_s),
-                None => self.added(vip, count, now_unix_s),
-            };
-            self.vips.insert(Arc::clone(&entry.vip.name), entry);
-        }
-        for entry in before.into_values() {
-            self.stop(entry.prober);
-            self.mark(&entry.vip);
-        }
-        self.saved.clear();
+    /// The addresses that we added.
+    #[must_use]
+    pub fn bound(&self) -> Vec<Place> {
+        self.bindings.ours().cloned().collect()
     }
 
-    fn added(&mut self, vip: Arc<Vip>, count: u32, now_unix_s: u64) -> Entry {
-        let saved = self.saved.get(&vip.name);
-        let state = match (&vip.check, saved) {
-            (None, _) => State::unchecked(now_unix_s),
-            (Some(_), Some(saved)) => State::saved(saved.verdict, saved.since_unix_s.min(now_unix_s)),
-            (Some(_), None) => State::unknown(now_unix_s),
+    /// The routes that VIPs depend on.
+    #[must_use]
+    pub fn route_dependencies(&self) -> BTreeSet<RouteDependency> {
+        let all = self.vips.values().flat_map(|entry| &entry.vip.depends_on);
+        let routes = all.filter_map(|dependency| match dependency {
+            Dependency::Route(route) => Some(route.clone()),
+            Dependency::Vip(_) => None,
+        });
+        routes.collect()
+    }
+
+    /// A VIP waits for the kernel or for End-of-RIB.
+    #[must_use]
+    pub fn waits_for_tables(&self) -> bool {
+        let waits = |entry: &Entry| {
+            let wait_for = entry.vip.wait_for;
+            wait_for.kernel && !self.outside.kernel || wait_for.end_of_rib && !self.outside.end_of_rib
         };
-        self.mark(&vip);
-        let prober = self.start(&vip, count);
-        Entry { vip, state, prober }
+        self.vips.values().any(waits)
     }
 
-    fn changed(&mut self, mut entry: Entry, vip: Arc<Vip>, count: u32, now_unix_s: u64) -> Entry {
-        let old = std::mem::replace(&mut entry.vip, vip);
-        self.mark(&old);
-        self.mark(&entry.vip);
-        if same_probes(old.check.as_ref(), entry.vip.check.as_ref()) {
-            return entry;
+    /// Interfaces whose speed is asked for; none where links and addresses need not be watched.
+    #[must_use]
+    pub fn watched_links(&self) -> Option<BTreeSet<Arc<str>>> {
+        let mut names = BTreeSet::new();
+        let mut needed = self.bindings.ours().next().is_some();
+        for vip in self.vips.values().map(|entry| &entry.vip) {
+            if let Some(super::settings::Bandwidth::Interface(name)) = &vip.bandwidth {
+                names.insert(Arc::clone(name));
+            }
+            let of_link = |check: &super::settings::Check| matches!(check.probe, Probe::Interface(_));
+            needed |= vip.bind.is_some() || vip.require_bound || vip.checks.iter().any(of_link);
         }
-        self.stop(entry.prober.take());
-        entry.prober = self.start(&entry.vip, count);
-        if entry.vip.check.is_some() {
-            entry.state.check_changed();
-        } else if entry.state.check_removed(now_unix_s) {
-            self.transitions += 1;
-        }
-        entry
+        (needed || !names.is_empty()).then_some(names)
     }
 
-    fn probed(&mut self, prober: ProberId, result: ProbeResult, now_unix_s: u64) {
+    /// Whether the prober's check may be about to change; none when nobody listens to it any more.
+    #[must_use]
+    pub fn is_changing(&self, prober: ProberId) -> Option<bool> {
+        let (name, index) = self.probers.get(&prober)?;
+        let check = self.vips.get(name)?.checks.get(*index)?;
+        Some(check.state.is_changing())
+    }
+
+    fn probed(&mut self, prober: ProberId, result: ProbeResult, now: Now) {
         // A result of a prober that was stopped while its probe ran.
-        let Some(name) = self.probers.get(&prober) else {
+        let Some((name, index)) = self.probers.get(&prober).cloned() else {
             return;
         };
-        let Some(entry) = self.vips.get_mut(name) else {
+        let Some(entry) = self.vips.get_mut(&name) else {
             return;
         };
-        let Some(check) = &entry.vip.check else { return };
+        let (Some(check), Some(checked)) = (entry.vip.checks.get(index), entry.checks.get_mut(index)) else {
+            return;
+        };
         let thresholds = Thresholds {
             rise: check.rise,
             fall: check.fall,
         };
         let text = result.text.clone();
-        if entry.state.record(result, thresholds, now_unix_s) {
-            self.transitions += 1;
-            let vip = Arc::clone(&entry.vip);
-            let verdict = entry.state.verdict();
-            self.mark(&vip);
-            self.outputs.push_back(Output::Changed {
-                vip,
-                verdict,
-                result: text,
-            });
+        if checked.state.record(result, thresholds, now.unix_s)
+            && let Some(mut entry) = self.vips.remove(&name)
+        {
+            self.judge(&mut entry, &text, now);
+            // The share of healthy checks may be told even where the verdict is the same.
+            self.unsettled.insert(Arc::clone(&name));
+            self.vips.insert(name, entry);
         }
     }
 
-    fn start(&mut self, vip: &Arc<Vip>, count: u32) -> Option<ProberId> {
-        let check = vip.check.as_ref()?;
-        let prober = ProberId(self.next_prober);
-        self.next_prober += 1;
-        self.probers.insert(prober, Arc::clone(&vip.name));
-        let delay = spread(&vip.name, check.interval.min(START_SPREAD.saturating_mul(count)));
-        self.outputs.push_back(Output::Start {
-            prober,
-            vip: Arc::clone(vip),
-            delay,
+    /// Takes over what the checks say together.
+    fn judge(&mut self, entry: &mut Entry, because: &str, now: Now) {
+        let from = entry.verdict;
+        let to = entry.judged();
+        if from == to {
+            return;
+        }
+        entry.verdict = to;
+        entry.since_unix_s = now.unix_s;
+        entry.transitions += 1;
+        self.transitions += 1;
+        self.unsettled.insert(Arc::clone(&entry.vip.name));
+        self.outputs.push_back(Output::Changed {
+            vip: Arc::clone(&entry.vip),
+            from,
+            to,
+            result: because.to_owned(),
         });
-        Some(prober)
+        if let Some(damping) = &entry.vip.damping
+            && entry.allows(from)
+            && !entry.allows(to)
+            && entry.damper.went_down(damping, now.at)
+        {
+            entry.damped += 1;
+            self.damped.insert(Arc::clone(&entry.vip.name));
+            self.outputs.push_back(Output::Damped(Arc::clone(&entry.vip)));
+        }
     }
 
-    fn stop(&mut self, prober: Option<ProberId>) {
-        if let Some(prober) = prober {
-            self.probers.remove(&prober);
-            self.outputs.push_back(Output::Stop(prober));
+    fn tick(&mut self, now: Now) {
+        self.bindings.tick(now.at);
+        for name in self.damped.clone() {
+            let over = self
+                .vips
+                .get_mut(&name)
+                .is_none_or(|entry| entry.damper.tick(now.at));
+            if over {
+                self.damped.remove(&name);
+                self.unsettled.insert(name);
+            }
         }
     }
 
@@ -293,81 +431,45 @@ impl Set {
 
     fn wanted(&self, (name, address): &Key) -> Option<PathAttributes> {
         let entry = self.vips.get(name)?;
-        let drain = self.drains.of(name);
-        let up = entry.vip.address == *address
-            && entry.state.verdict() == Verdict::Up
-            && drain != Some(Stage::Withdrawn);
-        up.then(|| announcement::attributes(&entry.vip, drain))
-    }
-
-    fn drain(&mut self, stages: VipStages) {
-        let before = std::mem::replace(&mut self.drains, stages);
-        let changed = self
-            .vips
-            .values()
-            .filter(|entry| before.of(&entry.vip.name) != self.drains.of(&entry.vip.name))
-            .map(|entry| (Arc::clone(&entry.vip.name), entry.vip.address));
-        self.dirty.extend(changed);
+        if entry.vip.address != *address || entry.held.is_some() {
+            return None;
+        }
+        let interfaces = &self.bindings.links().interfaces;
+        let moment = Moment {
+            verdict: entry.verdict,
+            drain: self.drains.of(name),
+            bandwidth: entry.bandwidth(|link| interfaces.get(link)?.speed),
+            asn: self.asn,
+        };
+        Some(announcement::attributes(&entry.vip, moment))
     }
 
     fn status(&self, entry: &Entry) -> Status {
-        let Entry { vip, state, .. } = entry;
-        let (successes, failures) = state.in_a_row();
-        let (passed_total, failed_total, transitions_total) = state.totals();
-        let check = vip.check.as_ref();
+        let vip = &entry.vip;
+        let place = vip.bind.as_ref().map(|interface| Place {
+            address: vip.address,
+            interface: Arc::clone(interface),
+        });
+        let ours = place.filter(|place| self.bindings.ours().any(|ours| ours == place));
         Status {
             name: Arc::clone(&vip.name),
             address: vip.address,
-            verdict: state.verdict(),
+            verdict: entry.verdict,
             drain: self.drains.of(&vip.name),
             announced: self.told.contains_key(&(Arc::clone(&vip.name), vip.address)),
-            saved: state.is_saved(),
-            since_unix_s: state.since_unix_s(),
-            check: check.map_or_else(|| String::from("none"), |check| describe(&check.probe)),
-            last_result: state.last().map(|(result, _)| result.text.clone()),
-            last_result_unix_s: state.last().map(|(_, at)| at),
-            successes,
-            rise: check.map_or(0, |check| check.rise),
-            failures,
-            fall: check.map_or(0, |check| check.fall),
-            passed_total,
-            failed_total,
-            transitions_total,
+            held: entry.held.as_ref().map(Held::to_string),
+            saved: entry.is_saved(),
+            since_unix_s: entry.since_unix_s,
+            transitions_total: entry.transitions,
+            damped_total: entry.damped,
+            bound: ours.map(|place| place.interface),
+            origins: vip.origins.iter().map(|asn| asn.0).collect(),
+            checks: entry.check_statuses(),
         }
     }
 }
 
-/// A running prober serves both; rise and fall are not its business.
-fn same_probes(one: Option<&Check>, other: Option<&Check>) -> bool {
-    let rhythm = |check: &Check| (check.interval, check.timeout);
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => one.probe == other.probe && rhythm(one) == rhythm(other),
-        _ => false,
-    }
-}
-
-/// A point in the window that depends on the name alone.
-fn spread(name: &str, window: Duration) -> Duration {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    let window_ns = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
-    Duration::from_nanos(hasher.finish().checked_rem(window_ns).unwrap_or(0))
-}
-
-/// What a probe asks, in words. A command's arguments may hold secrets and are left out.
-fn describe(probe: &Probe) -> String {
-    match probe {
-        Probe::Tcp(target) => format!("tcp {target}"),
-        Probe::Http {
-            target, host, path, ..
-        } if *host == target.to_string() => format!("http://{target}{path}"),
-        Probe::Http {
-            target, host, path, ..
-        } => format!("http://{host}{path} at {target}"),
-        Probe::Command(words) => format!("command {}", words.first().map_or("", String::as_str)),
-    }
-}
-
+mod reload;
+mod settle;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Rise and fall: how the results of one VIP's probes become a verdict.
+//! Rise and fall: how the results of one check's probes become its verdict.
 //!
 //! ```text
 //!              rise successes in a row            rise successes in a row
@@ -8,7 +8,7 @@
 //!      └─────────────────────────────────────────── fall failures in a row ──┘
 //! ```
 //!
-//! A VIP starts as `Unknown`, or with the verdict that was saved before a restart; without a check it is `Up`.
+//! A check starts as `Unknown`, as its VIP's `start` says, or with the verdict that was saved before a restart.
 //! Pure: Unix time in seconds is passed in, because people read it.
 
 use super::status::Verdict;
@@ -25,13 +25,13 @@ pub struct ProbeResult {
 /// The thresholds of a check.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Thresholds {
-    /// Successes in a row that bring the VIP up; zero counts as one.
+    /// Successes in a row that make it pass; zero counts as one.
     pub rise: u32,
-    /// Failures in a row that take it down; zero counts as one.
+    /// Failures in a row that make it fail; zero counts as one.
     pub fall: u32,
 }
 
-/// The state of one VIP.
+/// The state of one check.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct State {
     verdict: Verdict,
@@ -42,15 +42,14 @@ pub struct State {
     last: Option<(ProbeResult, u64)>,
     passed: u64,
     failed: u64,
-    transitions: u64,
 }
 
 impl State {
-    /// A VIP that nothing is known of.
+    /// A check without results, with a verdict to begin with.
     #[must_use]
-    pub fn unknown(now_unix_s: u64) -> Self {
+    pub fn assumed(verdict: Verdict, now_unix_s: u64) -> Self {
         Self {
-            verdict: Verdict::Unknown,
+            verdict,
             saved: false,
             since_unix_s: now_unix_s,
             successes: 0,
@@ -58,27 +57,16 @@ impl State {
             last: None,
             passed: 0,
             failed: 0,
-            transitions: 0,
         }
     }
 
-    /// A VIP without a check: always up.
-    #[must_use]
-    pub fn unchecked(now_unix_s: u64) -> Self {
-        Self {
-            verdict: Verdict::Up,
-            ..Self::unknown(now_unix_s)
-        }
-    }
-
-    /// A VIP as it was before a restart.
+    /// A check as it was before a restart.
     #[must_use]
     pub fn saved(verdict: Verdict, since_unix_s: u64) -> Self {
         let saved = verdict != Verdict::Unknown;
         Self {
-            verdict,
             saved,
-            ..Self::unknown(since_unix_s)
+            ..Self::assumed(verdict, since_unix_s)
         }
     }
 
@@ -105,14 +93,17 @@ impl State {
         self.failures = 0;
     }
 
-    /// The check was removed: the VIP is up. True when that changed the verdict.
-    pub fn check_removed(&mut self, now_unix_s: u64) -> bool {
-        self.check_changed();
-        self.last = None;
-        self.decide(Verdict::Up, now_unix_s)
+    /// The last results do not agree with the verdict, so that it may change soon.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        match self.verdict {
+            Verdict::Up => self.failures > 0,
+            Verdict::Down => self.successes > 0,
+            Verdict::Unknown | Verdict::Disabled | Verdict::Degraded => true,
+        }
     }
 
-    /// Whether the VIP can be served.
+    /// Whether the check passes.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.verdict
@@ -142,10 +133,10 @@ impl State {
         (self.successes, self.failures)
     }
 
-    /// Probes passed, probes failed, changes of the verdict.
+    /// Probes passed, probes failed.
     #[must_use]
-    pub fn totals(&self) -> (u64, u64, u64) {
-        (self.passed, self.failed, self.transitions)
+    pub fn totals(&self) -> (u64, u64) {
+        (self.passed, self.failed)
     }
 
     fn decide(&mut self, verdict: Verdict, now_unix_s: u64) -> bool {
@@ -155,7 +146,6 @@ impl State {
         }
         self.verdict = verdict;
         self.since_unix_s = now_unix_s;
-        self.transitions += 1;
         true
     }
 }
@@ -168,16 +158,16 @@ mod tests {
 
     #[test]
     fn comes_up_after_rise_successes_in_a_row() {
-        let mut state = State::unknown(10);
+        let mut state = State::assumed(Verdict::Unknown, 10);
         check(&mut state, "+-+", Verdict::Unknown);
         check(&mut state, "-++", Verdict::Up);
         assert_eq!(state.since_unix_s(), 102);
-        assert_eq!(state.totals(), (4, 2, 1));
+        assert_eq!(state.totals(), (4, 2));
     }
 
     #[test]
     fn goes_down_after_fall_failures_in_a_row() {
-        let mut state = State::unknown(10);
+        let mut state = State::assumed(Verdict::Unknown, 10);
         check(&mut state, "++", Verdict::Up);
         check(&mut state, "--+--", Verdict::Up);
         check(&mut state, "-", Verdict::Down);
@@ -186,7 +176,7 @@ mod tests {
 
     #[test]
     fn unknown_goes_down_without_having_been_up() {
-        let mut state = State::unknown(10);
+        let mut state = State::assumed(Verdict::Unknown, 10);
         check(&mut state, "--", Verdict::Unknown);
         check(&mut state, "-", Verdict::Down);
         check(&mut state, "+", Verdict::Down);
@@ -195,14 +185,13 @@ mod tests {
 
     #[test]
     fn only_a_change_of_the_verdict_is_a_change() {
-        let mut state = State::unknown(10);
+        let mut state = State::assumed(Verdict::Unknown, 10);
         let changes = feed(&mut state, "+++++---------+++");
         assert_eq!(
             changes,
             [1, 7, 15],
             "up at the 2nd, down at the 8th, up at the 16th result"
         );
-        assert_eq!(state.totals().2, 3);
     }
 
     #[test]
@@ -220,7 +209,7 @@ mod tests {
         let mut state = State::saved(Verdict::Up, 5);
         assert_eq!(feed(&mut state, "+++"), [0_usize; 0]);
         assert!(!state.is_saved());
-        assert_eq!((state.since_unix_s(), state.totals().2), (5, 0));
+        assert_eq!(state.since_unix_s(), 5);
     }
 
     #[test]
@@ -233,17 +222,19 @@ mod tests {
     }
 
     #[test]
-    fn without_its_check_a_vip_is_up() {
-        let mut state = State::saved(Verdict::Down, 5);
-        assert!(state.check_removed(7));
-        assert_eq!((state.verdict(), state.since_unix_s()), (Verdict::Up, 7));
-        assert!(!state.check_removed(8));
-        assert_eq!(State::unchecked(1).verdict(), Verdict::Up);
+    fn it_is_changing_while_results_disagree_with_the_verdict() {
+        let mut state = State::assumed(Verdict::Unknown, 10);
+        let mut changing = String::new();
+        for sign in ["+", "+", "+", "-", "+", "-", "-", "-", "-", "+", "-"] {
+            feed(&mut state, sign);
+            changing.push(if state.is_changing() { '!' } else { '.' });
+        }
+        assert_eq!(changing, "!..!.!!..!.");
     }
 
     #[test]
     fn thresholds_of_zero_count_as_one() {
-        let mut state = State::unknown(0);
+        let mut state = State::assumed(Verdict::Unknown, 0);
         let zero = Thresholds { rise: 0, fall: 0 };
         assert!(state.record(result(true), zero, 1));
         assert!(state.record(result(false), zero, 2));

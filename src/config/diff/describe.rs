@@ -11,7 +11,6 @@ use crate::originate::settings::{From, Source};
 use crate::policy::{Chain, Filter};
 use crate::rib::interface::NextHopPolicy;
 use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
-use crate::vip::settings::{Check, Probe, Vip};
 
 /// Settings that differ, each with its old and new value.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -23,33 +22,38 @@ impl Differences {
     }
 
     /// Notes a setting if it differs.
-    fn setting<T: PartialEq>(&mut self, key: &str, old: &T, new: &T, show: impl Fn(&T) -> String) {
+    pub(super) fn setting<T: PartialEq>(&mut self, key: &str, old: &T, new: &T, show: impl Fn(&T) -> String) {
         if old != new {
             self.0.push(format!("{key} {} -> {}", show(old), show(new)));
         }
     }
 
-    fn plain<T: PartialEq + Display>(&mut self, key: &str, old: &T, new: &T) {
+    pub(super) fn plain<T: PartialEq + Display>(&mut self, key: &str, old: &T, new: &T) {
         self.setting(key, old, new, T::to_string);
     }
 
-    fn optional<T: PartialEq + Display>(&mut self, key: &str, old: &Option<T>, new: &Option<T>) {
+    pub(super) fn optional<T: PartialEq + Display>(&mut self, key: &str, old: &Option<T>, new: &Option<T>) {
         self.setting(key, old, new, |value| or_none(value.as_ref()));
     }
 
     /// Durations: `90s`.
-    fn debug<T: PartialEq + Debug>(&mut self, key: &str, old: &T, new: &T) {
+    pub(super) fn debug<T: PartialEq + Debug>(&mut self, key: &str, old: &T, new: &T) {
         self.setting(key, old, new, |value| format!("{value:?}"));
     }
 
-    fn list<T: PartialEq + Display>(&mut self, key: &str, old: &[T], new: &[T]) {
+    pub(super) fn list<T: PartialEq + Display>(&mut self, key: &str, old: &[T], new: &[T]) {
         if old != new {
             self.0.push(format!("{key} {} -> {}", listed(old), listed(new)));
         }
     }
 
+    /// Notes something in words.
+    pub(super) fn note(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+
     /// Notes that something differs that is too long to print, or secret.
-    fn changed(&mut self, key: &str, differs: bool) {
+    pub(super) fn changed(&mut self, key: &str, differs: bool) {
         if differs {
             self.0.push(format!("{key} changed"));
         }
@@ -141,44 +145,6 @@ pub(super) fn originate(old: &Source, new: &Source) -> Differences {
     differences.list("large_community", &old.large_communities, &new.large_communities);
     differences.optional("med", &old.med, &new.med);
     differences
-}
-
-pub(super) fn vip(old: &Vip, new: &Vip) -> Differences {
-    let mut differences = Differences::default();
-    differences.plain("address", &old.address, &new.address);
-    match (&old.check, &new.check) {
-        (Some(old), Some(new)) => check(&mut differences, old, new),
-        (None, Some(_)) => differences.0.push("check added".to_owned()),
-        (Some(_), None) => differences.0.push("check removed".to_owned()),
-        (None, None) => {}
-    }
-    differences.list("community", &old.communities, &new.communities);
-    differences.list("large_community", &old.large_communities, &new.large_communities);
-    differences.optional("med", &old.med, &new.med);
-    differences
-}
-
-fn check(differences: &mut Differences, old: &Check, new: &Check) {
-    differences.setting("check", &old.probe, &new.probe, |probe| match probe {
-        Probe::Tcp(target) => format!("tcp {target}"),
-        Probe::Http {
-            host,
-            path,
-            status: None,
-            ..
-        } => format!("http://{host}{path}"),
-        Probe::Http {
-            host,
-            path,
-            status: Some(status),
-            ..
-        } => format!("http://{host}{path} ({status})"),
-        Probe::Command(words) => words.join(" "),
-    });
-    differences.debug("interval", &old.interval, &new.interval);
-    differences.debug("timeout", &old.timeout, &new.timeout);
-    differences.plain("rise", &old.rise, &new.rise);
-    differences.plain("fall", &old.fall, &new.fall);
 }
 
 pub(super) fn filter(old: &Arc<Filter>, new: &Arc<Filter>) -> Differences {

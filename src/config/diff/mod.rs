@@ -8,6 +8,7 @@
 mod describe;
 #[cfg(test)]
 mod tests;
+mod vips;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -96,11 +97,11 @@ impl Plan {
             describe::originate,
             &mut changes,
         );
-        let vips = section_changes(
+        let vips_differ = section_changes(
             "vip",
             running.vips.iter().map(|vip| (&vip.name, vip)),
             result.vips.iter().map(|vip| (&vip.name, vip)),
-            describe::vip,
+            vips::vip,
             &mut changes,
         );
         filter_changes(&running.filters, &result.filters, &mut changes);
@@ -109,7 +110,7 @@ impl Plan {
             changes,
             peers,
             originate,
-            vips,
+            vips: vips_differ,
             kernel: live_kernel,
             log_level,
             result,

@@ -1,19 +1,23 @@
 //! `[[vip]]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{Community, LargeCommunity};
+use bgp_codec::{Asn, Community, LargeCommunity};
 use ipnet::IpNet;
+use toml::Spanned;
 
-use super::keys;
-use crate::config::reader::Value;
+use super::{Keys as _, keys};
+use crate::config::reader::{Referent, Value};
 use crate::config::scalar;
 use crate::config::schema::{
-    COMMUNITIES, DURATION, LARGE_COMMUNITIES, LIVE, NAME, NONE, REQUIRED, SOCKET, Shape, Table, U32, number,
-    text,
+    ASN, BOOLEAN, COMMUNITIES, DURATION, LARGE_COMMUNITIES, LIVE, NAME, NAMES, NONE, PATH, PREFIX, REQUIRED,
+    SOCKET, Shape, Table, U32, number, text,
 };
+use crate::vip::Verdict;
+use crate::vip::settings::{DnsKind, Quorum};
 
 keys! {
     /// `[[vip]]`.
@@ -23,14 +27,52 @@ keys! {
         /// The address, or a prefix. VIPs may not overlap.
         address: IpNet = scalar::prefix_or_address => text("an address", "172.16.99.10/32"), REQUIRED, LIVE;
         /// How to know that it is served.
-        check: CheckKeys = scalar::table => Shape::Table(|| Table::new("vip.check", &[CheckKeys::KEYS])),
-            "none: always announced", LIVE;
+        check: Vec<Spanned<CheckKeys>> = checks => Shape::OneOrMany(&CHECK), "none: always up", LIVE;
+        /// How many of the checks whose failure takes it down must pass; `any` is 1.
+        at_least: Quorum = quorum => Shape::Either(&[number(1, 1000), Shape::Words(&["all", "any"])]),
+            "`\"all\"`", LIVE;
+        /// The verdict until there are results, unless one was saved before a restart. An `unknown` one is not announced.
+        start: Verdict = start => Shape::Words(&["unknown", "up", "down"]), "`\"unknown\"`", LIVE;
         /// Communities to attach.
         community: Vec<Community> = scalar::communities => COMMUNITIES, NONE, LIVE;
         /// Large communities to attach.
         large_community: Vec<LargeCommunity> = scalar::large_communities => LARGE_COMMUNITIES, NONE, LIVE;
         /// MED to attach.
         med: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// LOCAL_PREF to attach, for internal peers.
+        local_pref: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// How often our AS is put in front once more, for external peers.
+        prepend: u8 = scalar::number::<u8, 1, 64> => number(1, 64), NONE, LIVE;
+        /// The link bandwidth extended community to attach, so that routers with unequal-cost multipath send traffic where
+        /// capacity is: bits per second with K, M, G or T, or a table.
+        bandwidth: BandwidthWritten = bandwidth => Shape::Either(&[
+            BITS, Shape::Table(|| Table::new("vip.bandwidth", &[BandwidthKeys::KEYS])),
+        ]), NONE, LIVE;
+        /// What it carries, in place of the keys above, while it is degraded.
+        degraded: CarriedKeys = scalar::table => CARRIED, "as when it is up", LIVE;
+        /// What it carries, in place of the keys above, while it is disabled.
+        disabled: CarriedKeys = scalar::table => CARRIED, "it is withdrawn", LIVE;
+        /// Add the address to this interface before it is announced, and remove it `drain` after it was withdrawn. One that
+        /// was there before is used and never removed.
+        bind: Arc<str> = interface => INTERFACE, NONE, LIVE;
+        /// Announce it only while somebody else has given the address to some interface.
+        require_bound: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+        /// From the withdrawal to the removal of the address, for what is still on its way.
+        drain: Duration = scalar::duration => DURATION, "`\"5s\"`", LIVE;
+        /// VIPs of one group are announced all or none.
+        group: Arc<str> = scalar::name => NAME, NONE, LIVE;
+        /// What must be there for it to be announced.
+        depends_on: Vec<DependencyKeys> = dependencies => Shape::OneOrMany(&DEPENDENCY), NONE, LIVE;
+        /// What must have happened once since the start for it to be announced: `kernel` holds what was selected, and the
+        /// peers have told all their routes (`end-of-rib`).
+        wait_for: Vec<WaitWord> = wait_for => Shape::OneOrMany(&Shape::Words(&["kernel", "end-of-rib"])), NONE, LIVE;
+        /// How much change is too much.
+        damping: DampingKeys = scalar::table => Shape::Table(|| Table::new("vip.damping", &[DampingKeys::KEYS])),
+            "none", LIVE;
+        /// Program (an absolute path) and its arguments, run without privileges at each change of the verdict.
+        on_change: Vec<String> = command => WORDS, NONE, LIVE;
+        /// ASes besides ours that may originate the address; `stonechat vips` warns of others.
+        origins: Vec<Asn> = asns => Shape::OneOrMany(&ASN), NONE, LIVE;
     }
 }
 
@@ -44,18 +86,118 @@ keys! {
         tcp: SocketAddr = scalar::socket_address => SOCKET, NONE, LIVE;
         /// Program (an absolute path) and its arguments, without a shell; exit code 0 is healthy. It runs without
         /// privileges.
-        command: Vec<String> = command => Shape::List(&text("a word", "/usr/local/bin/check")), NONE, LIVE;
+        command: Vec<String> = command => WORDS, NONE, LIVE;
+        /// Name to ask a name server for.
+        dns: String = dns_name => text("a domain name", "shop.example"), NONE, LIVE;
+        /// Path of a file that must be there.
+        file: PathBuf = absolute_path => PATH, NONE, LIVE;
+        /// Interface that must be up and have carrier.
+        interface: Arc<str> = interface => INTERFACE, NONE, LIVE;
         /// From the start of one probe to the start of the next.
         interval: Duration = scalar::positive_duration => DURATION, "`\"2s\"`", LIVE;
+        /// The same while results do not agree with the verdict. At most `interval`.
+        fast_interval: Duration = scalar::positive_duration => DURATION, "`interval`", LIVE;
+        /// Each probe is put off by a random part of this. At most `interval`.
+        jitter: Duration = scalar::duration => DURATION, "none", LIVE;
         /// A probe that takes longer has failed. At most `interval`.
         timeout: Duration = scalar::positive_duration => DURATION, "`\"1s\"`, or `interval` if that is less", LIVE;
-        /// Successes in a row before the VIP is announced.
+        /// Successes in a row before the check passes.
         rise: u32 = scalar::number::<u32, 1, 1000> => number(1, 1000), "`2`", LIVE;
-        /// Failures in a row before it is withdrawn.
+        /// Failures in a row before it fails.
         fall: u32 = scalar::number::<u32, 1, 1000> => number(1, 1000), "`3`", LIVE;
-        /// Status that `http` must answer with.
+        /// What its failure makes of the VIP.
+        on_fail: Verdict = on_fail => Shape::Words(&["down", "degraded", "disabled"]), "`\"down\"`", LIVE;
+        /// With `http`: the status of the answer.
         status: u16 = scalar::number::<u16, 100, 599> => number(100, 599), "200 to 399", LIVE;
+        /// With `http`: text that the first 256 KiB of the body contain.
+        body: String = scalar::text => text("text", "ready"), NONE, LIVE;
+        /// With `http`: further headers of the request.
+        headers: Vec<(String, String)> = headers => Shape::OneOrMany(&text("a header", "X-Check: stonechat")),
+            NONE, LIVE;
+        /// With `dns`: the name server, with its port unless that is 53.
+        server: SocketAddr = name_server => text("an address", "127.0.0.1"), "`\"127.0.0.1\"`", LIVE;
+        /// With `dns`: the record to ask for. `A` and `AAAA` must be there; for `SOA` an answer without an error will do.
+        record: DnsKind = record => Shape::Words(&["A", "AAAA", "SOA"]), "`\"A\"`", LIVE;
+        /// With `file`: it must not be there.
+        absent: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
     }
+}
+
+keys! {
+    /// `degraded` and `disabled` of a `[[vip]]`.
+    CarriedKeys in "`degraded` and `disabled` of [[vip]]" {
+        /// Communities to attach.
+        community: Vec<Community> = scalar::communities => COMMUNITIES, NONE, LIVE;
+        /// Large communities to attach.
+        large_community: Vec<LargeCommunity> = scalar::large_communities => LARGE_COMMUNITIES, NONE, LIVE;
+        /// MED to attach.
+        med: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// LOCAL_PREF to attach, for internal peers.
+        local_pref: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// How often our AS is put in front once more, for external peers.
+        prepend: u8 = scalar::number::<u8, 1, 64> => number(1, 64), NONE, LIVE;
+    }
+}
+
+keys! {
+    /// `bandwidth = { ... }` of a `[[vip]]`.
+    BandwidthKeys in "`bandwidth` of [[vip]]" {
+        /// So much for each check that passes, of those whose failure takes the VIP down.
+        per_healthy: u64 = bits_per_second => BITS, NONE, LIVE;
+        /// The speed of this interface, as its driver knows it.
+        interface: Arc<str> = interface => INTERFACE, NONE, LIVE;
+    }
+}
+
+keys! {
+    /// An item of `depends_on` of a `[[vip]]`.
+    DependencyKeys in "`depends_on` of [[vip]]" {
+        /// This other VIP is announced.
+        vip: Spanned<String> = vip_name => NAME, NONE, LIVE;
+        /// There is a usable path to exactly this prefix.
+        route: IpNet = scalar::prefix_or_address => PREFIX, NONE, LIVE;
+        /// With `route`: the path comes from one of these peers.
+        peer: Vec<Arc<str>> = peers => NAMES, "any", LIVE;
+    }
+}
+
+keys! {
+    /// `damping = { ... }` of a `[[vip]]`.
+    DampingKeys in "`damping` of [[vip]]" {
+        /// So many times down ...
+        changes: u32 = scalar::number::<u32, 1, 100> => number(1, 100), "`5`", LIVE;
+        /// ... within this time ...
+        window: Duration = scalar::positive_duration => DURATION, "`\"1m\"`", LIVE;
+        /// ... and it stays withdrawn until it has not gone down for so long.
+        hold: Duration = scalar::positive_duration => DURATION, "`\"2m\"`", LIVE;
+    }
+}
+
+/// One check.
+const CHECK: Shape = Shape::Table(|| Table::new("vip.check", &[CheckKeys::KEYS]));
+/// What a route carries.
+const CARRIED: Shape = Shape::Table(|| Table::new("vip.carried", &[CarriedKeys::KEYS]));
+/// One dependency.
+const DEPENDENCY: Shape = Shape::Table(|| Table::new("vip.depends_on", &[DependencyKeys::KEYS]));
+/// A command line.
+const WORDS: Shape = Shape::List(&text("a word", "/usr/local/bin/check"));
+const INTERFACE: Shape = text("an interface", "eth0");
+const BITS: Shape = text("bits per second", "10G");
+
+/// `bandwidth` as written.
+#[derive(Clone, Debug)]
+pub(in crate::config) enum BandwidthWritten {
+    /// Bits per second.
+    Fixed(u64),
+    /// A table.
+    Keys(BandwidthKeys),
+}
+
+/// A word of `wait_for`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::config) enum WaitWord {
+    Kernel,
+    EndOfRib,
 }
 
 /// An `http://` URL taken apart.
@@ -81,6 +223,173 @@ enum UrlError {
     Port(String),
     #[error("`{0}` has characters that a URL may not have")]
     Characters(String),
+}
+
+/// One check, or a list of them.
+fn checks(value: &Value<'_>) -> Option<Vec<Spanned<CheckKeys>>> {
+    value.one_or_many(|item| {
+        let span = item.span.clone();
+        item.keys().map(|keys| Spanned::new(span, keys))
+    })
+}
+
+fn quorum(value: &Value<'_>) -> Option<Quorum> {
+    if value.is_text() {
+        let words = [("all", Quorum::All), ("any", Quorum::AtLeast(1))];
+        return scalar::word(value, &words);
+    }
+    scalar::number::<usize, 1, 1000>(value).map(Quorum::AtLeast)
+}
+
+fn start(value: &Value<'_>) -> Option<Verdict> {
+    let words = [
+        ("unknown", Verdict::Unknown),
+        ("up", Verdict::Up),
+        ("down", Verdict::Down),
+    ];
+    scalar::word(value, &words)
+}
+
+fn on_fail(value: &Value<'_>) -> Option<Verdict> {
+    let words = [
+        ("down", Verdict::Down),
+        ("degraded", Verdict::Degraded),
+        ("disabled", Verdict::Disabled),
+    ];
+    scalar::word(value, &words)
+}
+
+fn record(value: &Value<'_>) -> Option<DnsKind> {
+    let words = [("A", DnsKind::A), ("AAAA", DnsKind::Aaaa), ("SOA", DnsKind::Soa)];
+    scalar::word(value, &words)
+}
+
+fn wait_for(value: &Value<'_>) -> Option<Vec<WaitWord>> {
+    let words = [("kernel", WaitWord::Kernel), ("end-of-rib", WaitWord::EndOfRib)];
+    value.one_or_many(|item| scalar::word(item, &words))
+}
+
+fn dependencies(value: &Value<'_>) -> Option<Vec<DependencyKeys>> {
+    value.one_or_many(|item| item.keys())
+}
+
+/// The name of another VIP; whether there is one is checked when all have been read.
+fn vip_name(value: &Value<'_>) -> Option<Spanned<String>> {
+    let name = scalar::name(value)?;
+    Some(Spanned::new(value.span.clone(), String::from(&*name)))
+}
+
+fn peers(value: &Value<'_>) -> Option<Vec<Arc<str>>> {
+    value.one_or_many(|item| {
+        let name = scalar::name(item)?;
+        let written = Spanned::new(item.span.clone(), String::from(&*name));
+        item.reader.refer(Referent::Peer, written);
+        Some(name)
+    })
+}
+
+fn asns(value: &Value<'_>) -> Option<Vec<Asn>> {
+    value.one_or_many(scalar::asn)
+}
+
+/// The kernel's limit on an interface's name, without the octet that ends it.
+const LONGEST_INTERFACE: usize = 15;
+
+fn interface(value: &Value<'_>) -> Option<Arc<str>> {
+    let name = scalar::name(value)?;
+    if name.len() > LONGEST_INTERFACE || name.contains('/') {
+        return value.fail(
+            format_args!("`{name}` is not an interface"),
+            "expected a name such as \"lo\" or \"eth0\"",
+        );
+    }
+    Some(name)
+}
+
+fn absolute_path(value: &Value<'_>) -> Option<PathBuf> {
+    let path = scalar::path(value)?;
+    if path.is_absolute() {
+        Some(path)
+    } else {
+        value.fail(
+            format_args!("`{}` is not an absolute path", path.display()),
+            "begin with `/`",
+        )
+    }
+}
+
+/// A name server: an address, and a port unless it is 53.
+fn name_server(value: &Value<'_>) -> Option<SocketAddr> {
+    const DNS: u16 = 53;
+    value.parse("an address such as \"127.0.0.1\" or \"[::1]:5353\"", |text| {
+        let address = text
+            .parse::<IpAddr>()
+            .map(|address| SocketAddr::new(address, DNS));
+        address
+            .or_else(|_| text.parse())
+            .map_err(|_| format!("`{text}` is not an address"))
+    })
+}
+
+/// RFC 1035 §2.3.4: labels of 1 to 63 octets, 253 characters in all.
+fn dns_name(value: &Value<'_>) -> Option<String> {
+    value.parse("a name such as \"shop.example\"", |text| {
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let label = |label: &str| {
+            (1..=63).contains(&label.len()) && label.bytes().all(|octet| octet.is_ascii_graphic())
+        };
+        if name.len() <= 253 && name.split('.').all(label) {
+            Ok(name.to_owned())
+        } else {
+            Err(format!("`{text}` is not a domain name"))
+        }
+    })
+}
+
+/// `["Name: value"]`.
+fn headers(value: &Value<'_>) -> Option<Vec<(String, String)>> {
+    value.one_or_many(|item| {
+        item.parse("a header such as \"X-Check: stonechat\"", |text| {
+            let (name, value) = text
+                .split_once(':')
+                .ok_or_else(|| format!("`{text}` has no colon"))?;
+            let header = hyper::header::HeaderName::try_from(name.trim());
+            let content = hyper::header::HeaderValue::try_from(value.trim());
+            match (header, content) {
+                (Ok(_), Ok(_)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+                _ => Err(format!("`{text}` is not a header")),
+            }
+        })
+    })
+}
+
+fn bandwidth(value: &Value<'_>) -> Option<BandwidthWritten> {
+    if value.is_table() {
+        value.keys().map(BandwidthWritten::Keys)
+    } else {
+        bits_per_second(value).map(BandwidthWritten::Fixed)
+    }
+}
+
+/// `"10G"`: bits per second, with K, M, G or T for powers of a thousand.
+fn bits_per_second(value: &Value<'_>) -> Option<u64> {
+    value.parse("bits per second such as \"10G\" or \"500M\"", |text| {
+        parse_bits(text).ok_or_else(|| format!("`{text}` is no bandwidth"))
+    })
+}
+
+fn parse_bits(text: &str) -> Option<u64> {
+    const UNITS: [(char, u64); 4] = [
+        ('K', 1_000),
+        ('M', 1_000_000),
+        ('G', 1_000_000_000),
+        ('T', 1_000_000_000_000),
+    ];
+    let unit = UNITS.iter().find(|(letter, _)| text.ends_with(*letter));
+    let digits = text.strip_suffix(|c: char| unit.is_some_and(|(letter, _)| c == *letter));
+    let number: u64 = digits.unwrap_or(text).parse().ok()?;
+    let bits = number.checked_mul(unit.map_or(1, |(_, factor)| *factor))?;
+    (bits >= 8).then_some(bits)
 }
 
 fn http_target(value: &Value<'_>) -> Option<HttpTarget> {
@@ -195,6 +504,23 @@ mod tests {
             ("http://", UrlError::Name(String::new())),
         ] {
             assert_eq!(parse_url(url), Err(error), "{url}");
+        }
+    }
+
+    #[test]
+    fn bandwidths_are_bits_per_second() {
+        for (text, bits) in [
+            ("10G", Some(10_000_000_000)),
+            ("500M", Some(500_000_000)),
+            ("64K", Some(64_000)),
+            ("8", Some(8)),
+            ("7", None),
+            ("10g", None),
+            ("G", None),
+            ("-1G", None),
+            ("99999999999T", None),
+        ] {
+            assert_eq!(parse_bits(text), bits, "{text}");
         }
     }
 }

@@ -8,6 +8,7 @@ mod names;
 mod password;
 mod peers;
 mod sources;
+mod vips;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -51,7 +52,7 @@ pub(super) fn validate(reader: &Reader<'_>, file: &File) -> Option<Config> {
     let filters = filters::build(reader, file);
     let peers = peers::build(reader, file, &filters);
     let originate = sources::originate(reader, &file.originate);
-    let vips = sources::vips(reader, &file.vips);
+    let vips = vips::vips(reader, &file.vips);
     let mut speaker = speaker?;
     speaker.deferral_time = deferral_time(reader, file.speaker.as_ref()?, &peers);
     Some(Config {

@@ -8,6 +8,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::*;
+use crate::vip::binding::Link;
+use crate::vip::settings::{DnsKind, DnsProbe, HttpProbe};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -51,6 +53,76 @@ async fn http_asks_for_the_path_at_the_host() {
         "{request}"
     );
     assert!(request.contains("\r\nhost: shop.example\r\n"), "{request}");
+    assert!(request.contains("\r\nx-check: yes\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn http_looks_for_the_text_in_the_body() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nall is ready";
+    for (text, outcome) in [
+        ("is ready", Ok("status 200 OK")),
+        ("is well", Err("status 200 OK, but the body lacks the text")),
+    ] {
+        let (probe, _server) = http_server(answer, None).await;
+        let Probe::Http(mut asked) = probe else {
+            panic!("an HTTP probe")
+        };
+        asked.body = Some(text.into());
+        let said = ask(Probe::Http(asked), LONG).await;
+        assert_eq!(said.as_deref().map_err(String::as_str), outcome);
+    }
+}
+
+#[tokio::test]
+async fn dns_passes_when_the_server_has_the_record() {
+    let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let asked = Probe::Dns(DnsProbe {
+        server: server.local_addr().unwrap(),
+        name: "shop.example".into(),
+        kind: DnsKind::A,
+    });
+    let answering = tokio::spawn(async move {
+        for code in [0_u8, 3] {
+            let mut buffer = [0; 512];
+            let (length, client) = server.recv_from(&mut buffer).await.unwrap();
+            // An answer to somebody else's question first.
+            let mut answer = buffer[..length].to_vec();
+            answer[2] |= 0x80;
+            answer[3] = code;
+            answer[7] = 1;
+            let mut stray = answer.clone();
+            stray[0] ^= 1;
+            server.send_to(&stray, client).await.unwrap();
+            server.send_to(&answer, client).await.unwrap();
+        }
+    });
+    assert_eq!(ask(asked.clone(), LONG).await, Ok("NOERROR, 1 records".into()));
+    assert_eq!(ask(asked, LONG).await, Err("NXDOMAIN".into()));
+    answering.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_switches_on_or_off() {
+    let directory = open_directory();
+    let path = directory.join("switch");
+    let file = |absent| Probe::File {
+        path: path.clone(),
+        absent,
+    };
+    assert_eq!(ask(file(false), LONG).await, Err("it is not there".into()));
+    assert_eq!(ask(file(true), LONG).await, Ok("it is not there".into()));
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(ask(file(false), LONG).await, Ok("it is there".into()));
+    assert_eq!(ask(file(true), LONG).await, Err("it is there".into()));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
+async fn an_interface_passes_while_it_is_up() {
+    let interface = |name: &str| ask(Probe::Interface(name.into()), LONG);
+    assert_eq!(interface("eth0").await, Ok("up".into()));
+    assert_eq!(interface("eth1").await, Err("down, or without carrier".into()));
+    assert_eq!(interface("eth2").await, Err("there is no such interface".into()));
 }
 
 #[tokio::test]
@@ -183,12 +255,14 @@ async fn http_server(answer: &str, expected: Option<u16>) -> (Probe, tokio::task
 }
 
 fn http(target: SocketAddr, status: Option<u16>) -> Probe {
-    Probe::Http {
+    Probe::Http(HttpProbe {
         target,
         host: "shop.example".into(),
         path: "/healthz?full=1".into(),
+        headers: vec![("X-Check".into(), "yes".into())],
         status,
-    }
+        body: None,
+    })
 }
 
 async fn listener() -> TcpListener {
@@ -204,15 +278,19 @@ fn shell(script: &str) -> Probe {
 }
 
 async fn ask(asked: Probe, timeout: Duration) -> Result<String, String> {
-    let vip = Vip {
-        name: "shop".into(),
-        address: "192.0.2.1/32".parse().unwrap(),
-        check: None,
-        communities: vec![],
-        large_communities: vec![],
-        med: None,
+    let links = Links {
+        interfaces: [("eth0", true), ("eth1", false)]
+            .into_iter()
+            .map(|(name, up)| (name.into(), Link { up, speed: None }))
+            .collect(),
+        ..Links::default()
     };
-    let ProbeResult { passed, text } = probe(&vip, &asked, timeout).await;
+    let surroundings = Surroundings {
+        links: Some(&links),
+        number: 7,
+    };
+    let vip = Vip::new("shop".into(), "192.0.2.1/32".parse().unwrap());
+    let ProbeResult { passed, text } = probe(&vip, &asked, timeout, surroundings).await;
     if passed { Ok(text) } else { Err(text) }
 }
 

@@ -1,220 +1,527 @@
-//! What a configuration and probe results make the set do.
+//! What configurations, probe results, addresses and time make the set do.
+
+use std::time::Instant;
 
 use bgp_codec::Community;
 
-use tokio::time::Instant;
-
 use super::*;
-use crate::drain::{Drains, Now, Target};
+use crate::drain::{Drains, Stage, Target};
+use crate::vip::binding::{Link, OnLink};
+use crate::vip::settings::{Bandwidth, Carried, Check, Damping, Quorum, WaitFor};
 
 #[test]
 fn a_vip_without_check_is_announced_at_once_and_once() {
-    let mut set = configured(&[vip("shop", "192.0.2.1/32", None)]);
-    assert_eq!(announcements(&mut set), ["+shop 192.0.2.1/32"]);
-    set.handle(Input::Configure(vec![vip("shop", "192.0.2.1/32", None)]), 5);
-    assert_eq!(announcements(&mut set), [""; 0]);
-    assert!(set.all_verdicts_in());
+    let mut lab = Lab::of(vec![vip("shop", None)]);
+    assert_eq!(lab.told(), ["+shop"]);
+    lab.configure(vec![vip("shop", None)]);
+    assert_eq!(lab.told(), [""; 0]);
+    assert!(lab.set.all_verdicts_in());
 }
 
 #[test]
 fn a_checked_vip_is_announced_when_its_check_says_so() {
-    let mut set = configured(&[vip("shop", "192.0.2.1/32", Some(tcp(80)))]);
-    assert_eq!(outputs(&mut set), ["start 0 shop"]);
-    assert!(!set.all_verdicts_in());
-    assert_eq!(probe(&mut set, 0, "+"), [""; 0]);
-    assert_eq!(probe(&mut set, 0, "+"), ["+shop 192.0.2.1/32"]);
-    assert_eq!(probe(&mut set, 0, "+++--"), [""; 0]);
-    assert_eq!(probe(&mut set, 0, "-"), ["-shop 192.0.2.1/32"]);
-    assert_eq!(probe(&mut set, 0, "---"), [""; 0]);
-    assert_eq!(set.transitions(), 2);
+    let mut lab = Lab::of(vec![vip("shop", Some(tcp(80)))]);
+    assert_eq!(lab.outputs(), ["start 0 shop"]);
+    assert!(!lab.set.all_verdicts_in());
+    assert_eq!(lab.probe(0, "+"), [""; 0]);
+    assert_eq!(lab.probe(0, "+"), ["+shop"]);
+    assert_eq!(lab.probe(0, "+++--"), [""; 0]);
+    assert_eq!(lab.probe(0, "-"), ["-shop"]);
+    assert_eq!(lab.probe(0, "---"), [""; 0]);
+    assert_eq!(lab.set.transitions(), 2);
 }
 
 #[test]
 fn a_change_of_verdict_is_reported_with_the_result_that_decided() {
-    let mut set = configured(&[vip("shop", "192.0.2.1/32", Some(tcp(80)))]);
-    outputs(&mut set);
-    feed(&mut set, 0, "---");
+    let mut lab = Lab::of(vec![vip("shop", Some(tcp(80)))]);
+    lab.outputs();
+    lab.feed(0, "---");
     assert_eq!(
-        outputs(&mut set),
-        ["shop down: -"],
+        lab.outputs(),
+        ["shop unknown -> down: -"],
         "also where nothing was announced"
     );
-    feed(&mut set, 0, "--++");
-    assert_eq!(outputs(&mut set), ["shop up: +"]);
+    lab.feed(0, "--++");
+    assert_eq!(lab.outputs(), ["shop down -> up: +"]);
 }
 
 #[test]
 fn a_receiver_that_is_slow_gets_the_latest_state_only() {
-    let mut set = configured(&[vip("shop", "192.0.2.1/32", Some(tcp(80)))]);
-    feed(&mut set, 0, "++---");
-    assert_eq!(
-        announcements(&mut set),
-        [""; 0],
-        "it came and went before anybody was told"
-    );
-    feed(&mut set, 0, "++---++");
-    assert_eq!(announcements(&mut set), ["+shop 192.0.2.1/32"]);
+    let mut lab = Lab::of(vec![vip("shop", Some(tcp(80)))]);
+    lab.feed(0, "++---");
+    assert_eq!(lab.told(), [""; 0], "it came and went before anybody was told");
+    lab.feed(0, "++---++");
+    assert_eq!(lab.told(), ["+shop"]);
 }
 
 #[test]
 fn a_vip_that_leaves_the_configuration_is_withdrawn_and_its_prober_stopped() {
-    let mut set = configured(&[
-        vip("shop", "192.0.2.1/32", Some(tcp(80))),
-        vip("dns", "192.0.2.2/32", None),
-    ]);
-    feed(&mut set, 0, "++");
-    outputs(&mut set);
-    announcements(&mut set);
-    set.handle(Input::Configure(vec![vip("dns", "192.0.2.2/32", None)]), 5);
-    assert_eq!(outputs(&mut set), ["stop 0"]);
-    assert_eq!(announcements(&mut set), ["-shop 192.0.2.1/32"]);
-    assert_eq!(probe(&mut set, 0, "+++"), [""; 0], "its last results say nothing");
+    let mut lab = Lab::of(vec![vip("shop", Some(tcp(80))), vip("dns", None)]);
+    lab.feed(0, "++");
+    lab.outputs();
+    lab.told();
+    lab.configure(vec![vip("dns", None)]);
+    assert_eq!(lab.outputs(), ["stop 0"]);
+    assert_eq!(lab.told(), ["-shop"]);
+    assert_eq!(lab.probe(0, "+++"), [""; 0], "its last results say nothing");
+    assert_eq!(lab.set.is_changing(ProberId(0)), None);
 }
 
 #[test]
 fn a_change_of_one_vip_touches_no_other() {
-    let mut set = configured(&[
-        vip("a", "192.0.2.1/32", Some(tcp(80))),
-        vip("b", "192.0.2.2/32", Some(tcp(80))),
-    ]);
-    feed(&mut set, 0, "++");
-    feed(&mut set, 1, "++");
-    outputs(&mut set);
-    announcements(&mut set);
-    let changed = vip("b", "192.0.2.2/32", Some(tcp(81)));
-    set.handle(
-        Input::Configure(vec![vip("a", "192.0.2.1/32", Some(tcp(80))), changed]),
-        5,
-    );
-    assert_eq!(outputs(&mut set), ["stop 1", "start 2 b"]);
-    assert_eq!(announcements(&mut set), [""; 0], "a new check keeps the verdict");
-    assert_eq!(probe(&mut set, 2, "---"), ["-b 192.0.2.2/32"]);
+    let mut lab = Lab::of(vec![vip("a", Some(tcp(80))), vip("b", Some(tcp(80)))]);
+    lab.feed(0, "++");
+    lab.feed(1, "++");
+    lab.outputs();
+    lab.told();
+    lab.configure(vec![vip("a", Some(tcp(80))), vip("b", Some(tcp(81)))]);
+    assert_eq!(lab.outputs(), ["stop 1", "start 2 b"]);
+    assert_eq!(lab.told(), [""; 0], "a new check keeps the verdict");
+    assert_eq!(lab.probe(2, "---"), ["-b"]);
 }
 
 #[test]
 fn new_attributes_are_announced_once_and_the_prober_goes_on() {
-    let mut set = configured(&[vip("a", "192.0.2.1/32", Some(tcp(80)))]);
-    feed(&mut set, 0, "++");
-    outputs(&mut set);
-    announcements(&mut set);
+    let mut lab = Lab::of(vec![vip("a", Some(tcp(80)))]);
+    lab.feed(0, "++");
+    lab.outputs();
+    lab.told();
     let changed = Vip {
-        med: Some(20),
-        ..vip("a", "192.0.2.1/32", Some(tcp(80)))
+        up: med(20),
+        ..vip("a", Some(tcp(80)))
     };
-    set.handle(Input::Configure(vec![changed.clone()]), 5);
-    assert_eq!(outputs(&mut set), [""; 0]);
-    assert_eq!(announcements(&mut set), ["+a 192.0.2.1/32 med 20"]);
-    set.handle(Input::Configure(vec![changed]), 6);
-    assert_eq!(announcements(&mut set), [""; 0]);
+    lab.configure(vec![changed.clone()]);
+    assert_eq!(lab.outputs(), [""; 0]);
+    assert_eq!(lab.told(), ["+a med 20"]);
+    lab.configure(vec![changed]);
+    assert_eq!(lab.told(), [""; 0]);
 }
 
 #[test]
 fn new_thresholds_keep_the_prober() {
-    let mut set = configured(&[vip("a", "192.0.2.1/32", Some(tcp(80)))]);
-    outputs(&mut set);
+    let mut lab = Lab::of(vec![vip("a", Some(tcp(80)))]);
+    lab.outputs();
     let eager = Check { rise: 1, ..tcp(80) };
-    set.handle(Input::Configure(vec![vip("a", "192.0.2.1/32", Some(eager))]), 5);
-    assert_eq!(outputs(&mut set), [""; 0]);
-    assert_eq!(probe(&mut set, 0, "+"), ["+a 192.0.2.1/32"]);
+    lab.configure(vec![vip("a", Some(eager))]);
+    assert_eq!(lab.outputs(), [""; 0]);
+    assert_eq!(lab.probe(0, "+"), ["+a"]);
+}
+
+#[test]
+fn checks_that_change_places_keep_their_probers_and_results() {
+    let both = |one, other| Vip {
+        checks: vec![tcp(one), tcp(other)],
+        ..vip("a", None)
+    };
+    let mut lab = Lab::of(vec![both(80, 81)]);
+    lab.feed(0, "++");
+    lab.feed(1, "+");
+    lab.outputs();
+    lab.configure(vec![both(81, 80)]);
+    assert_eq!(lab.outputs(), [""; 0]);
+    assert_eq!(lab.probe(1, "+"), ["+a"], "the second result of port 81");
+}
+
+#[test]
+fn a_further_check_does_not_take_down_what_is_announced() {
+    let mut lab = Lab::of(vec![vip("a", Some(tcp(80)))]);
+    lab.feed(0, "++");
+    lab.told();
+    let more = Vip {
+        checks: vec![tcp(80), tcp(81)],
+        ..vip("a", None)
+    };
+    lab.configure(vec![more]);
+    assert_eq!(lab.told(), [""; 0]);
+    assert_eq!(lab.probe(1, "---"), ["-a"], "until it has results");
+    lab.configure(vec![vip("a", Some(tcp(80)))]);
+    assert_eq!(lab.told(), ["+a"], "and without it the other one decides");
 }
 
 #[test]
 fn a_new_address_replaces_the_old_one() {
-    let mut set = configured(&[vip("a", "192.0.2.1/32", None)]);
-    announcements(&mut set);
-    set.handle(Input::Configure(vec![vip("a", "2001:db8::1/128", None)]), 5);
-    assert_eq!(announcements(&mut set), ["-a 192.0.2.1/32", "+a 2001:db8::1/128"]);
+    let mut lab = Lab::of(vec![vip("a", None)]);
+    lab.told();
+    let moved = Vip {
+        address: "2001:db8::1/128".parse().unwrap(),
+        ..vip("a", None)
+    };
+    lab.configure(vec![moved]);
+    let told: Vec<Announcement> = std::iter::from_fn(|| lab.set.poll_announcement(lab.now.at)).collect();
+    let told: Vec<(String, bool)> = told
+        .iter()
+        .map(|told| (told.address.to_string(), told.attributes.is_some()))
+        .collect();
+    assert_eq!(
+        told,
+        [("192.0.2.1/32".into(), false), ("2001:db8::1/128".into(), true)]
+    );
 }
 
 #[test]
 fn saved_verdicts_start_new_probers_from_where_they_were() {
-    let saved = vec![
-        SavedVerdict {
-            name: "a".into(),
-            verdict: Verdict::Up,
-            since_unix_s: 50,
-        },
-        SavedVerdict {
-            name: "b".into(),
-            verdict: Verdict::Down,
-            since_unix_s: 60,
-        },
+    let saved = |name: &str, verdict, checks: &[Verdict]| SavedVerdict {
+        name: name.into(),
+        verdict,
+        since_unix_s: 50,
+        checks: checks.to_vec(),
+    };
+    let verdicts = vec![
+        saved("a", Verdict::Up, &[Verdict::Up]),
+        saved("b", Verdict::Down, &[Verdict::Down]),
+        saved("c", Verdict::Up, &[]),
     ];
-    let mut set = Set::new(saved.clone());
+    let legacy = Legacy {
+        verdicts: verdicts.clone(),
+        bound: vec![],
+    };
+    let mut lab = Lab::with(legacy);
     let vips = vec![
-        vip("a", "192.0.2.1/32", Some(tcp(80))),
-        vip("b", "192.0.2.2/32", Some(tcp(80))),
+        vip("a", Some(tcp(80))),
+        vip("b", Some(tcp(80))),
+        vip("c", Some(tcp(80))),
     ];
-    set.handle(Input::Configure(vips.clone()), 100);
-    assert!(set.all_verdicts_in());
-    assert_eq!(announcements(&mut set), ["+a 192.0.2.1/32"]);
-    assert_eq!(set.verdicts(), saved);
-    set.handle(Input::Configure(vec![]), 101);
-    set.handle(Input::Configure(vips), 102);
-    assert!(!set.all_verdicts_in(), "a VIP configured later starts without");
+    lab.configure(vips.clone());
+    assert!(lab.set.all_verdicts_in());
+    assert_eq!(lab.told(), ["+a", "+c"]);
+    assert_eq!(lab.set.verdicts()[..2], verdicts[..2]);
+    lab.configure(vec![]);
+    lab.configure(vips);
+    assert!(
+        !lab.set.all_verdicts_in(),
+        "a VIP configured later starts without"
+    );
+}
+
+#[test]
+fn the_verdict_to_begin_with_can_be_chosen() {
+    let begins = |start| Vip {
+        start,
+        ..vip("a", Some(tcp(80)))
+    };
+    let mut lab = Lab::of(vec![begins(Verdict::Up)]);
+    assert_eq!(lab.told(), ["+a"]);
+    assert!(!lab.set.statuses()[0].saved);
+    assert_eq!(lab.probe(0, "---"), ["-a"]);
+    let lab = Lab::of(vec![begins(Verdict::Down)]);
+    assert!(lab.set.all_verdicts_in());
+}
+
+#[test]
+fn several_checks_decide_together_and_a_share_is_degraded() {
+    let three = Vip {
+        checks: vec![tcp(80), tcp(81), tcp(82)],
+        quorum: Quorum::AtLeast(2),
+        degraded: Some(med(50)),
+        ..vip("a", None)
+    };
+    let mut lab = Lab::of(vec![three]);
+    assert_eq!(lab.probe(0, "++"), [""; 0]);
+    assert_eq!(lab.probe(1, "++"), ["+a"], "two are enough, the third is open");
+    assert_eq!(lab.probe(2, "---"), ["+a med 50"]);
+    assert_eq!(lab.set.statuses()[0].verdict, Verdict::Degraded);
+    assert_eq!(lab.probe(1, "---"), ["-a"]);
+    assert_eq!(lab.probe(1, "++"), ["+a med 50"]);
+    assert_eq!(lab.probe(2, "++"), ["+a"]);
+}
+
+#[test]
+fn a_switch_disables_with_attributes_or_withdraws() {
+    let switch = Check {
+        on_fail: Verdict::Disabled,
+        rise: 1,
+        fall: 1,
+        ..tcp(81)
+    };
+    let vip = |disabled| Vip {
+        checks: vec![switch.clone()],
+        disabled,
+        ..vip("a", None)
+    };
+    let mut lab = Lab::of(vec![vip(None)]);
+    assert_eq!(lab.told(), ["+a"], "only its failure says anything");
+    assert_eq!(lab.probe(0, "-"), ["-a"]);
+    lab.configure(vec![vip(Some(med(900)))]);
+    assert_eq!(lab.told(), ["+a med 900"]);
+    assert_eq!(lab.probe(0, "+"), ["+a"]);
+}
+
+#[test]
+fn capacity_follows_the_healthy_checks_and_the_interface() {
+    let vip = |bandwidth| Vip {
+        checks: vec![tcp(80), tcp(81)],
+        quorum: Quorum::AtLeast(1),
+        bandwidth: Some(bandwidth),
+        ..vip("a", None)
+    };
+    let mut lab = Lab::of(vec![vip(Bandwidth::PerHealthy(8_000))]);
+    assert_eq!(lab.probe(0, "++"), ["+a 1000 B/s"]);
+    assert_eq!(lab.probe(1, "++"), ["+a 2000 B/s"]);
+    assert_eq!(lab.probe(0, "---"), ["+a 1000 B/s"]);
+    lab.configure(vec![vip(Bandwidth::Interface("eth0".into()))]);
+    assert_eq!(lab.told(), ["+a"], "its speed is not known yet");
+    let mut links = Links::default();
+    let link = Link {
+        up: true,
+        speed: Some(80_000),
+    };
+    links.interfaces.insert("eth0".into(), link);
+    lab.input(Input::Looked(links));
+    assert_eq!(lab.told(), ["+a 10000 B/s"]);
+}
+
+#[test]
+fn one_that_goes_down_too_often_is_held_down_until_it_is_quiet() {
+    let damped = Vip {
+        damping: Some(Damping {
+            changes: 2,
+            window: Duration::from_secs(60),
+            hold: Duration::from_secs(100),
+        }),
+        ..vip(
+            "a",
+            Some(Check {
+                rise: 1,
+                fall: 1,
+                ..tcp(80)
+            }),
+        )
+    };
+    let mut lab = Lab::of(vec![damped]);
+    assert_eq!(lab.probe(0, "+"), ["+a"]);
+    assert_eq!(lab.probe(0, "-"), ["-a"]);
+    assert_eq!(lab.probe(0, "+"), ["+a"]);
+    lab.outputs();
+    assert_eq!(lab.probe(0, "-"), ["-a"]);
+    assert_eq!(lab.outputs(), ["a up -> down: -", "damped a"]);
+    assert_eq!(lab.probe(0, "+"), [""; 0], "healthy, and held");
+    let status = lab.set.statuses().remove(0);
+    assert_eq!((status.verdict, status.damped_total), (Verdict::Up, 1));
+    assert!(status.held.unwrap().starts_with("damped"));
+    assert_eq!(
+        lab.set.next_deadline(),
+        Some(lab.now.at + Duration::from_secs(100))
+    );
+    lab.pass(99);
+    assert_eq!(lab.told(), [""; 0]);
+    lab.pass(1);
+    assert_eq!(lab.told(), ["+a"]);
+    assert_eq!(lab.set.next_deadline(), None);
+}
+
+#[test]
+fn a_group_is_announced_all_or_none() {
+    let member = |name: &str, address: &str| Vip {
+        address: address.parse().unwrap(),
+        group: Some("web".into()),
+        ..vip(name, Some(tcp(80)))
+    };
+    let mut lab = Lab::of(vec![
+        member("a", "192.0.2.1/32"),
+        member("b", "192.0.2.2/32"),
+        vip("lone", None),
+    ]);
+    assert_eq!(lab.told(), ["+lone"]);
+    assert_eq!(lab.probe(0, "++"), [""; 0]);
+    assert_eq!(
+        lab.set.statuses()[0].held.as_deref(),
+        Some("b of its group cannot be announced")
+    );
+    assert_eq!(lab.probe(1, "++"), ["+a", "+b"]);
+    assert_eq!(lab.probe(0, "---"), ["-a", "-b"]);
+    assert_eq!(lab.probe(0, "++"), ["+a", "+b"]);
+    lab.configure(vec![member("a", "192.0.2.1/32"), vip("lone", None)]);
+    assert_eq!(lab.told(), ["-b"], "who is gone holds nobody back");
+}
+
+#[test]
+fn a_vip_goes_with_what_it_depends_on() {
+    let route = RouteDependency {
+        prefix: "0.0.0.0/0".parse().unwrap(),
+        peers: vec!["tor".into()],
+    };
+    let on = |name: &str, on: Dependency| Vip {
+        depends_on: vec![on],
+        ..vip(name, None)
+    };
+    let mut lab = Lab::of(vec![
+        on("c", Dependency::Vip("b".into())),
+        on("b", Dependency::Vip("a".into())),
+        vip("a", Some(tcp(80))),
+        on("r", Dependency::Route(route.clone())),
+    ]);
+    assert_eq!(lab.told(), [""; 0]);
+    assert_eq!(lab.set.route_dependencies(), [route.clone()].into());
+    assert_eq!(lab.probe(0, "++"), ["+a", "+b", "+c"]);
+    let there = Outside {
+        routes: [route].into(),
+        ..Outside::default()
+    };
+    lab.input(Input::Outside(there));
+    assert_eq!(lab.told(), ["+r"]);
+    lab.input(Input::Outside(Outside::default()));
+    assert_eq!(lab.told(), ["-r"]);
+    assert_eq!(lab.probe(0, "---"), ["-a", "-b", "-c"]);
+}
+
+#[test]
+fn what_waits_for_the_tables_waits() {
+    let waits = Vip {
+        wait_for: WaitFor {
+            kernel: true,
+            end_of_rib: true,
+        },
+        ..vip("a", None)
+    };
+    let mut lab = Lab::of(vec![waits]);
+    assert!(lab.set.waits_for_tables() && lab.set.all_verdicts_in());
+    let kernel = Outside {
+        kernel: true,
+        ..Outside::default()
+    };
+    lab.input(Input::Outside(kernel.clone()));
+    assert_eq!(lab.told(), [""; 0]);
+    lab.input(Input::Outside(Outside {
+        end_of_rib: true,
+        ..kernel
+    }));
+    assert_eq!(lab.told(), ["+a"]);
+    assert!(!lab.set.waits_for_tables());
+}
+
+#[test]
+fn the_address_comes_first_and_goes_last() {
+    let mut lab = Lab::of(vec![bound()]);
+    lab.looked(&[]);
+    assert_eq!(lab.probe(0, "++"), [""; 0], "not before it has its address");
+    assert!(!lab.set.all_verdicts_in());
+    assert_eq!(lab.addresses(), ["add 192.0.2.1/32 lo"]);
+    lab.looked(&["192.0.2.1"]);
+    assert_eq!(lab.told(), ["+a"]);
+    assert!(lab.set.all_verdicts_in());
+    lab.feed(0, "---");
+    lab.pass(10);
+    assert_eq!(
+        lab.addresses(),
+        [""; 0],
+        "time runs from the moment at which the withdrawal was handed over"
+    );
+    assert_eq!(lab.told(), ["-a"]);
+    assert_eq!(lab.set.next_deadline(), Some(lab.now.at + Duration::from_secs(3)));
+    lab.pass(2);
+    assert_eq!(lab.addresses(), [""; 0]);
+    lab.pass(1);
+    assert_eq!(lab.addresses(), ["remove 192.0.2.1/32 lo"]);
+}
+
+#[test]
+fn a_bound_vip_that_leaves_the_configuration_takes_its_address_along() {
+    let mut lab = Lab::of(vec![bound()]);
+    lab.looked(&[]);
+    lab.feed(0, "++");
+    lab.looked(&["192.0.2.1"]);
+    lab.told();
+    lab.addresses();
+    assert_eq!(lab.set.bound().len(), 1);
+    lab.configure(vec![]);
+    assert_eq!(lab.told(), ["-a"]);
+    lab.pass(3);
+    assert_eq!(lab.addresses(), ["remove 192.0.2.1/32 lo"]);
+    assert_eq!(lab.set.bound(), []);
+}
+
+#[test]
+fn an_address_that_somebody_takes_away_withdraws_until_it_is_back() {
+    let mut lab = Lab::of(vec![bound()]);
+    lab.looked(&[]);
+    lab.feed(0, "++");
+    lab.looked(&["192.0.2.1"]);
+    assert_eq!(lab.told(), ["+a"]);
+    lab.addresses();
+    lab.looked(&[]);
+    assert_eq!(lab.told(), ["-a"]);
+    assert_eq!(lab.addresses(), ["add 192.0.2.1/32 lo"]);
+    let place = Place {
+        address: "192.0.2.1/32".parse().unwrap(),
+        interface: "lo".into(),
+    };
+    lab.input(Input::Refused {
+        place,
+        error: "no permission".into(),
+    });
+    let held = lab.set.statuses().remove(0).held.unwrap();
+    assert!(held.ends_with("no permission"), "{held}");
+    assert!(lab.set.all_verdicts_in(), "no use in waiting for it");
+    lab.looked(&["192.0.2.1"]);
+    assert_eq!(lab.told(), ["+a"]);
+}
+
+#[test]
+fn one_that_must_be_bound_by_others_waits_for_them() {
+    let required = Vip {
+        require_bound: true,
+        ..vip("a", None)
+    };
+    let mut lab = Lab::of(vec![required]);
+    assert_eq!(lab.told(), [""; 0]);
+    lab.looked(&["192.0.2.1"]);
+    assert_eq!(lab.told(), ["+a"]);
+    lab.looked(&["192.0.2.7"]);
+    assert_eq!(lab.told(), ["-a"]);
+    assert_eq!(lab.addresses(), [""; 0]);
+}
+
+#[test]
+fn a_drained_vip_is_the_last_choice_and_then_withdrawn_and_comes_back() {
+    let settle = Duration::from_secs(10);
+    let mut lab = Lab::of(vec![vip("a", None), vip("b", None)]);
+    lab.told();
+    let mut drains = Drains::default();
+    drains.begin(Target::Vip("a".into()), settle, None, lab.now);
+    lab.input(Input::Drain(drains.vips()));
+    assert_eq!(lab.told(), ["+a med 4294967295 last"], "and b is left alone");
+    lab.pass(10);
+    drains.tick(lab.now.at);
+    lab.input(Input::Drain(drains.vips()));
+    assert_eq!(lab.told(), ["-a"]);
+    let status = lab.set.statuses().remove(0);
+    assert_eq!(
+        (status.drain, status.announced, status.verdict),
+        (Some(Stage::Withdrawn), false, Verdict::Up)
+    );
+    lab.configure(vec![vip("a", None)]);
+    assert_eq!(lab.told(), ["-b"], "a reload ends no drain");
+    drains.end(&Target::All);
+    lab.input(Input::Drain(drains.vips()));
+    assert_eq!(lab.told(), ["+a"]);
 }
 
 #[test]
 fn statuses_say_what_is_asked_and_what_was_answered() {
-    let mut set = configured(&[vip("a", "192.0.2.1/32", Some(tcp(80)))]);
-    feed(&mut set, 0, "++-");
-    let status = set.statuses().remove(0);
-    assert_eq!(status.check, "tcp 127.0.0.1:80");
-    assert_eq!(status.verdict, Verdict::Up);
-    assert_eq!(status.last_result.as_deref(), Some("-"));
-    assert_eq!((status.failures, status.fall, status.passed_total), (1, 3, 2));
+    let mut lab = Lab::of(vec![vip("a", Some(tcp(80)))]);
+    lab.feed(0, "++-");
+    let status = lab.set.statuses().remove(0);
+    let check = status.deciding_check().unwrap();
+    assert_eq!((&*check.check, check.verdict), ("tcp 127.0.0.1:80", Verdict::Up));
+    assert_eq!(check.last_result.as_deref(), Some("-"));
+    assert_eq!((check.failures, check.fall, check.passed_total), (1, 3, 2));
+    assert_eq!(lab.set.is_changing(ProberId(0)), Some(true));
 }
 
 #[test]
 fn a_commands_arguments_are_not_shown() {
     let probe = Probe::Command(vec!["/bin/check".into(), "--password=hunter2".into()]);
-    assert_eq!(describe(&probe), "command /bin/check");
-}
-
-#[test]
-fn a_drained_vip_is_the_last_choice_and_then_withdrawn_and_comes_back() {
-    let now = Now {
-        at: Instant::now().into_std(),
-        unix_s: 100,
-    };
-    let settle = Duration::from_secs(10);
-    let mut set = configured(&[vip("a", "192.0.2.1/32", None), vip("b", "192.0.2.2/32", None)]);
-    announcements(&mut set);
-    let mut drains = Drains::default();
-    drains.begin(Target::Vip("a".into()), settle, None, now);
-    set.handle(Input::Drain(drains.vips()), 100);
-    assert_eq!(
-        announcements(&mut set),
-        ["+a 192.0.2.1/32 med 4294967295 last"],
-        "and b is left alone"
-    );
-    drains.tick(now.at + settle);
-    set.handle(Input::Drain(drains.vips()), 110);
-    assert_eq!(announcements(&mut set), ["-a 192.0.2.1/32"]);
-    let status = set.statuses().remove(0);
-    assert_eq!(
-        (status.drain, status.announced, status.verdict),
-        (Some(Stage::Withdrawn), false, Verdict::Up)
-    );
-    set.handle(Input::Configure(vec![vip("a", "192.0.2.1/32", None)]), 111);
-    assert_eq!(
-        announcements(&mut set),
-        ["-b 192.0.2.2/32"],
-        "a reload ends no drain"
-    );
-    drains.end(&Target::All);
-    set.handle(Input::Drain(drains.vips()), 120);
-    assert_eq!(announcements(&mut set), ["+a 192.0.2.1/32"]);
+    assert_eq!(crate::vip::describe(&probe), "command /bin/check");
 }
 
 #[test]
 fn first_probes_spread_over_a_window_that_grows_with_their_number() {
     let many: Vec<Vip> = (0..500)
-        .map(|number| vip(&format!("v{number}"), "192.0.2.1/32", Some(tcp(80))))
+        .map(|number| vip(&format!("v{number}"), Some(tcp(80))))
         .collect();
-    let mut set = configured(&many);
+    let mut lab = Lab::of(many);
     let mut delays = Vec::new();
-    while let Some(Output::Start { delay, .. }) = set.poll_output() {
+    while let Some(Output::Start { delay, .. }) = lab.set.poll_output() {
         delays.push(delay);
     }
     delays.sort();
@@ -225,81 +532,161 @@ fn first_probes_spread_over_a_window_that_grows_with_their_number() {
     );
 }
 
-fn configured(vips: &[Vip]) -> Set {
-    let mut set = Set::new(vec![]);
-    set.handle(Input::Configure(vips.to_vec()), 1);
-    set
+/// A set and its clock.
+struct Lab {
+    set: Set,
+    now: Now,
 }
 
-fn probe(set: &mut Set, prober: u64, results: &str) -> Vec<String> {
-    feed(set, prober, results);
-    announcements(set)
-}
-
-fn feed(set: &mut Set, prober: u64, results: &str) {
-    for sign in results.chars() {
-        let result = ProbeResult {
-            passed: sign == '+',
-            text: sign.to_string(),
+impl Lab {
+    #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+    fn with(legacy: Legacy) -> Self {
+        let now = Now {
+            at: Instant::now(),
+            unix_s: 100,
         };
-        set.handle(
-            Input::Probed {
+        Self {
+            set: Set::new(Asn(64_512), legacy, now.at),
+            now,
+        }
+    }
+
+    fn of(vips: Vec<Vip>) -> Self {
+        let mut lab = Self::with(Legacy::default());
+        lab.configure(vips);
+        lab
+    }
+
+    fn input(&mut self, input: Input) {
+        self.set.handle(input, self.now);
+    }
+
+    fn configure(&mut self, vips: Vec<Vip>) {
+        self.input(Input::Configure(vips));
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now.at += Duration::from_secs(seconds);
+        self.now.unix_s += seconds;
+        self.input(Input::Tick);
+    }
+
+    fn looked(&mut self, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|address| OnLink {
+            address: address.parse().unwrap(),
+            interface: "lo".into(),
+            ours: false,
+        });
+        self.input(Input::Looked(Links {
+            addresses: addresses.collect(),
+            ..Links::default()
+        }));
+    }
+
+    fn feed(&mut self, prober: u64, results: &str) {
+        for sign in results.chars() {
+            let result = ProbeResult {
+                passed: sign == '+',
+                text: sign.to_string(),
+            };
+            self.input(Input::Probed {
                 prober: ProberId(prober),
                 result,
-            },
-            100,
-        );
+            });
+        }
+    }
+
+    fn probe(&mut self, prober: u64, results: &str) -> Vec<String> {
+        self.feed(prober, results);
+        self.told()
+    }
+
+    /// What the RIB is told.
+    fn told(&mut self) -> Vec<String> {
+        let told = std::iter::from_fn(|| self.set.poll_announcement(self.now.at));
+        told.map(|told| {
+            let Some(attributes) = &told.attributes else {
+                return format!("-{}", told.name);
+            };
+            let med = attributes.med.map(|med| format!("med {med}"));
+            let last = attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN)
+                && attributes.local_pref == Some(0);
+            let last = last.then(|| String::from("last"));
+            let bandwidth = attributes.extended_communities.first().map(|community| {
+                let [_, _, _, _, a, b, c, d] = community.0;
+                format!("{} B/s", f32::from_be_bytes([a, b, c, d]))
+            });
+            let words: Vec<String> = [Some(format!("+{}", told.name)), med, last, bandwidth]
+                .into_iter()
+                .flatten()
+                .collect();
+            words.join(" ")
+        })
+        .collect()
+    }
+
+    fn outputs(&mut self) -> Vec<String> {
+        let outputs = std::iter::from_fn(|| self.set.poll_output());
+        outputs
+            .map(|output| match output {
+                Output::Start { prober, vip, .. } => format!("start {} {}", prober.0, vip.name),
+                Output::Stop(prober) => format!("stop {}", prober.0),
+                Output::Changed {
+                    vip,
+                    from,
+                    to,
+                    result,
+                } => format!("{} {from} -> {to}: {result}", vip.name),
+                Output::Damped(vip) => format!("damped {}", vip.name),
+                Output::Address(Order::Add(place)) => format!("add {} {}", place.address, place.interface),
+                Output::Address(Order::Remove(place)) => {
+                    format!("remove {} {}", place.address, place.interface)
+                }
+            })
+            .collect()
+    }
+
+    /// What the kernel is asked for.
+    fn addresses(&mut self) -> Vec<String> {
+        let mut outputs = self.outputs();
+        outputs.retain(|output| output.starts_with("add") || output.starts_with("remove"));
+        outputs
     }
 }
 
-fn announcements(set: &mut Set) -> Vec<String> {
-    let told = std::iter::from_fn(|| set.poll_announcement());
-    told.map(|told| {
-        let Some(attributes) = &told.attributes else {
-            return format!("-{} {}", told.name, told.address);
-        };
-        let med = attributes
-            .med
-            .map_or_else(String::new, |med| format!(" med {med}"));
-        let last = attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN);
-        let last = if last && attributes.local_pref == Some(0) {
-            " last"
-        } else {
-            ""
-        };
-        format!("+{} {}{med}{last}", told.name, told.address)
-    })
-    .collect()
-}
-
-fn outputs(set: &mut Set) -> Vec<String> {
-    let outputs = std::iter::from_fn(|| set.poll_output());
-    outputs
-        .map(|output| match output {
-            Output::Start { prober, vip, .. } => format!("start {} {}", prober.0, vip.name),
-            Output::Stop(prober) => format!("stop {}", prober.0),
-            Output::Changed { vip, verdict, result } => format!("{} {verdict}: {result}", vip.name),
-        })
-        .collect()
-}
-
-fn vip(name: &str, address: &str, check: Option<Check>) -> Vip {
+/// Bound to `lo` for three seconds longer than announced.
+fn bound() -> Vip {
     Vip {
-        name: name.into(),
-        address: address.parse().unwrap(),
-        check,
-        communities: vec![],
-        large_communities: vec![],
-        med: None,
+        bind: Some("lo".into()),
+        drain: Duration::from_secs(3),
+        ..vip("a", Some(tcp(80)))
+    }
+}
+
+fn med(med: u32) -> Carried {
+    Carried {
+        med: Some(med),
+        ..Carried::default()
+    }
+}
+
+fn vip(name: &str, check: Option<Check>) -> Vip {
+    Vip {
+        checks: check.into_iter().collect(),
+        ..Vip::new(name.into(), "192.0.2.1/32".parse().unwrap())
     }
 }
 
 fn tcp(port: u16) -> Check {
+    let second = Duration::from_secs(1);
     Check {
         probe: Probe::Tcp(([127, 0, 0, 1], port).into()),
-        interval: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
+        interval: second,
+        fast_interval: second,
+        jitter: Duration::ZERO,
+        timeout: second,
         rise: 2,
         fall: 3,
+        on_fail: Verdict::Down,
     }
 }

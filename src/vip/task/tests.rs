@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::vip::settings::{Carried, HttpProbe};
 
 #[tokio::test]
 async fn a_vip_is_announced_while_its_server_listens() {
@@ -19,7 +20,8 @@ async fn a_vip_is_announced_while_its_server_listens() {
     assert_eq!(told(&mut announcements).await, "-shop");
     let status = handle.statuses().remove(0);
     assert_eq!((status.verdict, status.transitions_total), (Verdict::Down, 2));
-    assert!(status.last_result.unwrap().contains("refused"));
+    let said = status.checks[0].last_result.clone().unwrap();
+    assert!(said.contains("refused"), "{said}");
     let _listener = TcpListener::bind(target).await.unwrap();
     assert_eq!(told(&mut announcements).await, "+shop");
     assert_eq!(handle.verdicts()[0].verdict, Verdict::Up);
@@ -30,12 +32,14 @@ async fn a_check_that_hangs_delays_no_other() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hanging = Check {
-        probe: Probe::Http {
+        probe: Probe::Http(HttpProbe {
             target: silent.local_addr().unwrap(),
             host: "silent".into(),
             path: "/".into(),
+            headers: vec![],
             status: None,
-        },
+            body: None,
+        }),
         timeout: Duration::from_secs(3_600),
         ..tcp(silent.local_addr().unwrap())
     };
@@ -56,21 +60,18 @@ async fn a_reload_adds_changes_and_removes() {
     let handle = start(vec![vip("a", None), vip("b", None)], sender);
     assert_eq!(told(&mut announcements).await, "+a");
     assert_eq!(told(&mut announcements).await, "+b");
-    let changed = Vip {
-        med: Some(7),
+    let changed_med = || Vip {
+        up: Carried {
+            med: Some(7),
+            ..Carried::default()
+        },
         ..vip("b", None)
     };
-    handle.reconfigure(vec![changed, vip("c", None)]);
+    handle.reconfigure(vec![changed_med(), vip("c", None)]);
     assert_eq!(told(&mut announcements).await, "-a");
     assert_eq!(told(&mut announcements).await, "+b");
     assert_eq!(told(&mut announcements).await, "+c");
-    handle.reconfigure(vec![
-        Vip {
-            med: Some(7),
-            ..vip("b", None)
-        },
-        vip("c", None),
-    ]);
+    handle.reconfigure(vec![changed_med(), vip("c", None)]);
     handle.reconfigure(vec![]);
     assert_eq!(told(&mut announcements).await, "-b");
     assert_eq!(told(&mut announcements).await, "-c");
@@ -79,10 +80,11 @@ async fn a_reload_adds_changes_and_removes() {
 #[tokio::test]
 async fn a_saved_verdict_is_announced_before_any_probe_ends() {
     let silent: SocketAddr = "192.0.2.1:9".parse().unwrap();
-    let saved = vec![SavedVerdict {
+    let verdicts = vec![SavedVerdict {
         name: "a".into(),
         verdict: Verdict::Up,
         since_unix_s: 1,
+        checks: vec![],
     }];
     let (sender, mut announcements) = mpsc::channel(4);
     let patient = Check {
@@ -93,13 +95,47 @@ async fn a_saved_verdict_is_announced_before_any_probe_ends() {
     let handle = spawn(
         Start {
             vips: vec![vip("a", Some(patient))],
-            saved,
+            legacy: Legacy {
+                verdicts,
+                ..Legacy::default()
+            },
             ..Start::default()
         },
         sender,
     );
     assert!(handle.progress().borrow().all_verdicts_in);
     assert_eq!(told(&mut announcements).await, "+a");
+}
+
+#[tokio::test]
+async fn a_hook_is_told_of_each_change_in_order() {
+    let template = std::env::temp_dir().join("stonechat-hook-XXXXXX");
+    let directory = nix::unistd::mkdtemp(&template).unwrap();
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(&directory, everybody).unwrap();
+    let told = directory.join("told");
+    let script = format!(
+        "echo $STONECHAT_VIP $STONECHAT_PREVIOUS_STATE $STONECHAT_STATE >> {}",
+        told.display()
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let hooked = Vip {
+        on_change: Some(vec!["/bin/sh".into(), "-c".into(), script]),
+        ..vip("shop", Some(tcp(target)))
+    };
+    let (sender, mut announcements) = mpsc::channel(4);
+    let _handle = start(vec![hooked], sender);
+    assert_eq!(self::told(&mut announcements).await, "+shop");
+    drop(listener);
+    assert_eq!(self::told(&mut announcements).await, "-shop");
+    let wanted = "shop unknown up\nshop up down\n";
+    let patience = Instant::now() + Duration::from_secs(20);
+    while std::fs::read_to_string(&told).unwrap_or_default() != wanted {
+        assert!(Instant::now() < patience, "{:?}", std::fs::read_to_string(&told));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[tokio::test]
@@ -128,21 +164,21 @@ fn start(vips: Vec<Vip>, sender: mpsc::Sender<Announcement>) -> Handle {
 
 fn vip(name: &str, check: Option<Check>) -> Vip {
     Vip {
-        name: name.into(),
-        address: "192.0.2.1/32".parse().unwrap(),
-        check,
-        communities: vec![],
-        large_communities: vec![],
-        med: None,
+        checks: check.into_iter().collect(),
+        ..Vip::new(name.into(), "192.0.2.1/32".parse().unwrap())
     }
 }
 
 fn tcp(target: SocketAddr) -> Check {
+    let interval = Duration::from_millis(10);
     Check {
         probe: Probe::Tcp(target),
-        interval: Duration::from_millis(10),
+        interval,
+        fast_interval: interval,
+        jitter: Duration::ZERO,
         timeout: Duration::from_secs(5),
         rise: 2,
         fall: 2,
+        on_fail: Verdict::Down,
     }
 }

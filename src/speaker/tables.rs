@@ -1,0 +1,96 @@
+//! What VIPs wish to know of the tables: whether they are complete since the start, and whether a route is there.
+//!
+//! The tables tell nobody of a single route, so while a VIP depends on one they are asked, a few times a second and only
+//! for that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::time::Instant;
+
+use super::answer::Answerer;
+use crate::rib::explain::{Answer, Query, View};
+use crate::session::status::State;
+use crate::vip::settings::RouteDependency;
+use crate::vip::{Outside, Wishes};
+
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Paths of one prefix that are looked at.
+const MOST_PATHS: usize = 1;
+
+/// Asks for as long as anybody has a wish; must be spawned.
+pub(super) async fn watch(rooms: Answerer, deadline: Instant) {
+    let mut outside = Outside::default();
+    let mut pause = tokio::time::interval(PAUSE);
+    pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        pause.tick().await;
+        let Wishes { routes, completeness } = rooms.vips.wishes();
+        if completeness {
+            outside.kernel |= kernel_is_complete(&rooms).await;
+            outside.end_of_rib |= peers_have_told_all(&rooms, deadline).await;
+        }
+        let mut there = std::collections::BTreeSet::new();
+        for route in routes {
+            if has(&rooms, &route).await {
+                there.insert(route);
+            }
+        }
+        outside.routes = there;
+        rooms.vips.outside(outside.clone());
+    }
+}
+
+/// The tables have been read, and nothing that was selected waits for the kernel.
+async fn kernel_is_complete(rooms: &Answerer) -> bool {
+    let status = rooms.kernel.status().await;
+    status.is_some_and(|status| !status.active || status.ready && status.routes.pending == 0)
+}
+
+/// Every peer that is Established has sent its End-of-RIB, and there is one; after the deadline one that is Established is
+/// enough, because some never send any.
+async fn peers_have_told_all(rooms: &Answerer, deadline: Instant) -> bool {
+    let statuses = rooms.sessions.statuses();
+    let wanted = statuses.iter().filter(|peer| !peer.is_self && !peer.shutdown);
+    let (up, down): (Vec<_>, Vec<_>) = wanted.partition(|peer| peer.state == State::Established);
+    if up.is_empty() {
+        return down.is_empty();
+    }
+    if Instant::now() >= deadline {
+        return true;
+    }
+    let Ok(counters) = rooms.counters().await else {
+        return false;
+    };
+    let told = |name: &Arc<str>| {
+        let mut families = counters
+            .peers
+            .iter()
+            .filter(|count| count.name == *name)
+            .peekable();
+        families.peek().is_some() && families.all(|count| count.end_of_rib_received)
+    };
+    down.is_empty() && up.iter().all(|peer| told(&peer.name))
+}
+
+/// Whether there is a usable path to exactly this prefix, from one of the peers.
+async fn has(rooms: &Answerer, wanted: &RouteDependency) -> bool {
+    let prefix: IpNet = wanted.prefix;
+    let query = Query::Routes {
+        view: View::Best,
+        family: None,
+        within: Some(prefix),
+        after: None,
+        limit: MOST_PATHS,
+    };
+    let Some(Answer::Routes { routes, .. }) = rooms.rib.query(query).await else {
+        return false;
+    };
+    let from = |source: &Arc<str>| wanted.peers.is_empty() || wanted.peers.contains(source);
+    routes
+        .iter()
+        .any(|route| route.prefix == prefix && (route.best || route.multipath) && from(&route.source))
+}
