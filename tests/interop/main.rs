@@ -18,3 +18,4 @@ mod md5;
 mod pair;
 mod reflector;
 mod start;
+mod vips;

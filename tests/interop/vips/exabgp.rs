@@ -1,0 +1,76 @@
+//! The comparison with ExaBGP's health check: how long until the router has forgotten a dead backend.
+//!
+//! Not part of the test command: `cargo test --test interop -- --ignored exabgp --nocapture` prints the times.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::backend::Backend;
+use super::{NAMES, NODES, ROUTER, Site, VIP};
+use crate::lab::link::add_address;
+use crate::lab::process::Process;
+use crate::lab::{Lab, Namespace, Need, skipped};
+
+/// Backends killed on each node.
+const ROUNDS: usize = 10;
+
+#[test]
+#[ignore = "a measurement of a minute, for docs/vips.md"]
+fn time_to_withdraw_beside_exabgps_health_check() {
+    if skipped(&[Need::Frr, Need::Exabgp]) {
+        return;
+    }
+    let lab = Lab::new();
+    let mut site = Site::build(&lab);
+    let _stonechat = site.start(&lab, 0, "");
+    add_address(&site.nodes[2], "lo", &format!("{VIP}/32"));
+    let _exabgp = exabgp(&lab, &site.nodes[2]);
+    site.backends[1] = None;
+    site.await_next_hops(&[0, 2]);
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (place, node, other) in [(0, 0, 2), (1, 2, 0)] {
+            // At different moments of the checks' rhythms.
+            std::thread::sleep(Duration::from_millis(500 + 37 * u64::try_from(times[place].len()).unwrap_or(0)));
+            let died = Instant::now();
+            site.backends[node] = None;
+            site.await_next_hops(&[other]);
+            times[place].push(died.elapsed());
+            site.backends[node] = Some(Backend::start(&site.nodes[node], NAMES[node]));
+            site.await_next_hops(&[0, 2]);
+        }
+    }
+    for (name, times) in ["stonechat", "exabgp"].iter().zip(&mut times) {
+        times.sort();
+        println!(
+            "{name}: withdrawn after {:?} (median of {ROUNDS}), {:?} to {:?}",
+            times[ROUNDS / 2],
+            times[0],
+            times[ROUNDS - 1]
+        );
+    }
+}
+
+/// ExaBGP with its health check in the rhythm that `config` gives Stonechat's.
+fn exabgp(lab: &Lab, node: &Namespace) -> Process {
+    let dir = lab.dir("exabgp.healthcheck");
+    let config = format!(
+        "process check {{ run /usr/bin/python3 -m exabgp healthcheck --interval 0.2 --fast-interval 0.2 --timeout 1 \
+         --rise 2 --fall 2 --withdraw-on-down --no-syslog --no-ip-setup --ip {VIP}/32 \
+         --command \"curl -sf -m 0.15 http://127.0.0.1:8080/\"; encoder text; }}\n\
+         neighbor {ROUTER} {{ local-address {address}; router-id {address}; local-as 64512; peer-as 65001; \
+         api {{ processes [ check ]; }} }}\n",
+        address = NODES[2],
+    );
+    fs::write(dir.join("exabgp.conf"), config).expect("write exabgp.conf");
+    let mut command = node.command("env");
+    command.args([
+        "exabgp.daemon.user=root",
+        "exabgp.daemon.drop=false",
+        "exabgp.daemon.daemonize=false",
+        "exabgp.api.cli=false",
+    ]);
+    command.arg(format!("exabgp.tcp.bind={}", NODES[2]));
+    command.arg("exabgp").arg(dir.join("exabgp.conf"));
+    Process::start("exabgp", &mut command, &dir.join("exabgp.log"))
+}
