@@ -8,12 +8,13 @@
 
 mod backend;
 mod exabgp;
+mod load;
 
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use self::backend::{Asking, Backend, ask};
+use self::backend::{Asking, Backend, CLIENTS, ask};
 use crate::lab::frr::Frr;
 use crate::lab::link::{Switch, add_address, veth};
 use crate::lab::speaker::Speaker;
@@ -38,7 +39,11 @@ fn three_nodes_share_a_vip_and_a_dead_backend_leaves() {
     site.await_next_hops(&[0, 1, 2]);
 
     let tally = ask(&site.client, TARGET, 1_000);
-    println!("1,000 requests: {:?}, {} failed", tally.answered, tally.failed.len());
+    println!(
+        "1,000 requests: {:?}, {} failed",
+        tally.answered,
+        tally.failed.len()
+    );
     assert_eq!((tally.total(), tally.failed.len()), (1_000, 0), "{tally:?}");
     for name in NAMES {
         assert!(tally.of(name) > 150, "not spread: {tally:?}");
@@ -60,7 +65,7 @@ fn three_nodes_share_a_vip_and_a_dead_backend_leaves() {
 }
 
 #[test]
-fn a_drained_node_loses_no_request() {
+fn a_drained_node_loses_no_request_but_what_is_under_way_as_the_router_moves() {
     if skipped(&[Need::Frr]) {
         return;
     }
@@ -75,8 +80,9 @@ fn a_drained_node_loses_no_request() {
     site.await_next_hops(&[0, 2]);
     let tally = asking.end();
     println!("while draining: {:?}, failed: {:?}", tally.answered, tally.failed);
-    // One that is under way in the moment when the router moves meets a node that does not know it; it was begun before.
-    assert!(tally.failed.len() <= 2, "{tally:?}");
+    // The router moves once, and whatever each client has under way in that moment meets a node that does not know it; what
+    // is begun before or after is answered.
+    assert!(tally.failed.len() <= CLIENTS, "{tally:?}");
     assert!(tally.of("node1") > 0 && tally.of("node3") > 0, "{tally:?}");
 
     let tally = ask(&site.client, TARGET, 200);
@@ -102,9 +108,13 @@ fn a_drained_peer_is_told_first_and_shut_down_last() {
     let site = Site::build(&lab);
     let stonechat = site.start(&lab, 0, "");
     site.await_next_hops(&[0]);
-    stonechat.cli("drain --peer router --settle 3s --shutdown maintenance").expect_success();
+    stonechat
+        .cli("drain --peer router --settle 3s --shutdown maintenance")
+        .expect_success();
     await_until("the router hears that it is about to leave", || {
-        let answer = site.router_frr.show(&format!("show bgp ipv4 unicast {VIP}/32 json"))?;
+        let answer = site
+            .router_frr
+            .show(&format!("show bgp ipv4 unicast {VIP}/32 json"))?;
         let path = &answer["paths"][0];
         let communities = path["community"]["string"].as_str().unwrap_or_default();
         if communities.contains("graceful-shutdown") {
@@ -117,7 +127,10 @@ fn a_drained_peer_is_told_first_and_shut_down_last() {
     await_until("the router is told goodbye", || {
         let peer = site.router_frr.peer(NODES[0])?;
         let text = peer["lastShutdownDescription"].as_str().unwrap_or_default();
-        equal(&(peer["bgpState"] == "Established", text), &(false, "maintenance"))
+        equal(
+            &(peer["bgpState"] == "Established", text),
+            &(false, "maintenance"),
+        )
     });
     stonechat.cli("undrain --peer router").expect_success();
     site.await_next_hops(&[0]);
@@ -171,7 +184,11 @@ fn the_address_is_ours_while_it_is_announced_and_never_anybody_elses() {
     site.await_next_hops(&[0]);
 
     // Without the VIP it goes, a little after the withdrawal.
-    let without = config(0, "").split("[[vip]]").next().unwrap_or_default().to_owned();
+    let without = config(0, "")
+        .split("[[vip]]")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     stonechat.write_config(&without);
     stonechat.cli("reload").expect_success();
     site.await_next_hops(&[]);
@@ -252,7 +269,8 @@ impl Site {
             let weights: Vec<u64> = found.iter().map(|(_, weight)| *weight).collect();
             let sum: u64 = weights.iter().sum();
             // FRR's weights are whole numbers out of 100.
-            let close = |(weight, share): (&u64, &u64)| (weight * 100 / sum.max(1)).abs_diff(share * 100 / all) <= 2;
+            let close =
+                |(weight, share): (&u64, &u64)| (weight * 100 / sum.max(1)).abs_diff(share * 100 / all) <= 2;
             let fits = weights.len() == shares.len() && weights.iter().zip(shares).all(close);
             if fits {
                 println!("shares {shares:?} are weights {weights:?}");

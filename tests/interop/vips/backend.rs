@@ -104,7 +104,7 @@ impl Tally {
 }
 
 /// Threads that ask at the same time.
-const CLIENTS: usize = 4;
+pub(super) const CLIENTS: usize = 4;
 
 /// Asks so many times, each over a connection of its own.
 pub(super) fn ask(from: &Namespace, target: &str, times: usize) -> Tally {

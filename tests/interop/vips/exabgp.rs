@@ -31,7 +31,9 @@ fn time_to_withdraw_beside_exabgps_health_check() {
     for _ in 0..ROUNDS {
         for (place, node, other) in [(0, 0, 2), (1, 2, 0)] {
             // At different moments of the checks' rhythms.
-            std::thread::sleep(Duration::from_millis(500 + 37 * u64::try_from(times[place].len()).unwrap_or(0)));
+            std::thread::sleep(Duration::from_millis(
+                500 + 37 * u64::try_from(times[place].len()).unwrap_or(0),
+            ));
             let died = Instant::now();
             site.backends[node] = None;
             site.await_next_hops(&[other]);
