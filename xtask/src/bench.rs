@@ -1,4 +1,4 @@
-//! The benchmarks that are programs of their own: `cargo xtask bench convergence [OPTIONS]`, `cargo xtask bench kernel`.
+//! The benchmarks that are programs of their own: `cargo xtask bench <convergence|sessions|kernel> [OPTIONS]`.
 
 use anyhow::Result;
 
@@ -10,6 +10,7 @@ const CONVERGENCE: &str = "benches/convergence/Cargo.toml";
 pub(crate) fn run(rest: &[String]) -> Result<()> {
     match rest.split_first() {
         Some((name, options)) if name == "convergence" => convergence(options),
+        Some((name, options)) if name == "sessions" => sessions(options),
         Some((name, options)) if name == "kernel" => kernel(options),
         _ => run::all(&[Step::cargo("bench --workspace").and(rest)]),
     }
@@ -25,6 +26,12 @@ fn convergence(options: &[String]) -> Result<()> {
             .and(&[CONVERGENCE.to_owned()])
             .and(&options),
     ])
+}
+
+/// A thousand sessions to one Stonechat, with a whole table and then churn: the same generator, one scenario.
+fn sessions(options: &[String]) -> Result<()> {
+    let fixed = ["--scenario", "N", "--daemon", "stonechat", "--runs", "1"].map(str::to_owned);
+    convergence(&[&fixed[..], options].concat())
 }
 
 /// Installing, removing and importing, beside BIRD and FRR; as root, in namespaces of its own.

@@ -98,6 +98,7 @@ impl Set {
 
 /// What one receiver holds.
 pub struct Ledger {
+    /// What it holds; empty where only a sum is kept, see [`Ledger::sum_only`].
     held: Vec<u32>,
     /// Prefixes that it should not be told: its own, and those that a filter keeps from it. Telling it is counted.
     own: Set,
@@ -108,6 +109,9 @@ pub struct Ledger {
     wanted: usize,
     guess: usize,
     pub add_path: bool,
+    /// Of the announcements so far, and of those there should be.
+    sum: u64,
+    wanted_sum: Option<u64>,
     pub updates: u64,
     pub octets: u64,
     pub announced: u64,
@@ -134,6 +138,8 @@ impl Ledger {
             wanted: 0,
             guess: 0,
             add_path: false,
+            sum: 0,
+            wanted_sum: None,
             updates: 0,
             octets: 0,
             announced: 0,
@@ -153,6 +159,21 @@ impl Ledger {
             .for_each(|held| *held = std::hint::black_box(ABSENT));
         ledger.recount(expected);
         ledger
+    }
+
+    /// One that keeps no table, only a sum over what it is announced: for a thousand receivers of a million prefixes. It is
+    /// complete when it has been told each prefix once and nothing else.
+    pub fn sum_only(expected: &Expected) -> Self {
+        let keyed = expected.index.keys.iter().zip(&expected.paths);
+        let sum = keyed.fold(0, |sum: u64, (key, path)| {
+            sum.wrapping_add(mix(*key, u64::from(*path)))
+        });
+        let empty = Expected::new(&[], expected.rule.clone());
+        Self {
+            wanted: expected.paths.len(),
+            wanted_sum: Some(sum),
+            ..Self::new(&empty, &[])
+        }
     }
 
     /// Counts afresh, after what is expected has changed.
@@ -191,11 +212,22 @@ impl Ledger {
     }
 
     pub fn complete(&self) -> bool {
+        if let Some(wanted_sum) = self.wanted_sum {
+            return self.announced == self.wanted as u64 && self.sum == wanted_sum;
+        }
         self.correct == self.wanted && self.ghosts == 0
     }
 
     /// Wanted prefixes that are not there, those with another path than they should have, and those that should not be.
     pub fn faults(&self, expected: &Expected) -> (usize, usize, usize) {
+        if self.wanted_sum.is_some() {
+            let missing = self.wanted.saturating_sub(self.announced as usize);
+            return (
+                missing,
+                usize::from(missing == 0 && !self.complete()),
+                self.withdrawn as usize,
+            );
+        }
         let mut missing = 0;
         for (place, (held, wanted)) in self.held.iter().zip(&expected.paths).enumerate() {
             missing += usize::from(*held == ABSENT && *wanted != ABSENT && !self.own.contains(place));
@@ -257,6 +289,10 @@ impl Ledger {
 
     #[inline]
     fn set(&mut self, key: u64, path: u32, expected: &Expected, now: Instant) {
+        if self.wanted_sum.is_some() {
+            self.sum = self.sum.wrapping_add(mix(key, u64::from(path)));
+            return;
+        }
         let Some(place) = expected.index.find(key, self.guess) else {
             self.unknown += 1;
             return;

@@ -4,19 +4,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::daemon::{KINDS, Kind};
-use crate::scenario::{SCENARIOS, Scenario, Size};
+use crate::scenario::{SCENARIOS, Scenario, Size, USUAL};
 
 pub const USAGE: &str = "\
 usage: cargo xtask bench convergence [OPTIONS]      (as root: it makes network namespaces)
 
   --quick                  smaller tables, fewer receivers
-  --scenario A,B           which scenarios; all by default
+  --scenario A,B           which scenarios; A to F and M by default
   --daemon stonechat,bird  which daemons; all that are installed by default
   --self                   also the load generator against itself
   --runs N                 runs of each, in turn; medians are shown (3)
   --limit SECONDS          how long a run may take before it counts as lost (120)
   --table FILE             a recorded table (MRT, also .bz2 or .gz) where one would be made up
-  --seconds N              how long the slow reader of S is watched (60)
+  --seconds N              how long the slow reader of S is watched, and N churns (60)
   --stuck                  in S, it reads nothing at all
   --json FILE              all figures of all runs
   --stonechat FILE         the program to measure
@@ -43,7 +43,7 @@ impl Options {
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut options = Self {
             size: Size::Full,
-            scenarios: SCENARIOS.to_vec(),
+            scenarios: SCENARIOS[..USUAL].to_vec(),
             daemons: KINDS.to_vec(),
             runs: 3,
             limit: Duration::from_secs(120),

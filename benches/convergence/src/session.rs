@@ -54,9 +54,24 @@ struct Piece {
 /// How punctual the daemon's KEEPALIVEs are.
 #[derive(Default)]
 pub struct Heartbeat {
-    pub last: Option<Instant>,
-    /// Gaps between one and the next, in seconds.
-    pub gaps: Vec<f64>,
+    /// When it last said anything: an UPDATE does as well (RFC 4271 §4.4).
+    last: Option<Instant>,
+    /// Silences before a KEEPALIVE, and long ones before an UPDATE, in seconds.
+    pub silences: Vec<f64>,
+}
+
+/// A silence before an UPDATE that is worth remembering, in seconds.
+const LONG: f64 = 2.0;
+
+impl Heartbeat {
+    fn heard(&mut self, keepalive: bool, now: Instant) {
+        if let Some(last) = self.last.replace(now) {
+            let silence = (now - last).as_secs_f64();
+            if keepalive || silence > LONG {
+                self.silences.push(silence);
+            }
+        }
+    }
 }
 
 pub struct Session {
@@ -249,15 +264,12 @@ impl Session {
     fn message(&mut self, kind: MessageType, body: &[u8], expected: &mut Expected, now: Instant) {
         match (kind, &self.state) {
             (MessageType::Update, State::Established) => {
+                self.heartbeat.heard(false, now);
                 if let Some(ledger) = &mut self.ledger {
                     ledger.update(body, expected, now);
                 }
             }
-            (MessageType::Keepalive, State::Established) => {
-                if let Some(last) = self.heartbeat.last.replace(now) {
-                    self.heartbeat.gaps.push((now - last).as_secs_f64());
-                }
-            }
+            (MessageType::Keepalive, State::Established) => self.heartbeat.heard(true, now),
             (MessageType::Keepalive, State::OpenConfirm) => {
                 self.state = State::Established;
                 self.established_at = Some(now);

@@ -160,13 +160,20 @@ impl Plan {
 
     /// The sessions' side of it.
     pub fn engine(&self) -> Result<Engine, Failure> {
+        self.engine_with(|expected, peer| Ledger::new(expected, &self.kept_from(peer)))
+    }
+
+    /// The same with other ledgers.
+    pub fn engine_with(&self, ledger: impl Fn(&Expected, &Peer) -> Ledger) -> Result<Engine, Failure> {
         let mut expected = Expected::new(&self.prefixes, self.rule.clone());
         expected.paths.clone_from(&self.paths);
         let senders = self.streams.len();
         let cast = self.identities.iter().zip(&self.peers).enumerate();
         let sessions = cast.map(|(number, (identity, peer))| {
-            let ledger = (number >= senders).then(|| Ledger::new(&expected, &self.kept_from(peer)));
-            Session::new(identity.clone(), ledger)
+            Session::new(
+                identity.clone(),
+                (number >= senders).then(|| ledger(&expected, peer)),
+            )
         });
         let sessions = sessions.collect();
         Ok(Engine::new(DAEMON, sessions, expected)?)
@@ -174,15 +181,12 @@ impl Plan {
 
     /// The prefixes that a peer's filter keeps from it.
     fn kept_from(&self, peer: &Peer) -> Vec<usize> {
-        let net = peer
-            .without
-            .as_ref()
-            .and_then(|without| without.parse::<Ipv4Net>().ok());
-        let inside = |prefix: &Prefix| net.is_some_and(|net| net.contains(&prefix.net()));
-        self.prefixes
-            .iter()
-            .enumerate()
-            .filter(|(_, prefix)| inside(prefix))
+        let without = peer.without.as_ref();
+        let Some(net) = without.and_then(|without| without.parse::<Ipv4Net>().ok()) else {
+            return Vec::new();
+        };
+        let all = self.prefixes.iter().enumerate();
+        all.filter(|(_, prefix)| net.contains(&prefix.net()))
             .map(|(place, _)| place)
             .collect()
     }

@@ -14,6 +14,7 @@ mod cluster;
 mod latency;
 mod load;
 mod reconnect;
+mod sessions;
 mod slow;
 
 /// The scenarios, in the order they run.
@@ -27,9 +28,10 @@ pub enum Scenario {
     Reconnect,
     Mixed,
     Slow,
+    Sessions,
 }
 
-pub const SCENARIOS: [Scenario; 8] = [
+pub const SCENARIOS: [Scenario; 9] = [
     Scenario::FullTable,
     Scenario::BestPath,
     Scenario::Reflector,
@@ -38,7 +40,11 @@ pub const SCENARIOS: [Scenario; 8] = [
     Scenario::Reconnect,
     Scenario::Mixed,
     Scenario::Slow,
+    Scenario::Sessions,
 ];
+
+/// How many of them run unless asked otherwise: the others take minutes.
+pub const USUAL: usize = 7;
 
 impl Scenario {
     pub fn letter(self) -> &'static str {
@@ -51,6 +57,7 @@ impl Scenario {
             Self::Reconnect => "F",
             Self::Mixed => "M",
             Self::Slow => "S",
+            Self::Sessions => "N",
         }
     }
 
@@ -105,6 +112,11 @@ impl Scenario {
                 "slow: one of {} reflector clients hardly reads, 2,000 changes/s",
                 text("100", "20")
             ),
+            Self::Sessions => format!(
+                "sessions: {} reflector clients with hold time 9 s, {} prefixes are loaded to all, then churn",
+                text("1,000", "200"),
+                text("1,000,000", "100,000")
+            ),
         }
     }
 
@@ -115,6 +127,7 @@ impl Scenario {
             Self::Latency => latency::run(bench, kind),
             Self::Reconnect => reconnect::run(bench, kind),
             Self::Slow => slow::run(bench, kind),
+            Self::Sessions => sessions::run(bench, kind),
         }
     }
 }
