@@ -39,6 +39,8 @@ pub(crate) struct KeyValues {
     pub(crate) no_export: bool,
     pub(crate) no_advertise: bool,
     pub(crate) no_export_subconfed: bool,
+    pub(crate) llgr_stale: bool,
+    pub(crate) no_llgr: bool,
     /// RFC 8326.
     pub(crate) graceful_shutdown: bool,
 }
@@ -300,6 +302,8 @@ fn key_values(attributes: &Attributes<'_>, identity: Identity) -> KeyValues {
         no_export: has(Community::NO_EXPORT),
         no_advertise: has(Community::NO_ADVERTISE),
         no_export_subconfed: has(Community::NO_EXPORT_SUBCONFED),
+        llgr_stale: has(Community::LLGR_STALE),
+        no_llgr: has(Community::NO_LLGR),
         graceful_shutdown: has(Community::GRACEFUL_SHUTDOWN),
     }
 }

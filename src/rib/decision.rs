@@ -15,6 +15,8 @@ use smallvec::SmallVec;
 pub(crate) struct Candidate {
     /// A route of our own.
     pub(crate) local: bool,
+    /// It carries LLGR_STALE.
+    pub(crate) llgr_stale: bool,
     /// Degree of preference, RFC 4271 §9.1.1.
     pub(crate) local_pref: u32,
     /// AS_PATH length as RFC 4271 §9.1.2.2(a) counts it.
@@ -44,6 +46,8 @@ pub(crate) struct Candidate {
 pub(crate) enum Step {
     /// Our own routes before all others.
     Local,
+    /// RFC 9494 §4.3.
+    LongStale,
     /// RFC 4271 §9.1.2.1.
     LocalPref,
     /// RFC 4271 §9.1.2.2(a).
@@ -101,6 +105,7 @@ pub(crate) fn decide(candidates: &[Candidate], rules: Rules, lost: impl FnMut(Lo
         lost,
     };
     contest.keep_lowest(Step::Local, |at| u128::from(!at.local));
+    contest.keep_lowest(Step::LongStale, |at| u128::from(at.llgr_stale));
     contest.keep_lowest(Step::LocalPref, |at| u128::from(u32::MAX - at.local_pref));
     contest.keep_lowest(Step::AsPathLength, |at| u128::from(at.as_path_length));
     contest.keep_lowest(Step::Origin, |at| u128::from(at.origin));
@@ -204,6 +209,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Local => "originated here",
+            Self::LongStale => "not stale for long",
             Self::LocalPref => "higher LOCAL_PREF",
             Self::AsPathLength => "shorter AS_PATH",
             Self::Origin => "lower ORIGIN",
@@ -224,7 +230,7 @@ impl Step {
         let pair = |sign: &str, ours: u32, theirs: u32| Some(format!("{ours} {sign} {theirs}"));
         let id = std::net::Ipv4Addr::from_bits;
         match self {
-            Self::Local | Self::External => None,
+            Self::Local | Self::LongStale | Self::External => None,
             Self::LocalPref => pair(">", winner.local_pref, loser.local_pref),
             Self::AsPathLength => pair("<", winner.as_path_length, loser.as_path_length),
             Self::Origin => pair("<", winner.origin.into(), loser.origin.into()),
@@ -248,6 +254,7 @@ mod tests {
     fn candidate(id: u32) -> Candidate {
         Candidate {
             local: false,
+            llgr_stale: false,
             local_pref: 100,
             as_path_length: 2,
             origin: 0,
@@ -284,6 +291,7 @@ mod tests {
 
     #[test]
     fn each_step_decides_in_its_turn() {
+        check(Step::LongStale, |at| at.llgr_stale = true);
         check(Step::LocalPref, |at| at.local_pref = 99);
         check(Step::AsPathLength, |at| at.as_path_length = 3);
         check(Step::Origin, |at| at.origin = 2);

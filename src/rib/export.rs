@@ -68,6 +68,8 @@ pub(crate) enum Withheld {
     NoExport,
     /// RFC 1997.
     NoExportSubconfed,
+    /// RFC 9494 §4.5: the peer does not know what LLGR_STALE means.
+    LongStale,
     /// RFC 9234 §5: it came from a provider, a lateral peer or a route server.
     OnlyToCustomers,
     /// A filter, or none where one is needed (RFC 8212).
@@ -92,6 +94,7 @@ impl fmt::Display for Withheld {
             Self::NoAdvertise => "community NO_ADVERTISE",
             Self::NoExport => "community NO_EXPORT",
             Self::NoExportSubconfed => "community NO_EXPORT_SUBCONFED",
+            Self::LongStale => "stale for long, and the peer has no long-lived graceful restart (RFC 9494)",
             Self::OnlyToCustomers => "ONLY_TO_CUSTOMER: it goes to customers alone (RFC 9234)",
             Self::Policy(reason) => return write!(f, "rejected by {reason}"),
             Self::NoOwnAddress => "this session has no address of the family to use as next hop",
@@ -136,6 +139,9 @@ fn withheld_by_rules(key: &GroupKey, route: &ExportRoute<'_>) -> Option<Withheld
     }
     if external && communities.no_export_subconfed {
         return Some(Withheld::NoExportSubconfed);
+    }
+    if communities.llgr_stale && !key.long_lived {
+        return Some(Withheld::LongStale);
     }
     if border::would_leak(key.role, route.set) {
         return Some(Withheld::OnlyToCustomers);

@@ -28,6 +28,8 @@ pub(crate) struct GroupKey {
     pub(crate) extended_next_hop: bool,
     pub(crate) rr_client: bool,
     pub(crate) route_server_client: bool,
+    /// The members know what LLGR_STALE means, RFC 9494.
+    pub(crate) long_lived: bool,
     /// What we are to the members, RFC 9234.
     pub(crate) role: Option<Role>,
     pub(crate) as_path: PathRules,
@@ -67,6 +69,9 @@ impl GroupKey {
             extended_next_hop,
             rr_client: peer.policy.rr_client && !external,
             route_server_client: peer.policy.route_server_client && external,
+            long_lived: negotiated
+                .graceful_restart
+                .is_some_and(|graceful| graceful.long_lived.is_some()),
             role: border::role(peer, family),
             as_path: PathRules::new(settings, peer),
             next_hop: peer.policy.next_hop,

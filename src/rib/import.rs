@@ -9,7 +9,7 @@ use super::border;
 use super::core::Core;
 use super::ids::{AttributesId, PeerIndex};
 use super::interface::Peer;
-use crate::policy::{Edits, NextHopEdit, Reason, RouteView};
+use crate::policy::{Edit, Edits, NextHopEdit, Reason, RouteView};
 use crate::route::Prefix;
 
 /// Why a received route is kept but not used.
@@ -116,6 +116,8 @@ fn check_loops(core: &Core, peer: &Peer, set: &AttributeSet) -> Result<(), Rejec
 #[derive(Debug, Default)]
 pub(crate) struct Importer {
     last: Option<(AttributesId, Edits, AttributesId)>,
+    /// What comes is stale for long (RFC 9494).
+    pub(crate) long_stale: bool,
 }
 
 impl Importer {
@@ -129,6 +131,17 @@ impl Importer {
     ) -> AttributesId {
         let Ok((edits, _)) = import(core, peer, route, core.attributes.set(received)) else {
             return AttributesId::NONE;
+        };
+        let edits = if self.long_stale {
+            // RFC 9494 §4.2: what must not be kept so long goes, the rest is marked.
+            if core.attributes.set(received).key.no_llgr {
+                return AttributesId::NONE;
+            }
+            edits.then(&Edits::new(vec![Edit::AddCommunities(vec![
+                Community::LLGR_STALE,
+            ])]))
+        } else {
+            edits
         };
         if edits.is_empty() {
             core.attributes.retain(received);

@@ -131,6 +131,7 @@ impl Rib {
         };
         let keep = state.session_epoch;
         let swept = state.retained_until.take().is_some();
+        (state.long_lived, state.lingering) = (None, false);
         let first = !std::mem::replace(&mut state.end_of_rib_received, true);
         if first && state.received == 0 {
             state.settles_at = now.map(|now| now + SETTLE_TIME);

@@ -145,7 +145,26 @@ pub enum DownRoutes {
         families: FamilySet,
         /// The peer's restart time.
         restart_time: Duration,
+        /// What is kept beyond it (RFC 9494).
+        long_lived: LongLived,
     },
+}
+
+/// Long-lived graceful restart as agreed with a peer, RFC 9494.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LongLived {
+    /// Families whose stale routes are kept, as the last resort.
+    pub families: FamilySet,
+    /// For how long after the restart time.
+    pub time: Duration,
+}
+
+impl LongLived {
+    /// Nothing is kept beyond the restart time.
+    pub const NONE: Self = Self {
+        families: FamilySet::EMPTY,
+        time: Duration::ZERO,
+    };
 }
 
 /// What the shard must know of an Established session.
@@ -215,6 +234,8 @@ pub struct PeerGracefulRestart {
     pub families: FamilySet,
     /// Families listed with the F bit: forwarding state was kept.
     pub forwarding: FamilySet,
+    /// Families with the F bit in its long-lived graceful restart capability, RFC 9494; none: it has no such capability.
+    pub long_lived: Option<FamilySet>,
 }
 
 /// Per-peer settings that take effect without a new session.

@@ -75,6 +75,10 @@ impl Job {
             }
             JobKind::Reimport { peer } if path.peer == *peer => {
                 let prefix = table.data.prefixes.prefix(path.prefix);
+                importer.long_stale = core
+                    .peers
+                    .family(*peer, family)
+                    .is_some_and(|at| at.lingering && path.epoch != at.epoch);
                 let accepted = importer.accepted(core, *peer, (family, prefix), path.received);
                 let before = path.accepted;
                 table.data.rib_in.path_mut(slot).accepted = accepted;

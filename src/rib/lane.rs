@@ -250,6 +250,7 @@ mod tests {
         let retain = DownRoutes::Retain {
             families: bgp_codec::FamilySet::IPV4_UNICAST,
             restart_time: std::time::Duration::from_secs(120),
+            long_lived: crate::rib::interface::LongLived::NONE,
         };
         lane.down(retain.clone());
         let first = inbox.visit(1);

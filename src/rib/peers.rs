@@ -1,7 +1,7 @@
 //! What a shard knows of each peer beside its routes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bgp_codec::{AsSets, DecodeContext, Family, FamilySet};
 
@@ -29,6 +29,10 @@ pub(crate) struct PeerFamily {
     pub(crate) session_epoch: u8,
     /// Stale paths are kept until End-of-RIB or the deadline, RFC 4724 §4.2.
     pub(crate) retained_until: Option<Instant>,
+    /// How much longer they are kept after that, as the last resort (RFC 9494).
+    pub(crate) long_lived: Option<Duration>,
+    /// That time runs: what is stale is marked, and nobody prefers it.
+    pub(crate) lingering: bool,
     /// BoRR came and EoRR did not, RFC 7313.
     pub(crate) refreshing: bool,
     pub(crate) end_of_rib_received: bool,
@@ -49,6 +53,8 @@ impl PeerFamily {
             epoch: 0,
             session_epoch: 0,
             retained_until: None,
+            long_lived: None,
+            lingering: false,
             refreshing: false,
             end_of_rib_received: false,
             settles_at: None,

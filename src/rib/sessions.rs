@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use bgp_codec::Family;
+use bgp_codec::{Family, FamilySet};
 
 use super::group::GroupKey;
 use super::ids::PeerIndex;
-use super::interface::{DownRoutes, Peer, PeerPolicy};
+use super::interface::{DownRoutes, LongLived, Peer, PeerPolicy};
 use super::jobs::{Job, JobKind};
 use super::membership::Carried;
 use super::peers::PeerFamily;
@@ -67,6 +67,7 @@ impl Rib {
             Some(graceful) => DownRoutes::Retain {
                 families: graceful.families,
                 restart_time: STALE_TIME,
+                long_lived: LongLived::NONE,
             },
             None => DownRoutes::Flush,
         };
@@ -79,6 +80,11 @@ impl Rib {
             .negotiated
             .graceful_restart
             .map(|graceful| graceful.families.intersection(graceful.forwarding));
+        let kept_long = settings
+            .negotiated
+            .graceful_restart
+            .and_then(|graceful| graceful.long_lived)
+            .unwrap_or(FamilySet::EMPTY);
         let mut flush = Vec::new();
         let Some(state) = self.core.peers.get_mut(peer) else {
             return;
@@ -88,7 +94,12 @@ impl Rib {
             // RFC 4724 §4.2: capability or family missing, or forwarding state lost: at once.
             let keep =
                 negotiated && at.table == settings.table && kept.is_some_and(|kept| kept.contains(*family));
+            // RFC 9494 §4.2: once the restart time is over, the other capability's F bit counts.
+            let keep_long = negotiated && at.table == settings.table && kept_long.contains(*family);
+            let keep = if at.lingering { keep_long } else { keep };
             at.retained_until = at.retained_until.filter(|_| keep).map(|_| now + STALE_TIME);
+            at.long_lived = None;
+            at.lingering &= keep;
             at.session_epoch = at.epoch;
             (
                 at.refreshing,
@@ -150,8 +161,18 @@ impl Rib {
                 DownRoutes::Retain {
                     families,
                     restart_time,
-                } if families.contains(family) => {
-                    self.retain(peer, family, now + *restart_time);
+                    long_lived,
+                } if families.contains(family) || long_lived.families.contains(family) => {
+                    let time = if families.contains(family) {
+                        *restart_time
+                    } else {
+                        Duration::ZERO
+                    };
+                    self.retain(peer, family, now + time);
+                    let long = long_lived.families.contains(family).then_some(long_lived.time);
+                    if let Some(at) = self.core.peers.family_mut(peer, family) {
+                        at.long_lived = long;
+                    }
                 }
                 DownRoutes::Retain { .. } | DownRoutes::Flush => self.flush(peer, family),
             }
@@ -168,6 +189,7 @@ impl Rib {
         at.epoch = at.epoch.wrapping_add(1);
         at.retained_until = Some(until);
         at.refreshing = false;
+        at.lingering = false;
         if stale_already {
             self.sweep(peer, family, session);
         }
@@ -179,6 +201,7 @@ impl Rib {
         };
         at.epoch = at.epoch.wrapping_add(1);
         at.retained_until = None;
+        (at.long_lived, at.lingering) = (None, false);
         at.refreshing = false;
         let keep = at.epoch;
         self.sweep(peer, family, keep);
@@ -209,11 +232,31 @@ impl Rib {
             }
         }
         for (peer, family, keep) in due {
+            if self.linger(peer, family, now) {
+                continue;
+            }
             if let Some(at) = self.core.peers.family_mut(peer, family) {
                 at.retained_until = None;
+                at.lingering = false;
             }
             self.sweep(peer, family, keep);
         }
+    }
+
+    /// RFC 9494 §4.2: the restart time is over, and what is stale stays as the last resort, marked as such.
+    fn linger(&mut self, peer: PeerIndex, family: Family, now: Instant) -> bool {
+        let Some(at) = self.core.peers.family_mut(peer, family) else {
+            return false;
+        };
+        let Some(time) = at.long_lived.take() else {
+            return false;
+        };
+        at.lingering = true;
+        at.retained_until = Some(now + time);
+        if let Some(table) = self.table_of(peer, family) {
+            self.jobs.push_back(Job::new(table, JobKind::Reimport { peer }));
+        }
+        true
     }
 
     fn leave_groups(&mut self, peer: PeerIndex) {

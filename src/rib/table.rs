@@ -214,12 +214,14 @@ impl Table {
             originator_id,
             cluster_list_length,
             origin,
+            llgr_stale,
             ..
         } = core.attributes.set(accepted).key;
         let peer = core.peers.settings(path.peer);
         let router_id = originator_id.or_else(|| peer.map(|peer| peer.bgp_identifier));
         Ok(Some(Candidate {
             local: path.peer.is_local(),
+            llgr_stale,
             local_pref: local_pref.unwrap_or(DEFAULT_LOCAL_PREF),
             as_path_length,
             origin,

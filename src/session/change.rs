@@ -61,7 +61,9 @@ fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> 
         policy: _,
     } = old;
     let announced_restart = |settings: &Option<super::settings::GracefulRestart>| {
-        settings.as_ref().map(|graceful| graceful.restart_time)
+        settings
+            .as_ref()
+            .map(|graceful| (graceful.restart_time, graceful.long_lived))
     };
     // A key is changed on the open socket; with a key on one side only no segment would pass.
     let has_password = |settings: &Option<super::settings::Password>| settings.is_some();
@@ -138,6 +140,7 @@ mod tests {
                 settings.graceful_restart = Some(GracefulRestart {
                     restart_time: Duration::from_secs(120),
                     max_peer_restart_time: Duration::from_secs(120),
+                    long_lived: None,
                 });
             },
             Change::Reset("graceful_restart"),

@@ -9,15 +9,17 @@ use bgp_codec::header::{MAX_EXTENDED, MAX_MESSAGE};
 use bgp_codec::notification::{code, open_message};
 use bgp_codec::{
     AS_TRANS, AddPathMode, Afi, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily,
-    Notification, Open, OpenError, PeerKind, Role,
+    LlgrFamily, Notification, Open, OpenError, PeerKind, Role,
 };
 use thiserror::Error;
 
-use super::settings::{PeerSettings, RemoteAsn, SpeakerIdentity};
-use crate::rib::interface::{Negotiated, PeerGracefulRestart};
+use super::settings::{GracefulRestart, PeerSettings, RemoteAsn, SpeakerIdentity};
+use crate::rib::interface::{LongLived, Negotiated, PeerGracefulRestart};
 
 /// RFC 4724 §3: twelve bits.
 const MAX_RESTART_TIME_S: u16 = 4095;
+/// RFC 9494 §3.1: 24 bits.
+const MAX_STALE_TIME_S: u32 = 0xff_ffff;
 
 /// What we say that we run.
 const SOFTWARE: &str = concat!("stonechat/", env!("CARGO_PKG_VERSION"));
@@ -56,6 +58,8 @@ pub struct Graceful {
     pub families: FamilySet,
     /// For how long: what the peer asks for, within our own limit.
     pub restart_time: Duration,
+    /// What is kept beyond that time (RFC 9494).
+    pub long_lived: LongLived,
     /// NOTIFICATIONs too leave the routes in place, RFC 8538 (both set the N bit).
     pub notification: bool,
 }
@@ -178,6 +182,7 @@ pub fn our_open(settings: &PeerSettings, identity: &SpeakerIdentity, kept: Famil
             restart_time_s: seconds(graceful.restart_time).min(MAX_RESTART_TIME_S),
             families,
         });
+        capabilities.extend(long_lived_capability(settings, forwarding));
     }
     Open {
         version: bgp_codec::open::VERSION,
@@ -186,6 +191,18 @@ pub fn our_open(settings: &PeerSettings, identity: &SpeakerIdentity, kept: Famil
         bgp_identifier: identity.bgp_identifier,
         capabilities,
     }
+}
+
+/// RFC 9494 §3.1: beside the graceful restart capability only.
+fn long_lived_capability(settings: &PeerSettings, forwarding: FamilySet) -> Option<Capability> {
+    let time = settings.graceful_restart?.long_lived?;
+    let stale_time_s = u32::try_from(time.as_secs()).unwrap_or(MAX_STALE_TIME_S);
+    let families = settings.families.iter().map(|family| LlgrFamily {
+        family,
+        forwarding: forwarding.contains(family),
+        stale_time_s: stale_time_s.min(MAX_STALE_TIME_S),
+    });
+    Some(Capability::LongLivedGracefulRestart(families.collect()))
 }
 
 fn add_path_mode(settings: &PeerSettings, family: Family) -> Option<AddPathMode> {
@@ -313,6 +330,12 @@ fn negotiated(settings: &PeerSettings, ours: &Open, theirs: &Open, families: Fam
             .collect()
     };
     let both = |capability: Capability| ours.has(&capability) && theirs.has(&capability);
+    let listed = theirs.long_lived_graceful_restart();
+    let kept = listed
+        .iter()
+        .filter(|entry| entry.forwarding)
+        .map(|entry| entry.family);
+    let long_lived_forwarding = (!listed.is_empty()).then(|| kept.collect());
     let graceful_restart = theirs.graceful_restart().map(|theirs| PeerGracefulRestart {
         restarting: theirs.restarting,
         families: theirs.families.iter().map(|entry| entry.family).collect(),
@@ -322,6 +345,7 @@ fn negotiated(settings: &PeerSettings, ours: &Open, theirs: &Open, families: Fam
             .filter(|entry| entry.forwarding)
             .map(|entry| entry.family)
             .collect(),
+        long_lived: long_lived_forwarding,
     });
     Negotiated {
         families,
@@ -345,14 +369,32 @@ fn negotiated(settings: &PeerSettings, ours: &Open, theirs: &Open, families: Fam
 
 fn graceful(settings: &PeerSettings, ours: &Open, theirs: &Open, families: FamilySet) -> Option<Graceful> {
     let (configured, announced) = (settings.graceful_restart?, ours.graceful_restart()?);
+    let long_lived = long_lived(configured, theirs, families);
     let theirs = theirs.graceful_restart()?;
     let kept = theirs.families.iter().map(|entry| entry.family).collect();
     Some(Graceful {
         families: families.intersection(kept),
         restart_time: Duration::from_secs(u64::from(theirs.restart_time_s))
             .min(configured.max_peer_restart_time),
+        long_lived,
         notification: announced.notification && theirs.notification,
     })
+}
+
+/// RFC 9494 §4.2: what the peer asks for, within our own limit; of several families the shortest time.
+fn long_lived(configured: GracefulRestart, theirs: &Open, families: FamilySet) -> LongLived {
+    let Some(limit) = configured.long_lived else {
+        return LongLived::NONE;
+    };
+    let asked = theirs
+        .long_lived_graceful_restart()
+        .iter()
+        .filter(|entry| entry.stale_time_s > 0 && families.contains(entry.family));
+    let times = asked.clone().map(|entry| u64::from(entry.stale_time_s));
+    LongLived {
+        families: asked.map(|entry| entry.family).collect(),
+        time: times.min().map_or(Duration::ZERO, Duration::from_secs).min(limit),
+    }
 }
 
 #[cfg(test)]

@@ -160,6 +160,9 @@ pub struct GracefulRestart {
     pub restart_time: Duration,
     /// Cap on how long we keep a peer's routes, whatever it announces.
     pub max_peer_restart_time: Duration,
+    /// Long-lived graceful restart (RFC 9494): how long the peer is asked to keep our routes after the restart time, and how
+    /// long we keep its routes at most; none: not announced.
+    pub long_lived: Option<Duration>,
 }
 
 /// What a session must know of the speaker itself; fixed while running.

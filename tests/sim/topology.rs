@@ -155,6 +155,7 @@ pub(crate) fn peer(
         graceful_restart: options.graceful_restart.then_some(GracefulRestart {
             restart_time: Duration::from_secs(30),
             max_peer_restart_time: Duration::from_secs(30),
+            long_lived: None,
         }),
         multihop: None,
         ttl_security: None,

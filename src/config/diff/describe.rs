@@ -228,6 +228,16 @@ pub(super) fn peer(old: &PeerSettings, new: &PeerSettings) -> Differences {
             None => "off".to_owned(),
         },
     );
+    let long_lived = |peer: &PeerSettings| peer.graceful_restart.and_then(|restart| restart.long_lived);
+    differences.setting(
+        "graceful_restart.long_lived",
+        &long_lived(old),
+        &long_lived(new),
+        |time| match time {
+            Some(time) => format!("{time:?}"),
+            None => "none".to_owned(),
+        },
+    );
     differences.plain("range_limit", &old.range_limit, &new.range_limit);
     policy(&mut differences, old, new);
     differences

@@ -233,6 +233,10 @@ keys! {
         /// How long we keep a peer's routes at most, whatever it asks for.
         max_peer_restart_time: Duration = restart_time => Shape::Either(&[text("a duration", "1m30s"), number(1, 4_095)]),
             "`\"360s\"`", LIVE;
+        /// Long-lived graceful restart (RFC 9494): how long the peer is asked to keep our routes after the restart time, and
+        /// how long we keep its routes then at most: as a last resort, marked with the community `llgr-stale`.
+        long_lived: Duration = stale_time => Shape::Either(&[text("a duration", "1m30s"), number(1, 16_777_215)]),
+            "not at all", RESETS;
     }
 }
 
@@ -352,6 +356,18 @@ fn restart_time(value: &Value<'_>) -> Option<Duration> {
         return value.fail(
             "not a restart time",
             "expected 1 s to 4095 s in whole seconds (RFC 4724 §3)",
+        );
+    }
+    Some(duration)
+}
+
+/// RFC 9494 §3.1: 24 bits of seconds.
+fn stale_time(value: &Value<'_>) -> Option<Duration> {
+    let duration = scalar::duration(value)?;
+    if !(1..=16_777_215).contains(&duration.as_secs()) || duration.subsec_nanos() != 0 {
+        return value.fail(
+            "not a stale time",
+            "expected 1 s to 16777215 s (194 days) in whole seconds (RFC 9494 §3.1)",
         );
     }
     Some(duration)

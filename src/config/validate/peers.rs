@@ -278,6 +278,7 @@ fn graceful_restart(keys: &SharedKeys) -> Option<GracefulRestart> {
             written.and_then(|keys| keys.max_peer_restart_time.as_ref()),
             MAX_PEER_RESTART_TIME,
         ),
+        long_lived: written.and_then(|keys| inner(keys.long_lived.as_ref())),
     })
 }
 

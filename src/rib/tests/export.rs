@@ -48,6 +48,26 @@ fn originator_is_set_once_and_the_cluster_prepended_at_each_reflection() {
     );
 }
 
+/// RFC 4456 §6: what a client brought was everybody's, what a non-client brings is not.
+#[test]
+fn best_that_moves_to_a_non_client_is_withdrawn_from_the_other_non_clients() {
+    let mut lab = Lab::new(settings());
+    let [a, b, c, d] = lab.up([client(1), client(2), internal(3), internal(4)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    assert_eq!(lab.holds(d), ["192.0.2.0/24"]);
+    lab.forget_said();
+    let better = PathAttributes {
+        local_pref: Some(200),
+        ..via("10.0.0.3")
+    };
+    lab.announce(c, &better, &["192.0.2.0/24"]);
+    assert_eq!(lab.said(d), [withdraw("192.0.2.0/24")]);
+    assert_eq!(lab.said(c), [withdraw("192.0.2.0/24")], "its own path is best");
+    assert_eq!(lab.said(b), [announce("192.0.2.0/24")]);
+}
+
 #[test]
 fn external_routes_reach_internal_peers_without_reflection_attributes() {
     let mut lab = Lab::new(settings());

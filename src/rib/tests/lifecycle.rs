@@ -1,11 +1,14 @@
 //! Sessions that come and go: graceful restart on both sides, enhanced refresh, peers that are removed.
 
+use bgp_codec::Community;
+
 use super::*;
 
 fn retain(seconds: u64) -> DownRoutes {
     DownRoutes::Retain {
         families: FamilySet::ALL,
         restart_time: Duration::from_secs(seconds),
+        long_lived: LongLived::NONE,
     }
 }
 
@@ -115,6 +118,7 @@ fn families_outside_the_capability_are_flushed() {
         DownRoutes::Retain {
             families,
             restart_time: Duration::from_secs(120),
+            long_lived: LongLived::NONE,
         },
     );
     assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
@@ -337,4 +341,92 @@ fn routes_of_a_peer_that_became_another_speaker_are_withdrawn_from_those_who_hol
     lab.connect(again, true);
     lab.settle();
     assert_eq!(lab.holds(b), Vec::<String>::new());
+}
+
+/// RFC 9494 §4.2.
+fn retain_long(seconds: u64) -> DownRoutes {
+    DownRoutes::Retain {
+        families: FamilySet::ALL,
+        restart_time: Duration::from_secs(seconds),
+        long_lived: LongLived {
+            families: FamilySet::ALL,
+            time: Duration::from_secs(3_600),
+        },
+    }
+}
+
+/// A client that knows long-lived graceful restart.
+fn long_lived(n: u8) -> Peer {
+    let mut peer = client(n);
+    peer.negotiated.graceful_restart = Some(PeerGracefulRestart {
+        long_lived: Some(FamilySet::ALL),
+        ..graceful()
+    });
+    peer
+}
+
+#[test]
+fn stale_routes_linger_as_the_last_resort_and_go_only_to_who_knows_what_that_means() {
+    let mut lab = Lab::new(settings());
+    let [a, b, c, d] = lab.up([long_lived(1), long_lived(2), client(3), client(4)])[..] else {
+        panic!()
+    };
+    let preferred = PathAttributes {
+        local_pref: Some(500),
+        ..via("10.0.0.1")
+    };
+    lab.announce(a, &preferred, &["192.0.2.0/24", "198.51.100.0/24"]);
+    let kept_short = PathAttributes {
+        communities: vec![Community::NO_LLGR],
+        ..preferred.clone()
+    };
+    lab.announce(a, &kept_short, &["203.0.113.0/24"]);
+    lab.announce(d, &via("10.0.0.4"), &["198.51.100.0/24"]);
+    lab.down(a, retain_long(120));
+    lab.pass(Duration::from_secs(119));
+    assert_eq!(lab.holds(c).len(), 3, "within the restart time nothing changes");
+    lab.pass(Duration::from_secs(2));
+    assert_eq!(lab.holds(b), ["192.0.2.0/24", "198.51.100.0/24"], "NO_LLGR goes");
+    assert!(
+        lab.held(b, "192.0.2.0/24")
+            .communities
+            .contains(&Community::LLGR_STALE)
+    );
+    assert_eq!(
+        lab.held(b, "198.51.100.0/24").next_hop,
+        Some(NextHop::V4([10, 0, 0, 4].into())),
+        "any other path is better"
+    );
+    assert_eq!(
+        lab.holds(c),
+        ["198.51.100.0/24"],
+        "it would not know what is stale"
+    );
+    assert_eq!(lab.why("198.51.100.0/24").paths.len(), 2);
+    lab.pass(Duration::from_secs(3_600));
+    assert_eq!(lab.holds(b), ["198.51.100.0/24"]);
+}
+
+#[test]
+fn a_peer_that_returns_after_its_restart_time_takes_its_routes_back() {
+    for (forwards, kept) in [(FamilySet::ALL, true), (FamilySet::EMPTY, false)] {
+        let mut lab = Lab::new(settings());
+        let [a, b] = lab.up([long_lived(1), long_lived(2)])[..] else {
+            panic!()
+        };
+        lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24", "198.51.100.0/24"]);
+        lab.down(a, retain_long(10));
+        lab.pass(Duration::from_secs(600));
+        let mut back = long_lived(1);
+        back.negotiated.graceful_restart = Some(PeerGracefulRestart {
+            long_lived: Some(forwards),
+            ..graceful()
+        });
+        lab.up([back]);
+        assert_eq!(lab.holds(b).len(), if kept { 2 } else { 0 });
+        lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+        assert_eq!(lab.held(b, "192.0.2.0/24").communities, []);
+        lab.end_of_rib(a, Family::IPV4_UNICAST);
+        assert_eq!(lab.holds(b), ["192.0.2.0/24"]);
+    }
 }

@@ -67,6 +67,7 @@ fn graceful() -> PeerGracefulRestart {
         restarting: false,
         families: FamilySet::ALL,
         forwarding: FamilySet::ALL,
+        long_lived: None,
     }
 }
 

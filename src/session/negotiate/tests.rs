@@ -299,6 +299,7 @@ fn graceful_settings() -> PeerSettings {
     settings.graceful_restart = Some(GracefulRestart {
         restart_time: Duration::from_secs(120),
         max_peer_restart_time: Duration::from_secs(60),
+        long_lived: None,
     });
     settings
 }
@@ -369,4 +370,47 @@ fn our_open_says_as_trans_where_the_number_does_not_fit() {
     let open = ours(&settings);
     assert_eq!(open.asn, 23_456);
     assert_eq!(open.four_octet_asn(), Some(Asn(4_200_000_000)));
+}
+
+/// RFC 9494 §3.1, §4.2.
+#[test]
+fn long_lived_graceful_restart_keeps_the_shorter_time() {
+    let mut settings = graceful_settings();
+    let llgr = |seconds| {
+        Capability::LongLivedGracefulRestart(vec![LlgrFamily {
+            family: Family::IPV4_UNICAST,
+            forwarding: true,
+            stale_time_s: seconds,
+        }])
+    };
+    let with = |seconds| {
+        let mut open = modern();
+        open.capabilities.push(Capability::GracefulRestart {
+            restarting: false,
+            notification: false,
+            restart_time_s: 60,
+            families: vec![],
+        });
+        open.capabilities.push(llgr(seconds));
+        open
+    };
+    assert_eq!(
+        agreed(&settings, &with(9)).graceful_restart.unwrap().long_lived,
+        LongLived::NONE,
+        "not without our own wish"
+    );
+    settings.graceful_restart.as_mut().unwrap().long_lived = Some(Duration::from_secs(3_600));
+    for (asked, time) in [(600, 600), (86_400, 3_600)] {
+        let agreement = agreed(&settings, &with(asked));
+        let long_lived = LongLived {
+            families: FamilySet::IPV4_UNICAST,
+            time: Duration::from_secs(time),
+        };
+        assert_eq!(agreement.graceful_restart.unwrap().long_lived, long_lived);
+        let told = agreement.negotiated.graceful_restart.unwrap().long_lived;
+        assert_eq!(told, Some(FamilySet::IPV4_UNICAST));
+    }
+    let ours = ours(&settings);
+    assert_eq!(ours.long_lived_graceful_restart()[0].stale_time_s, 3_600);
+    assert!(!ours.long_lived_graceful_restart()[0].forwarding);
 }

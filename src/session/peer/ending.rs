@@ -36,10 +36,12 @@ impl Ending {
                 graceful.notification && !notification.is_hard_reset()
             }
         };
-        if keep && !graceful.families.is_empty() {
+        let kept = graceful.families.union(graceful.long_lived.families);
+        if keep && !kept.is_empty() {
             DownRoutes::Retain {
                 families: graceful.families,
                 restart_time: graceful.restart_time,
+                long_lived: graceful.long_lived,
             }
         } else {
             DownRoutes::Flush
@@ -88,6 +90,7 @@ mod tests {
     use bgp_codec::FamilySet;
 
     use super::*;
+    use crate::rib::interface::LongLived;
     use crate::session::negotiate::Graceful;
     use crate::session::peer::tests::agreement;
 
@@ -97,6 +100,7 @@ mod tests {
         let graceful = Graceful {
             families: FamilySet::IPV4_UNICAST,
             restart_time: TIME,
+            long_lived: LongLived::NONE,
             notification,
         };
         Agreement {
@@ -110,6 +114,7 @@ mod tests {
             DownRoutes::Retain {
                 families: FamilySet::IPV4_UNICAST,
                 restart_time: TIME,
+                long_lived: LongLived::NONE,
             }
         } else {
             DownRoutes::Flush

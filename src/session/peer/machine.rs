@@ -169,7 +169,11 @@ impl Core {
                 .as_ref()
                 .map_or(DownRoutes::Flush, |agreement| ending.routes(agreement));
             self.retained_until = match &routes {
-                DownRoutes::Retain { restart_time, .. } => Some(now + *restart_time),
+                DownRoutes::Retain {
+                    restart_time,
+                    long_lived,
+                    ..
+                } => Some(now + *restart_time + long_lived.time),
                 DownRoutes::Flush => None,
             };
             self.statistics.flaps += 1;

@@ -177,6 +177,11 @@ fn capabilities(agreement: &Agreement) -> Vec<String> {
             &format!("graceful restart {} s ({kept})", graceful.restart_time.as_secs()),
         );
         say(graceful.notification, "graceful restart with notification");
+        if !graceful.long_lived.families.is_empty() {
+            let kept = names(graceful.long_lived.families).join(", ");
+            let time = graceful.long_lived.time.as_secs();
+            say(true, &format!("long-lived graceful restart {time} s ({kept})"));
+        }
     }
     words
 }

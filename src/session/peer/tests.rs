@@ -7,7 +7,7 @@ use bgp_codec::{Asn, Capability, Family, Open};
 
 use super::*;
 use crate::policy::Chain;
-use crate::rib::interface::{AsPathPolicy, DownRoutes, NextHopPolicy, Peer, PeerPolicy};
+use crate::rib::interface::{AsPathPolicy, DownRoutes, LongLived, NextHopPolicy, Peer, PeerPolicy};
 use crate::route::TableId;
 use crate::session::negotiate::Agreement;
 use crate::session::settings::{Announced, GracefulRestart, RemoteAsn};
@@ -97,6 +97,7 @@ fn graceful() -> PeerSettings {
     let restart = GracefulRestart {
         restart_time: 120 * SECOND,
         max_peer_restart_time: 600 * SECOND,
+        long_lived: None,
     };
     PeerSettings {
         graceful_restart: Some(restart),

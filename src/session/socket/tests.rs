@@ -62,6 +62,29 @@ async fn a_taken_port_says_so() {
     );
 }
 
+/// A reload changes them on the open connection.
+#[tokio::test]
+async fn hop_limits_follow_new_settings() {
+    let listener = listen(SocketAddr::new(loopback(1), 0)).unwrap();
+    let settings = to(&listener);
+    let (stream, accepted) = tokio::join!(connect(&settings), listener.accept());
+    let _stream = stream.unwrap();
+    let (accepted, remote) = accepted.unwrap();
+    let distant = PeerSettings {
+        remote_asn: RemoteAsn::Is(Asn(65_000)),
+        multihop: Some(3),
+        ..settings.clone()
+    };
+    let secure = PeerSettings {
+        ttl_security: Some(1),
+        ..settings.clone()
+    };
+    for (settings, hops) in [(&distant, 3), (&secure, 255), (&distant, 3), (&settings, 255)] {
+        adopt(&accepted, settings, remote).unwrap();
+        assert_eq!(SockRef::from(&accepted).ttl_v4().unwrap(), hops);
+    }
+}
+
 #[test]
 fn a_missing_interface_says_so() {
     let settings = PeerSettings {

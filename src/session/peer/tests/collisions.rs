@@ -108,7 +108,8 @@ fn a_graceful_restart_takes_over_from_a_session_that_still_looks_up() {
         bench.downs,
         [DownRoutes::Retain {
             families,
-            restart_time: 90 * SECOND
+            restart_time: 90 * SECOND,
+            long_lived: LongLived::NONE,
         }]
     );
     bench.receive(incoming(0), &keepalive());

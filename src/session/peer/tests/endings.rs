@@ -5,6 +5,7 @@ use super::*;
 const RETAINED: DownRoutes = DownRoutes::Retain {
     families: FamilySet::IPV4_UNICAST,
     restart_time: Duration::from_secs(90),
+    long_lived: LongLived::NONE,
 };
 
 fn text(text: &str) -> String {
