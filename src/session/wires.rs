@@ -19,6 +19,9 @@ use super::socket;
 
 /// How long a closed connection may take to deliver the NOTIFICATION.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Connections of one peer that are being closed at a time; beyond it the oldest goes at once, so that a storm of them
+/// does not use up the process's descriptors.
+const FAREWELLS: usize = 16;
 /// The least and the most that is read at once.
 const READ_SIZES: (usize, usize) = (4 * 1024, 64 * 1024);
 
@@ -110,6 +113,12 @@ impl Wires {
         if let Some(wire) = self.live(id) {
             wire.outbox.finish();
             wire.farewell = Some(now + FAREWELL);
+        }
+        let leaving = |wire: &Wire| wire.farewell.is_some();
+        if self.wires.iter().filter(|wire| leaving(wire)).count() > FAREWELLS
+            && let Some(oldest) = self.wires.iter().position(leaving)
+        {
+            self.wires.remove(oldest);
         }
         self.continue_farewell(id);
     }

@@ -9,7 +9,7 @@ use crate::lab::bird::{Bird, Version, protocol};
 use crate::lab::frr::Frr;
 use crate::lab::speaker::Speaker;
 use crate::lab::stonechat::Stonechat;
-use crate::lab::wait::equal;
+use crate::lab::wait::{await_within, equal};
 use crate::lab::{Lab, Namespace, Need, await_until, skipped};
 use crate::pair::{self, LEFT, Pair, RIGHT};
 
@@ -18,6 +18,11 @@ const HOSTILE: &str = "192.0.2.3";
 
 const MARKER: [u8; 16] = [0xff; 16];
 
+/// Connections of a storm, and how many of them are kept open.
+const STORM: usize = 2_000;
+const HALF_OPEN: usize = 300;
+/// How soon a peer that behaves is up at an address that did not.
+const COMES_BACK: Duration = Duration::from_secs(10);
 /// How long a reply may take.
 const REPLY: Duration = Duration::from_secs(20);
 
@@ -60,6 +65,57 @@ fn garbage_is_answered_and_disturbs_nobody() {
     await_until("the address works again for a peer that behaves", || {
         bird.established(LEFT)
     });
+    equal(&counts(&frr), &before).expect("the good peer's session was not touched");
+}
+
+/// More connections than a peer can want, some kept open in silence, most dropped at once.
+#[test]
+fn floods_and_storms_leave_the_others_alone() {
+    if skipped(&[Need::Frr, Need::Bird2]) {
+        return;
+    }
+    let lab = Lab::new();
+    let mut pair = Pair::build(&lab);
+    let hostile = lab.namespace("hostile");
+    pair.switch.plug(&hostile, &["192.0.2.3/24"]);
+    let config = format!(
+        "{}\n[[peer]]\nname = \"hostile\"\naddress = \"{HOSTILE}\"\nasn = 64512\npassive = true\n",
+        pair::stonechat(RIGHT, "")
+    );
+    let stonechat = Stonechat::start(&lab, &pair.left, &config);
+    let mut frr = Frr::start(&lab, &pair.right, "frr", &frr_conf());
+    await_until("the good peer is up", || frr.established(LEFT));
+    let before = counts(&frr);
+
+    let storm = hostile.spawn_inside(|| {
+        let mut held = Vec::new();
+        for round in 0..STORM {
+            match connect() {
+                // Half open, with a piece of a message, or gone at once.
+                Ok(mut stream) if round % 4 == 0 && held.len() < HALF_OPEN => {
+                    stream.write_all(&MARKER[..round % 16]).ok();
+                    held.push(stream);
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        held
+    });
+    frr.announce("198.51.100.0/25", RIGHT);
+    await_until("routes flow meanwhile", || {
+        stonechat.has("198.51.100.0/25", RIGHT)
+    });
+    let held = storm.join().expect("no panic");
+    let sockets = stonechat
+        .exec("ss -Htn state established '( sport = :179 )' | wc -l")
+        .expect("ss counts");
+    let sockets: usize = sockets.trim().parse().expect("a number");
+    assert!(sockets < 64, "{sockets} connections are kept for one address");
+    equal(&counts(&frr), &before).expect("the good peer's session was not touched");
+
+    drop(held);
+    let bird = Bird::start(&lab, &hostile, Version::Two, &bird_conf());
+    await_within(COMES_BACK, "the address works again", || bird.established(LEFT));
     equal(&counts(&frr), &before).expect("the good peer's session was not touched");
 }
 

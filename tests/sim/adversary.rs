@@ -1,6 +1,7 @@
 //! A peer that does everything wrong: the exact NOTIFICATION of RFC 4271 §6, RFC 6608 and RFC 7313, or the treatment of
 //! RFC 7606 as it shows at another peer, which notices nothing else.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bgp_codec::{DecodeContext, Family, FamilySet, MessageType, PeerKind, Update};
@@ -8,7 +9,7 @@ use stonechat::session::settings::OwnRole;
 use stonechat::session::status::State;
 
 use super::random::Random;
-use super::stage::{HOSTILE, Message, OUR_ASN, Stage, attribute, message, open, split, update};
+use super::stage::{HOSTILE, Message, OUR_ASN, Stage, attribute, drive, message, open, split, update};
 
 const THEIR_ASN: u32 = 65_001;
 const ORIGIN: [u8; 4] = [0x40, 1, 1, 0];
@@ -384,6 +385,28 @@ fn unknown_transitive_attributes_of_any_length_pass() {
     }
 }
 
+#[test]
+fn whatever_a_peer_does_the_witness_is_well_and_the_peer_may_come_back() {
+    let mut random = Random::new(13);
+    for _ in 0..150 {
+        let len = random.below(400);
+        let data: Vec<u8> = (0..len).map(|_| random.next().to_be_bytes()[0]).collect();
+        drive(&data);
+    }
+}
+
+/// What the fuzzer found worth keeping.
+#[test]
+fn the_corpus_of_the_fuzzer_holds() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/session");
+    let mut played = 0;
+    for entry in std::fs::read_dir(corpus).unwrap().flatten() {
+        drive(&std::fs::read(entry.path()).unwrap());
+        played += 1;
+    }
+    assert!(played > 0, "the corpus is empty");
+}
+
 /// No OPEN parameters of any shape end anything but their own connection.
 #[test]
 fn random_opens_harm_nobody() {
@@ -400,6 +423,39 @@ fn random_opens_harm_nobody() {
         stage.send(HOSTILE, connection, &message(4, &[]));
         stage.assert_witness_is_well();
     }
+}
+
+/// RFC 4271 §4.2: version, AS, hold time and identifier are enough.
+#[test]
+fn a_peer_without_capabilities_exchanges_routes() {
+    let mut stage = Stage::new(THEIR_ASN);
+    let connection = stage.connect(HOSTILE);
+    stage.send(
+        HOSTILE,
+        connection,
+        &message(1, &[4, 0xfd, 0xe9, 0, 9, 192, 0, 2, 2, 0]),
+    );
+    stage.send(HOSTILE, connection, &message(4, &[]));
+    assert_eq!(stage.state(HOSTILE), State::Established);
+    let path = [0x40, 2, 4, 2, 1, 0xfd, 0xe9];
+    stage.send(
+        HOSTILE,
+        connection,
+        &update(&[], &[&ORIGIN, &path, &NEXT_HOP], &NLRI),
+    );
+    assert_eq!(announced(&stage.witness_hears()), 1);
+    let hop = [0x40, 3, 4, 192, 0, 2, 3];
+    stage.witness_sends(&update(
+        &[],
+        &[&ORIGIN, &[0x40, 2, 0], &hop, &LOCAL_PREF],
+        &[24, 198, 51, 100],
+    ));
+    let told = stage.hear(HOSTILE, connection);
+    let narrow = told.iter().any(|(_, body)| {
+        // AS 64512 in two octets.
+        body.windows(7).any(|at| at == [0x40, 2, 4, 2, 1, 0xfc, 0])
+    });
+    assert!(narrow, "{told:02x?}");
 }
 
 #[test]

@@ -116,6 +116,14 @@ impl Stage {
         self.settle();
     }
 
+    pub(crate) fn close(&mut self, peer: usize, connection: ConnectionId) {
+        self.node.forget(peer, connection);
+        let error = "connection reset".into();
+        let input = peer::Input::Closed { connection, error };
+        self.node.peer_input(peer, input, self.now);
+        self.settle();
+    }
+
     /// Everything that waits for a peer, read at once.
     pub(crate) fn hear(&mut self, peer: usize, connection: ConnectionId) -> Vec<Message> {
         let mut bytes = Vec::new();
@@ -210,6 +218,50 @@ impl Stage {
                 .rib_input(stonechat::rib::interface::Input::Tick, self.now);
         }
     }
+}
+
+/// The AS of the hostile peer in [`drive`].
+const DRIVEN_ASN: u32 = 65_001;
+/// Longer than any rest after failures.
+const LONGEST_REST: Duration = Duration::from_secs(130);
+
+/// Plays what the octets say: connections, octets of any kind, silence, reading and closing. Whatever that is, the witness
+/// keeps its session, and the peer gets in once it behaves.
+pub(crate) fn drive(data: &[u8]) {
+    let mut stage = Stage::new(DRIVEN_ASN);
+    let mut connection = stage.connect(HOSTILE);
+    let mut rest = data;
+    while let Some((&what, after)) = rest.split_first() {
+        let (&operand, after) = after.split_first().unwrap_or((&0, after));
+        rest = after;
+        match what % 9 {
+            0 => connection = stage.connect(HOSTILE),
+            1 => stage.send(HOSTILE, connection, &open(HOSTILE, DRIVEN_ASN)),
+            2 => stage.send(HOSTILE, connection, &message(4, &[])),
+            3 => {
+                let (octets, after) = rest.split_at(usize::from(operand).min(rest.len()));
+                stage.send(HOSTILE, connection, octets);
+                rest = after;
+            }
+            // A message with a right header.
+            4 | 5 => {
+                let kind = if what % 9 == 4 { 2 } else { operand % 7 };
+                let (body, after) = rest.split_at(usize::from(operand).min(rest.len()));
+                stage.send(HOSTILE, connection, &message(kind, body));
+                rest = after;
+            }
+            6 => stage.wait(Duration::from_millis(u64::from(operand) * 100)),
+            7 => drop(stage.hear(HOSTILE, connection)),
+            _ => stage.close(HOSTILE, connection),
+        }
+        if rest.len() % 64 == 0 {
+            stage.witness_hears();
+        }
+    }
+    stage.assert_witness_is_well();
+    stage.wait(LONGEST_REST);
+    stage.up(HOSTILE);
+    stage.assert_witness_is_well();
 }
 
 pub(crate) const OUR_ASN: u32 = 64_512;
