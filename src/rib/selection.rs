@@ -14,7 +14,9 @@ use crate::route::PeerId;
 
 /// How long a restarting speaker waits for the routes of a peer that says nothing about their end: one without graceful
 /// restart, one that restarts itself, or one whose End-of-RIB came before any route, as that of a speaker does which
-/// collects its UPDATEs for a second and sends the marker at once. Deciding earlier would take routes out of the kernel
+/// collects its UPDATEs for a second and sends the marker at once. FRR 8.4.4 was seen to set the R bit whenever it starts,
+/// also for the first time, and to send the marker a second after Established: behind its routes when only its bgpd was
+/// restarted, but before any of them when zebra, where they come from, was restarted too. Deciding earlier would take routes out of the kernel
 /// that are about to come.
 pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(2);
 

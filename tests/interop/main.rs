@@ -14,6 +14,7 @@ mod exchange;
 mod external;
 mod hostile;
 mod lab;
+mod matrix;
 mod md5;
 mod pair;
 mod reflector;

@@ -1,4 +1,4 @@
-//! Repository tasks: `cargo xtask <check|test|interop|fuzz|miri|bench|rfc>`.
+//! Repository tasks: `cargo xtask <check|test|interop|sim|fuzz|miri|bench|rfc>`.
 //!
 //! Each verb is plain commands underneath, printed before they run, so that anybody can type them. The one verb
 //! with logic of its own is `rfc`, which lists what the code cites.
@@ -28,7 +28,8 @@ usage: cargo xtask VERB [ARGUMENTS]
 
   check     format, lints, documentation, layering; every warning is an error
   test      everything that is tested; as root it first installs the daemons that are missing (Debian)
-  interop   only the scenarios against other BGP daemons
+  interop   only the scenarios against other BGP daemons; with --matrix all of the matrix, which writes docs/interop.md
+  sim       many seeds of the simulation, optimised: cargo xtask sim [SEEDS]; a thousand of each scenario by default
   fuzz      fuzz the decoder: cargo xtask fuzz [TARGET] [--minutes N], or --minimise; takes a nightly toolchain
   miri      the codec's unit tests under Miri; takes a nightly toolchain with it
   bench     the benchmarks; `bench convergence` and `bench kernel`, as root, measure beside other daemons
@@ -61,7 +62,12 @@ fn verb() -> Result<()> {
         }
         "interop" => {
             daemons::provide()?;
-            run::all(&[Step::cargo("test --test interop -- --nocapture").and(&rest)])
+            interop(&rest)
+        }
+        "sim" => {
+            let seeds = rest.first().map_or("1000", String::as_str);
+            let run = Step::cargo("test --release --test sim").with("SIM_SEEDS", seeds);
+            run::all(&[run])
         }
         "fuzz" => fuzz::run(&rest),
         "miri" => fuzz::miri(&rest),
@@ -69,6 +75,15 @@ fn verb() -> Result<()> {
         "rfc" => rfc::list(),
         _ => bail!("no such verb: {verb:?}\n{USAGE}"),
     }
+}
+
+/// The scenarios, or with `--matrix` every feature with every daemon, which takes minutes.
+fn interop(rest: &[String]) -> Result<()> {
+    if rest.iter().any(|argument| argument == "--matrix") {
+        let page = "test --test interop -- matrix::the_page --ignored --nocapture";
+        return run::all(&[Step::cargo(page)]);
+    }
+    run::all(&[Step::cargo("test --test interop -- --nocapture").and(rest)])
 }
 
 fn check() -> Result<()> {

@@ -77,6 +77,15 @@ impl Bird {
 
     /// Starts BIRD after it was stopped.
     pub(crate) fn start_again(&mut self) {
+        self.run(&[]);
+    }
+
+    /// Starts BIRD after it crashed, so that it takes up its graceful restart (`-R`).
+    pub(crate) fn start_again_gracefully(&mut self) {
+        self.run(&["-R"]);
+    }
+
+    fn run(&mut self, more: &[&str]) {
         self.write_announced();
         let control = self.dir.join("ctl");
         let _removed = fs::remove_file(&control);
@@ -90,7 +99,7 @@ impl Bird {
             .arg(self.dir.join("bird.conf"))
             .arg("-s")
             .arg(&control);
-        command.current_dir(&self.dir);
+        command.args(more).current_dir(&self.dir);
         let mut process = Process::start(&self.name, &mut command, &self.dir.join("bird.log"));
         await_until("BIRD is ready", || {
             process.assert_running();
@@ -107,6 +116,11 @@ impl Bird {
     pub(crate) fn stop(&mut self, signal: Signal) {
         let mut process = self.process.take().expect("BIRD runs");
         process.stop(signal);
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("bird.log")).unwrap_or_default()
     }
 
     /// What birdc prints for a command.

@@ -58,7 +58,18 @@ impl Exabgp {
         exabgp
     }
 
-    fn start_again(&mut self) {
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("exabgp.log")).unwrap_or_default()
+    }
+
+    /// Stops it with `signal`.
+    pub(crate) fn stop(&mut self, signal: Signal) {
+        let mut process = self.process.take().expect("it runs");
+        process.stop(signal);
+    }
+
+    pub(crate) fn start_again(&mut self) {
         fs::write(self.dir.join("said"), "").expect("begin the record");
         let pipe = self.dir.join("pipe");
         let _removed = fs::remove_file(&pipe);

@@ -57,6 +57,11 @@ impl Frr {
         bgpd.stop(signal);
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("bgpd.log")).unwrap_or_default()
+    }
+
     /// Runs commands in vtysh; they have to succeed.
     #[track_caller]
     pub(crate) fn vtysh(&self, commands: &[&str]) -> String {

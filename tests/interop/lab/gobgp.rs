@@ -36,7 +36,18 @@ impl Gobgp {
         gobgp
     }
 
-    fn start_again(&mut self) {
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("gobgpd.log")).unwrap_or_default()
+    }
+
+    /// Stops it with `signal`.
+    pub(crate) fn stop(&mut self, signal: Signal) {
+        let mut process = self.process.take().expect("it runs");
+        process.stop(signal);
+    }
+
+    pub(crate) fn start_again(&mut self) {
         let _removed = fs::remove_file(self.dir.join("api"));
         let mut command = Command::new("ip");
         command.args([

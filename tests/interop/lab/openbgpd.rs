@@ -37,7 +37,18 @@ impl Openbgpd {
         openbgpd
     }
 
-    fn start_again(&mut self) {
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("bgpd.log")).unwrap_or_default()
+    }
+
+    /// Stops it with `signal`.
+    pub(crate) fn stop(&mut self, signal: Signal) {
+        let mut process = self.process.take().expect("it runs");
+        process.stop(signal);
+    }
+
+    pub(crate) fn start_again(&mut self) {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.network_namespace, "sh", "-c"]);
         // Its processes change root to /run/openbgpd, so each instance gets a /run of its own.

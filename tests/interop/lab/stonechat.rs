@@ -87,6 +87,18 @@ impl Stonechat {
         Outcome::of(&mut command)
     }
 
+    /// Runs another program (a line split at spaces) in its namespace.
+    pub(crate) fn exec(&self, line: &str) -> Result<String, String> {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.network_namespace, "sh", "-c", line]);
+        let outcome = Outcome::of(&mut command);
+        if outcome.success {
+            Ok(outcome.stdout)
+        } else {
+            Err(outcome.stderr)
+        }
+    }
+
     /// The JSON that a verb prints.
     pub(crate) fn json(&self, line: &str) -> Result<Value, String> {
         self.cli(&format!("{line} --json")).json()
