@@ -5,7 +5,9 @@ use anyhow::{Context as _, Result, bail};
 use crate::run::{self, Step};
 
 /// One for each way in which octets or text from outside come in.
-const TARGETS: [&str; 5] = ["message", "update", "open", "mrt", "text"];
+const TARGETS: [&str; 6] = ["message", "update", "open", "mrt", "text", SESSION];
+/// The one that takes the whole daemon, behind a feature so that the others build without it.
+const SESSION: &str = "session";
 
 /// What tells libFuzzer which paths an input took. No sanitizer: the codec has no unsafe code, and without one it runs
 /// several times as often; overflow and debug assertions are on.
@@ -106,9 +108,14 @@ impl Arguments {
 }
 
 fn build(target: &str, host: &str) -> Step {
+    let features = if target == SESSION {
+        " --features session"
+    } else {
+        ""
+    };
     // The flags hold only for a named target, and so not for build scripts.
     Step::cargo(&format!(
-        "+nightly build --release --manifest-path fuzz/Cargo.toml --bin {target} --target {host}"
+        "+nightly build --release --manifest-path fuzz/Cargo.toml --bin {target} --target {host}{features}"
     ))
     .with("RUSTFLAGS", COVERAGE)
 }
