@@ -226,91 +226,45 @@ fn treatment(bytes: &[u8]) -> (Vec<Message>, Stage) {
 /// RFC 7606: the session stays, and the old route goes at every peer that has it.
 #[test]
 fn updates_treated_as_withdraw_take_the_old_route_away() {
-    let [origin, path, hop]: [&[u8]; 3] = [&ORIGIN, &AS_PATH, &NEXT_HOP];
-    let wrong: Vec<(&str, Vec<u8>)> = vec![
-        ("ORIGIN flags 00", update(&[], &[&[0, 1, 1, 0], path, hop], &NLRI)),
-        (
-            "ORIGIN flags c0",
-            update(&[], &[&[0xc0, 1, 1, 0], path, hop], &NLRI),
-        ),
-        ("ORIGIN 3", update(&[], &[&[0x40, 1, 1, 3], path, hop], &NLRI)),
-        (
-            "ORIGIN of two octets",
-            update(&[], &[&[0x40, 1, 2, 0, 0], path, hop], &NLRI),
-        ),
-        ("no ORIGIN", update(&[], &[path, hop], &NLRI)),
-        ("no AS_PATH", update(&[], &[origin, hop], &NLRI)),
-        ("no NEXT_HOP", update(&[], &[origin, path], &NLRI)),
-        (
-            "AS 0",
-            update(&[], &[origin, &[0x40, 2, 6, 2, 1, 0, 0, 0, 0], hop], &NLRI),
-        ),
-        (
-            "an empty segment",
-            update(&[], &[origin, &[0x40, 2, 2, 2, 0], hop], &NLRI),
-        ),
-        (
-            "a segment of kind 9",
-            update(&[], &[origin, &[0x40, 2, 2, 9, 1], hop], &NLRI),
-        ),
-        (
-            "NEXT_HOP of 3",
-            update(&[], &[origin, path, &[0x40, 3, 3, 1, 1, 1]], &NLRI),
-        ),
-        (
-            "MED of 3",
-            update(&[], &[origin, path, hop, &[0x80, 4, 3, 1, 1, 1]], &NLRI),
-        ),
-        (
-            "COMMUNITIES of 0",
-            update(&[], &[origin, path, hop, &[0xc0, 8, 0]], &NLRI),
-        ),
-        (
-            "COMMUNITIES of 3",
-            update(&[], &[origin, path, hop, &[0xc0, 8, 3, 1, 1, 1]], &NLRI),
-        ),
-        (
-            "extended of 7",
-            update(&[], &[origin, path, hop, &attribute(0xc0, 16, &[1; 7])], &NLRI),
-        ),
-        (
-            "large of 0",
-            update(&[], &[origin, path, hop, &[0xc0, 32, 0]], &NLRI),
-        ),
-        (
-            "OTC of 3",
-            update(&[], &[origin, path, hop, &[0xc0, 35, 3, 1, 1, 1]], &NLRI),
-        ),
-        ("a stray octet", update(&[], &[origin, path, hop, &[0xc0]], &NLRI)),
-        (
-            "three stray octets",
-            update(&[], &[origin, path, hop, &[0xc0, 8, 9]], &NLRI),
-        ),
-        (
-            "an overrun",
-            update(&[], &[origin, path, hop, &[0xc0, 8, 200, 1]], &NLRI),
-        ),
-        (
-            "a loop",
-            update(
-                &[],
-                &[origin, &[0x40, 2, 10, 2, 2, 0, 0, 0xfd, 0xe9, 0, 0, 0xfc, 0], hop],
-                &NLRI,
-            ),
-        ),
-        (
-            "our own address as next hop",
-            update(&[], &[origin, path, &[0x40, 3, 4, 192, 0, 2, 1]], &NLRI),
-        ),
-        (
-            "another first AS",
-            update(&[], &[origin, &[0x40, 2, 6, 2, 1, 0, 0, 0xfd, 0xea], hop], &NLRI),
-        ),
-    ];
-    for (what, bytes) in wrong {
+    for (what, bytes) in withdrawing() {
         let (heard, _) = treatment(&bytes);
         assert_eq!((announced(&heard), withdrawn(&heard)), (0, 1), "{what}");
     }
+}
+
+/// What RFC 7606 treats as withdraw, and what is not used though it is well-formed.
+fn withdrawing() -> Vec<(&'static str, Vec<u8>)> {
+    let [origin, path, hop]: [&[u8]; 3] = [&ORIGIN, &AS_PATH, &NEXT_HOP];
+    let of = |attributes: &[&[u8]]| update(&[], attributes, &NLRI);
+    let origin_is = |bytes: &[u8]| of(&[bytes, path, hop]);
+    let path_is = |value: &[u8]| of(&[origin, &attribute(0x40, 2, value), hop]);
+    let hop_is = |value: &[u8]| of(&[origin, path, &attribute(0x40, 3, value)]);
+    let with = |bytes: &[u8]| of(&[origin, path, hop, bytes]);
+    vec![
+        ("ORIGIN flags 00", origin_is(&[0, 1, 1, 0])),
+        ("ORIGIN flags c0", origin_is(&[0xc0, 1, 1, 0])),
+        ("ORIGIN 3", origin_is(&[0x40, 1, 1, 3])),
+        ("ORIGIN of two octets", origin_is(&[0x40, 1, 2, 0, 0])),
+        ("no ORIGIN", of(&[path, hop])),
+        ("no AS_PATH", of(&[origin, hop])),
+        ("no NEXT_HOP", of(&[origin, path])),
+        ("AS 0", path_is(&[2, 1, 0, 0, 0, 0])),
+        ("an empty segment", path_is(&[2, 0])),
+        ("a segment of kind 9", path_is(&[9, 1])),
+        ("NEXT_HOP of 3", hop_is(&[1, 1, 1])),
+        ("MED of 3", with(&[0x80, 4, 3, 1, 1, 1])),
+        ("COMMUNITIES of 0", with(&[0xc0, 8, 0])),
+        ("COMMUNITIES of 3", with(&[0xc0, 8, 3, 1, 1, 1])),
+        ("extended of 7", with(&attribute(0xc0, 16, &[1; 7]))),
+        ("large of 0", with(&[0xc0, 32, 0])),
+        ("OTC of 3", with(&[0xc0, 35, 3, 1, 1, 1])),
+        ("a stray octet", with(&[0xc0])),
+        ("three stray octets", with(&[0xc0, 8, 9])),
+        ("an overrun", with(&[0xc0, 8, 200, 1])),
+        ("a loop", path_is(&[2, 2, 0, 0, 0xfd, 0xe9, 0, 0, 0xfc, 0])),
+        ("our own address as next hop", hop_is(&[192, 0, 2, 1])),
+        ("another first AS", path_is(&[2, 1, 0, 0, 0xfd, 0xea])),
+    ]
 }
 
 /// RFC 7606: attributes that are discarded leave the route as it was.

@@ -118,6 +118,37 @@ impl Feature {
             }
             (Self::AddPath, Openbgpd) => of_peer(" announce add-path recv yes\n announce add-path send all"),
             (Self::AddPath, Exabgp) => of_peer("capability { add-path send/receive; }"),
+            (Self::GracefulHelper | Self::GracefulRestarter | Self::LongLived, _) => {
+                self.graceful_lines(kind)
+            }
+            (Self::Role, Frr) => of_peer(" neighbor LEFT local-role customer strict-mode"),
+            (Self::Role, Bird2) => of_peer("local role customer; require roles yes;"),
+            (Self::Role, Openbgpd) => of_peer(" announce policy customer enforce"),
+            (Self::Role, Bird1 | Gobgp | Exabgp) => None,
+            // It announces the capability over IPv6 alone.
+            (Self::ExtendedNextHop, Frr) => Some(Lines {
+                peer: " neighbor LEFT capability extended-nexthop".into(),
+                over_ipv6: true,
+                ..Lines::default()
+            }),
+            (Self::ExtendedNextHop, Bird2) => of_family("extended next hop on;"),
+            (Self::ExtendedNextHop, Exabgp) => {
+                of_peer("capability { nexthop; }\nnexthop { ipv4 unicast ipv6; }")
+            }
+            (Self::ExtendedNextHop, Bird1 | Openbgpd | Gobgp) => None,
+            (Self::BothFamilies, Bird1) => None,
+            (Self::TenThousand, _) => Some(Lines {
+                global: kind.many(),
+                ..Lines::default()
+            }),
+            _ => plain,
+        }
+    }
+
+    /// Of those, what has to do with restarts.
+    fn graceful_lines(self, kind: Kind) -> Option<Lines> {
+        use Kind::{Bird1, Bird2, Exabgp, Frr, Gobgp, Openbgpd};
+        match (self, kind) {
             (Self::GracefulHelper | Self::GracefulRestarter, Frr) => Some(Lines {
                 global: FRR_GRACEFUL.into(),
                 ..Lines::default()
@@ -149,27 +180,7 @@ impl Feature {
                 ..Lines::default()
             }),
             (Self::LongLived, Bird1 | Openbgpd | Exabgp) => None,
-            (Self::Role, Frr) => of_peer(" neighbor LEFT local-role customer strict-mode"),
-            (Self::Role, Bird2) => of_peer("local role customer; require roles yes;"),
-            (Self::Role, Openbgpd) => of_peer(" role customer\n announce policy customer enforce"),
-            (Self::Role, Bird1 | Gobgp | Exabgp) => None,
-            // It announces the capability over IPv6 alone.
-            (Self::ExtendedNextHop, Frr) => Some(Lines {
-                peer: " neighbor LEFT capability extended-nexthop".into(),
-                over_ipv6: true,
-                ..Lines::default()
-            }),
-            (Self::ExtendedNextHop, Bird2) => of_family("extended next hop on;"),
-            (Self::ExtendedNextHop, Exabgp) => {
-                of_peer("capability { nexthop; }\nnexthop { ipv4 unicast ipv6; }")
-            }
-            (Self::ExtendedNextHop, Bird1 | Openbgpd | Gobgp) => None,
-            (Self::BothFamilies, Bird1) => None,
-            (Self::TenThousand, _) => Some(Lines {
-                global: kind.many(),
-                ..Lines::default()
-            }),
-            _ => plain,
+            _ => Some(Lines::default()),
         }
     }
 
