@@ -2,12 +2,13 @@
 
 use std::io;
 
-use super::fib::{Action, Form, Operation};
+use super::fib::{Action, Form, NexthopOperation, Operation, RouteOperation};
 use super::netlink::Requests;
-use super::wire::{DumpScope, Message, Verb};
+use super::wire::{DumpScope, Leads, Message, Nexthop, Route, Verb};
 use crate::route::TableId;
 
-/// Deletes every route of `protocol` from the tables, in both families; how many went and how many would not.
+/// Deletes every route of `protocol` from the tables, in both families, and its nexthop objects; how many routes went, and
+/// how many of both would not.
 ///
 /// # Errors
 ///
@@ -22,37 +23,60 @@ pub fn remove_routes(protocol: u8, tables: &[TableId]) -> io::Result<(usize, usi
                 ipv6,
                 interface: None,
             })?;
-            let operations = messages.into_iter().filter_map(|message| match message {
-                Message::Route(Verb::New, _, route)
-                    if route.protocol == protocol && route.table == *table =>
-                {
-                    let form = Form::from([]);
-                    let key = (route.table, route.prefix);
-                    Some(Operation {
-                        key,
-                        metric: route.metric,
-                        action: Action::Delete,
-                        form,
-                    })
-                }
-                Message::Route(..)
-                | Message::Link(..)
-                | Message::Address(..)
-                | Message::Nexthop(..)
-                | Message::Answer { .. }
-                | Message::Done(_)
-                | Message::Overrun
-                | Message::Other => None,
-            });
-            let answers = requests.run(protocol, operations.collect())?;
-            let refused = answers
-                .results
-                .iter()
-                .filter(|(_, result)| result.is_err())
-                .count();
+            let is_ours = |route: &Route| route.protocol == protocol && route.table == *table;
+            let routes = messages.into_iter().filter_map(route).filter(is_ours);
+            let operations: Vec<Operation> = routes.map(|route| removal(&route)).collect();
+            let answers = requests.run(protocol, &operations)?;
+            let refused = answers.results.iter().filter(|result| result.is_err()).count();
             removed += answers.results.len() - refused;
             failed += refused;
         }
     }
+    failed += remove_nexthops(&mut requests, protocol)?;
     Ok((removed, failed))
+}
+
+/// Routes are gone, so nothing goes along with the objects. Groups go before their members.
+fn remove_nexthops(requests: &mut Requests, protocol: u8) -> io::Result<usize> {
+    let mut objects: Vec<Nexthop> = requests
+        .dump(DumpScope::Nexthops)?
+        .into_iter()
+        .filter_map(nexthop)
+        .collect();
+    objects.retain(|nexthop| nexthop.protocol == protocol);
+    objects.sort_by_key(|nexthop| !matches!(nexthop.leads, Some(Leads::Group(_))));
+    let removal = |nexthop: &Nexthop| {
+        Operation::Nexthop(NexthopOperation {
+            id: nexthop.id,
+            leads: None,
+            replace: false,
+        })
+    };
+    let operations: Vec<Operation> = objects.iter().map(removal).collect();
+    let answers = requests.run(protocol, &operations)?;
+    Ok(answers.results.iter().filter(|result| result.is_err()).count())
+}
+
+fn route(message: Message) -> Option<Route> {
+    let Message::Route(Verb::New, _, route) = message else {
+        return None;
+    };
+    Some(route)
+}
+
+fn nexthop(message: Message) -> Option<Nexthop> {
+    let Message::Nexthop(Verb::New, nexthop) = message else {
+        return None;
+    };
+    Some(nexthop)
+}
+
+fn removal(route: &Route) -> Operation {
+    let key = (route.table, route.prefix);
+    Operation::Route(RouteOperation::by_hand(
+        key,
+        route.metric,
+        Action::Delete,
+        Form::from([]),
+    ))
 }

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use bgp_codec::{Afi, Family};
 
-use super::fib::{Counts, Fib, FibKey, Operation, View};
+use super::fib::{Counts, Fib, FibKey, Operation, Seen, Surroundings, View};
 use super::mirror::{Key, Mirror};
 use super::next_hops::{Lookup, NextHops};
 use super::settings::Settings;
-use super::wire::{Address, DumpScope, Link, Message, Route, Verb};
+use super::wire::{Address, DumpScope, Link, Message, Nexthop, Route, Verb};
 use crate::rib::interface::{FibChange, Reachability};
 use crate::route::{KernelTableChange, Prefix, TableId};
 
@@ -53,8 +53,12 @@ pub(crate) struct Core {
     full_table_due: bool,
 }
 
-/// A [`DumpScope`] that can be ordered: links, then addresses, then routes.
+/// A [`DumpScope`] that can be ordered: what is read first comes first.
 type Scope = (u8, TableId, bool, Option<u32>);
+const LINKS: Scope = (0, TableId(0), false, None);
+const ADDRESSES: Scope = (1, TableId(0), false, None);
+const NEXTHOPS: Scope = (2, TableId(0), false, None);
+const ROUTES: u8 = 3;
 
 /// A dump under way.
 #[derive(Debug)]
@@ -62,7 +66,8 @@ struct Running {
     scope: Scope,
     links: BTreeSet<u32>,
     addresses: BTreeSet<(u32, IpAddr)>,
-    ours: Vec<Route>,
+    ours: Vec<Seen>,
+    nexthops: Vec<Nexthop>,
     others: Vec<Route>,
     interrupted: bool,
 }
@@ -164,10 +169,10 @@ impl Core {
         self.mirror.retain_tables(&after);
         for table in after.difference(&before) {
             for ipv6 in [false, true] {
-                self.schedule((2, *table, ipv6, None), now);
+                self.schedule((ROUTES, *table, ipv6, None), now);
             }
         }
-        self.fib.gateways_changed(None, &self.next_hops, &self.mirror);
+        self.gateways_changed(None);
         self.next_hops.all_changed();
         self.settle();
     }
@@ -183,17 +188,7 @@ impl Core {
             Message::Route(verb, flags, route) => self.route(verb, flags, route),
             Message::Link(verb, link) => self.link(verb, link, now),
             Message::Address(verb, address) => self.address(verb, address, now),
-            Message::Nexthop(verb, id) => {
-                // Routes follow a nexthop object silently: they go with it, and change with it.
-                if self.mirror.uses_nexthop(id) {
-                    if verb == Verb::Delete {
-                        self.mirror.drop_nexthop(id);
-                    }
-                    for (table, ipv6) in self.route_scopes() {
-                        self.schedule((2, table, ipv6, None), now + VERIFY_AFTER);
-                    }
-                }
-            }
+            Message::Nexthop(verb, nexthop) => self.nexthop(verb, &nexthop, now),
             Message::Overrun => self.overrun(now),
             Message::Answer { .. } | Message::Done(_) | Message::Other => {}
         }
@@ -204,19 +199,20 @@ impl Core {
     pub(crate) fn poll_dump(&mut self, now: Instant) -> Option<DumpScope> {
         let place = self.due.iter().position(|(at, _)| *at <= now)?;
         let (_, scope) = self.due.remove(place)?;
-        let (what, table, ipv6, interface) = scope;
         self.running = Some(Running {
             scope,
             links: self.mirror.link_indices(),
             addresses: self.mirror.address_keys(),
             ours: Vec::new(),
+            nexthops: Vec::new(),
             others: Vec::new(),
             interrupted: false,
         });
-        Some(match what {
-            0 => DumpScope::Links,
-            1 => DumpScope::Addresses,
-            _ => DumpScope::Routes {
+        Some(match scope {
+            LINKS => DumpScope::Links,
+            ADDRESSES => DumpScope::Addresses,
+            NEXTHOPS => DumpScope::Nexthops,
+            (_, table, ipv6, interface) => DumpScope::Routes {
                 table,
                 ipv6,
                 interface,
@@ -239,12 +235,11 @@ impl Core {
                 {
                     return;
                 }
-                let list = if route.protocol == own_protocol {
-                    &mut running.ours
+                if route.protocol == own_protocol {
+                    running.ours.push(self.fib.seen(&route));
                 } else {
-                    &mut running.others
-                };
-                list.push(route);
+                    running.others.push(route);
+                }
             }
             Message::Link(Verb::New, link) => {
                 running.links.remove(&link.index);
@@ -254,6 +249,7 @@ impl Core {
                 running.addresses.remove(&(address.interface, address.local));
                 self.mirror.address(Verb::New, address);
             }
+            Message::Nexthop(Verb::New, nexthop) => running.nexthops.push(nexthop),
             Message::Route(..)
             | Message::Link(..)
             | Message::Address(..)
@@ -280,18 +276,21 @@ impl Core {
             self.schedule(scope, now + again);
             return;
         }
-        let (what, table, ipv6, interface) = scope;
-        match what {
-            0 => self.mirror.drop_links(&running.links),
-            1 => self.mirror.drop_addresses(&running.addresses),
-            _ => {
+        match scope {
+            LINKS => self.mirror.drop_links(&running.links),
+            ADDRESSES => self.mirror.drop_addresses(&running.addresses),
+            NEXTHOPS => {
+                let own_protocol = self.own_protocol();
+                self.fib.reconcile_nexthops(running.nexthops, own_protocol);
+            }
+            (_, table, ipv6, interface) => {
                 self.mirror.reconcile(table, ipv6, interface, running.others);
                 if self.settings.is_some() {
                     self.fib.reconcile(table, ipv6, interface, &running.ours);
                 }
             }
         }
-        if what < 2 {
+        if scope <= ADDRESSES {
             self.next_hops.all_changed();
         }
         let was_ready = self.is_ready();
@@ -323,8 +322,8 @@ impl Core {
     }
 
     /// The kernel's answers, positive errno for failures.
-    pub(crate) fn done(&mut self, answers: &[(Operation, Result<(), i32>)], now: Instant) {
-        for (operation, result) in answers {
+    pub(crate) fn done(&mut self, operations: &[Operation], results: &[Result<(), i32>], now: Instant) {
+        for (operation, result) in operations.iter().zip(results) {
             self.fib.done(
                 operation,
                 *result,
@@ -335,9 +334,7 @@ impl Core {
             );
         }
         if self.fib.take_surprised() {
-            for (table, ipv6) in self.route_scopes() {
-                self.schedule((2, table, ipv6, None), now + VERIFY_AFTER);
-            }
+            self.verify_all(now);
         }
         self.settle();
     }
@@ -418,9 +415,24 @@ impl Core {
         self.next_hops.len()
     }
 
-    /// What the kernel holds of ours.
-    pub(crate) fn held(&self) -> Vec<(FibKey, u32)> {
-        self.fib.held()
+    /// How many routes the kernel holds of ours: IPv4, IPv6.
+    pub(crate) fn held_count(&self) -> [usize; 2] {
+        self.fib.held_count()
+    }
+
+    /// What the kernel holds of ours in a family.
+    pub(crate) fn held(&self, ipv6: bool) -> Vec<(FibKey, u32)> {
+        self.fib.held(ipv6)
+    }
+
+    /// A peer's session is gone, or all that followed from that is done: see [`Fib::set_suspect`].
+    pub(crate) fn set_suspect(&mut self, next_hop: IpAddr, suspect: bool) {
+        let around = Surroundings {
+            next_hops: &self.next_hops,
+            mirror: &self.mirror,
+        };
+        self.fib.set_suspect(next_hop, suspect, around);
+        self.settle();
     }
 
     /// A prefix in the operator's words.
@@ -472,9 +484,33 @@ impl Core {
             self.verify(index, now);
         }
         if change.usable_changed {
+            if !self.mirror.is_usable(index) && self.fib.objects_died(index) {
+                self.verify_all(now);
+            }
             self.next_hops.interface_changed(index);
-            self.fib.gateways_changed(None, &self.next_hops, &self.mirror);
+            self.gateways_changed(None);
         }
+    }
+
+    fn nexthop(&mut self, verb: Verb, nexthop: &Nexthop, now: Instant) {
+        let own_protocol = self.own_protocol();
+        let ours = self.fib.nexthop(verb, nexthop, own_protocol);
+        // Routes follow a nexthop object silently: they go with it, and change with it.
+        let others = self.mirror.uses_nexthop(nexthop.id);
+        if others && verb == Verb::Delete {
+            self.mirror.drop_nexthop(nexthop.id);
+        }
+        if ours || others {
+            self.verify_all(now);
+        }
+    }
+
+    fn gateways_changed(&mut self, changed: Option<&BTreeSet<IpAddr>>) {
+        let around = Surroundings {
+            next_hops: &self.next_hops,
+            mirror: &self.mirror,
+        };
+        self.fib.gateways_changed(changed, around);
     }
 
     fn address(&mut self, verb: Verb, address: Address, now: Instant) {
@@ -494,7 +530,15 @@ impl Core {
     /// before it drops the routes, and would still show them.
     fn verify(&mut self, interface: u32, now: Instant) {
         for (table, ipv6) in self.route_scopes() {
-            self.schedule((2, table, ipv6, Some(interface)), now + VERIFY_AFTER);
+            self.schedule((ROUTES, table, ipv6, Some(interface)), now + VERIFY_AFTER);
+        }
+    }
+
+    /// Has the kernel asked what is there, of nexthop objects and of routes.
+    fn verify_all(&mut self, now: Instant) {
+        self.schedule(NEXTHOPS, now + VERIFY_AFTER);
+        for (table, ipv6) in self.route_scopes() {
+            self.schedule((ROUTES, table, ipv6, None), now + VERIFY_AFTER);
         }
     }
 
@@ -522,8 +566,7 @@ impl Core {
             if changes.gateways.is_empty() {
                 return;
             }
-            self.fib
-                .gateways_changed(Some(&changes.gateways), &self.next_hops, &self.mirror);
+            self.gateways_changed(Some(&changes.gateways));
         }
     }
 
@@ -555,11 +598,11 @@ impl Core {
     }
 
     fn all_scopes(&self) -> Vec<Scope> {
-        let mut scopes = vec![(0, TableId(0), false, None), (1, TableId(0), false, None)];
+        let mut scopes = vec![LINKS, ADDRESSES, NEXTHOPS];
         scopes.extend(
             self.route_scopes()
                 .into_iter()
-                .map(|(table, ipv6)| (2, table, ipv6, None)),
+                .map(|(table, ipv6)| (ROUTES, table, ipv6, None)),
         );
         scopes
     }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
-use super::fib::{Action, Operation};
+use super::fib::{Action, NexthopOperation, Operation, RouteOperation};
 use super::settings::{Metric, OnStop, Settings};
-use super::wire::{Address, DumpScope, Hop, Hops, Link, Message, Route, Verb};
+use super::wire::{Address, DumpScope, Hop, Hops, Leads, Link, Message, Nexthop, Route, Verb};
 use crate::rib::interface::{FibChange, FibNextHop, FibRoute, Reachability};
 use crate::route::{KernelRouteKind, KernelTableChange, Prefix, TableId};
 
@@ -23,8 +24,12 @@ pub(crate) struct Lab {
     pub(crate) links: BTreeMap<u32, Link>,
     pub(crate) addresses: BTreeMap<(u32, IpAddr), Address>,
     pub(crate) routes: BTreeMap<(TableId, Prefix, u32), Route>,
+    pub(crate) nexthops: BTreeMap<u32, Nexthop>,
     /// What the kernel did, in order, since the last look.
     log: Vec<String>,
+    nexthop_log: Vec<String>,
+    /// Requests about nexthop objects fail with this.
+    pub(crate) fail_nexthops: Option<i32>,
     pub(crate) dumps: Vec<DumpScope>,
     /// The next operations fail with this.
     pub(crate) fail: Option<i32>,
@@ -40,7 +45,10 @@ impl Lab {
             links: BTreeMap::new(),
             addresses: BTreeMap::new(),
             routes: BTreeMap::new(),
+            nexthops: BTreeMap::new(),
             log: Vec::new(),
+            nexthop_log: Vec::new(),
+            fail_nexthops: None,
             dumps: Vec::new(),
             fail: None,
             interrupt_dumps: 0,
@@ -128,6 +136,9 @@ impl Lab {
         (link.up, link.carrier) = (up, up);
         self.core
             .notified(Message::Link(Verb::New, link.clone()), self.now);
+        if !up {
+            self.flush_nexthops(index);
+        }
         let links = &self.links;
         let down = |hop: &Hop| links.get(&hop.interface).is_none_or(|link| !link.up);
         self.routes
@@ -141,21 +152,14 @@ impl Lab {
     }
 
     pub(crate) fn want_with(&mut self, text: &str, local_pref: u32) {
-        let mut words = text.split_whitespace();
-        let prefix = words.next().unwrap().parse().unwrap();
-        let next_hops = words
-            .map(next_hop)
-            .collect::<smallvec::SmallVec<[FibNextHop; 2]>>();
-        let route = (!next_hops.is_empty()).then(|| FibRoute {
-            next_hops,
-            local_pref,
-            external: false,
-        });
-        self.core.change_routes(&[FibChange {
-            table: TableId::MAIN,
-            prefix,
-            route,
-        }]);
+        self.core.change_routes(&[want(text, local_pref)]);
+        self.run();
+    }
+
+    /// The RIB wants all of these at the same time.
+    pub(crate) fn want_all(&mut self, texts: &[String]) {
+        let changes: Vec<FibChange> = texts.iter().map(|text| want(text, 100)).collect();
+        self.core.change_routes(&changes);
         self.run();
     }
 
@@ -191,14 +195,8 @@ impl Lab {
             if operations.is_empty() {
                 return;
             }
-            let answers: Vec<_> = operations
-                .into_iter()
-                .map(|operation| {
-                    let result = self.apply(&operation);
-                    (operation, result)
-                })
-                .collect();
-            self.core.done(&answers, self.now);
+            let results: Vec<_> = operations.iter().map(|operation| self.apply(operation)).collect();
+            self.core.done(&operations, &results, self.now);
         }
         panic!(
             "the core never comes to rest: {:?}",
@@ -209,6 +207,11 @@ impl Lab {
     /// What the kernel did since the last look.
     pub(crate) fn log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
+    }
+
+    /// What the kernel did about nexthop objects since the last look.
+    pub(crate) fn nexthop_log(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.nexthop_log)
     }
 
     /// What the kernel holds of ours.
@@ -256,12 +259,15 @@ impl Lab {
                 .values()
                 .map(|address| Message::Address(Verb::New, *address))
                 .collect(),
+            DumpScope::Nexthops => {
+                let all = self.nexthops.values().cloned();
+                all.map(|nexthop| Message::Nexthop(Verb::New, nexthop)).collect()
+            }
             // Without strict checking a kernel shows everything: the core must filter.
-            DumpScope::Routes { .. } => self
-                .routes
-                .values()
-                .map(|route| Message::Route(Verb::New, 2, route.clone()))
-                .collect(),
+            DumpScope::Routes { .. } => {
+                let shown = self.routes.values().map(|route| self.resolved(route));
+                shown.map(|route| Message::Route(Verb::New, 2, route)).collect()
+            }
         };
         let interrupted = self.interrupt_dumps > 0;
         self.interrupt_dumps = self.interrupt_dumps.saturating_sub(1);
@@ -272,6 +278,104 @@ impl Lab {
     }
 
     fn apply(&mut self, operation: &Operation) -> Result<(), i32> {
+        match operation {
+            Operation::Route(operation) => self.apply_route(operation),
+            Operation::Nexthop(operation) => self.apply_nexthop(operation),
+        }
+    }
+
+    /// As the kernel shows it: what names an object has the object's hops as well.
+    pub(crate) fn resolved(&self, route: &Route) -> Route {
+        let hop = |id: &u32| match self.nexthops.get(id)?.leads {
+            Some(Leads::Hop(hop)) => Some(hop),
+            _ => None,
+        };
+        let hops = match self
+            .nexthops
+            .get(&route.nexthop_id)
+            .and_then(|nexthop| nexthop.leads.as_ref())
+        {
+            Some(Leads::Hop(hop)) => Hops::from_elem(*hop, 1),
+            Some(Leads::Group(members)) => {
+                let weighted = |(id, weight): &(u32, u16)| {
+                    Some(Hop {
+                        weight: *weight,
+                        ..hop(id)?
+                    })
+                };
+                members.iter().filter_map(weighted).collect()
+            }
+            None => route.hops.clone(),
+        };
+        Route {
+            hops,
+            ..route.clone()
+        }
+    }
+
+    /// A device went: its objects go without a word, and take their routes along.
+    fn flush_nexthops(&mut self, interface: u32) {
+        let on_it =
+            |nexthop: &Nexthop| matches!(nexthop.leads, Some(Leads::Hop(hop)) if hop.interface == interface);
+        let mut gone: BTreeSet<u32> = self
+            .nexthops
+            .values()
+            .filter(|nexthop| on_it(nexthop))
+            .map(|nexthop| nexthop.id)
+            .collect();
+        for nexthop in self.nexthops.values_mut() {
+            if let Some(Leads::Group(members)) = &mut nexthop.leads {
+                members.retain(|(id, _)| !gone.contains(id));
+                if members.is_empty() {
+                    gone.insert(nexthop.id);
+                }
+            }
+        }
+        self.nexthops.retain(|id, _| !gone.contains(id));
+        self.routes.retain(|_, route| !gone.contains(&route.nexthop_id));
+    }
+
+    fn apply_nexthop(&mut self, operation: &NexthopOperation) -> Result<(), i32> {
+        let known = self.nexthops.get(&operation.id);
+        let result = match (&operation.leads, known) {
+            _ if self.fail_nexthops.is_some() => Err(self.fail_nexthops.unwrap()),
+            (Some(_), Some(_)) if !operation.replace => Err(libc::EEXIST),
+            (Some(_), None) if operation.replace => Err(libc::ENOENT),
+            (None, None) => Err(libc::ENOENT),
+            (Some(Leads::Group(members)), _)
+                if members.iter().any(|(id, _)| !self.nexthops.contains_key(id)) =>
+            {
+                Err(libc::EINVAL)
+            }
+            _ => Ok(()),
+        };
+        let what = match (&operation.leads, operation.replace) {
+            (Some(leads), false) => format!("nexthop {} {leads:?}", operation.id & 0xff),
+            (Some(leads), true) => format!("nexthop {} becomes {leads:?}", operation.id & 0xff),
+            (None, _) => format!("nexthop {} goes", operation.id & 0xff),
+        };
+        let outcome = result.map_or_else(|errno| format!(" = {errno}"), |()| String::new());
+        self.nexthop_log.push(what + &outcome);
+        if result.is_ok() {
+            match &operation.leads {
+                Some(leads) => {
+                    let nexthop = Nexthop {
+                        id: operation.id,
+                        protocol: OURS,
+                        leads: Some(leads.clone()),
+                    };
+                    self.nexthops.insert(operation.id, nexthop);
+                }
+                None => {
+                    self.nexthops.remove(&operation.id);
+                    self.routes.retain(|_, route| route.nexthop_id != operation.id);
+                }
+            }
+        }
+        result
+    }
+
+    fn apply_route(&mut self, operation: &RouteOperation) -> Result<(), i32> {
         let (table, prefix) = operation.key;
         let key = (table, prefix, operation.metric);
         let mut new = route_to(prefix);
@@ -279,12 +383,18 @@ impl Lab {
         new.metric = operation.metric;
         new.protocol = OURS;
         new.hops = Hops::from_slice(&operation.form);
+        new.nexthop_id = operation.nexthop;
         if new.hops.is_empty() {
             new.kind = KernelRouteKind::Blackhole;
         }
         let held = self.routes.get(&key);
         let result = match operation.action {
             _ if self.fail.is_some() => Err(self.fail.unwrap()),
+            Action::Create | Action::Replace
+                if operation.nexthop != 0 && !self.nexthops.contains_key(&operation.nexthop) =>
+            {
+                Err(libc::EINVAL)
+            }
             Action::Create if held.is_some() => Err(libc::EEXIST),
             Action::Replace if held.is_none() => Err(libc::ENOENT),
             Action::Delete if held.is_none_or(|route| route.protocol != OURS) => Err(libc::ESRCH),
@@ -312,6 +422,27 @@ impl Lab {
             }
         }
         result
+    }
+}
+
+/// `10.1.0.0/16 172.16.40.202`.
+fn want(text: &str, local_pref: u32) -> FibChange {
+    let mut words = text.split_whitespace();
+    let prefix = words.next().unwrap().parse().unwrap();
+    let next_hops = words
+        .map(next_hop)
+        .collect::<smallvec::SmallVec<[FibNextHop; 2]>>();
+    let route = (!next_hops.is_empty()).then(|| {
+        Arc::new(FibRoute {
+            next_hops,
+            local_pref,
+            external: false,
+        })
+    });
+    FibChange {
+        table: TableId::MAIN,
+        prefix,
+        route,
     }
 }
 

@@ -11,9 +11,11 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{AsyncSocket, Socket, TokioSocket};
 use nix::sys::socket::{setsockopt, sockopt};
 
-use super::fib::{Action, Operation};
-use super::wire::{self, Change, DumpScope, Message, Messages, encode_change, encode_dump, flags};
-use crate::route::TableId;
+use super::fib::{Action, Operation, RouteOperation};
+use super::wire::{
+    self, Change, DumpScope, Message, Messages, NexthopChange, Target, encode_change, encode_dump,
+    encode_nexthop, flags,
+};
 
 /// Requests in one send.
 pub(crate) const BATCH: usize = 256;
@@ -41,8 +43,8 @@ pub(crate) struct Requests {
 
 /// What a round of operations came to.
 pub(crate) struct Answers {
-    /// Each operation with its outcome, in order; a positive errno for failures.
-    pub(crate) results: Vec<(Operation, Result<(), i32>)>,
+    /// The outcome of each operation, in order; a positive errno for failures.
+    pub(crate) results: Vec<Result<(), i32>>,
     /// The kernel's words on the last failure.
     pub(crate) text: Option<String>,
 }
@@ -95,15 +97,13 @@ impl Requests {
     /// # Errors
     ///
     /// The socket failed, or answers were lost: what was done is not known.
-    pub(crate) fn run(&mut self, protocol: u8, operations: Vec<Operation>) -> io::Result<Answers> {
-        let mut results: Vec<(Operation, Result<(), i32>)> = operations
-            .into_iter()
-            .map(|operation| (operation, Ok(())))
-            .collect();
+    pub(crate) fn run(&mut self, protocol: u8, operations: &[Operation]) -> io::Result<Answers> {
+        let mut results = vec![Ok(()); operations.len()];
         let mut text = None;
-        let mut rest = results.as_mut_slice();
-        while !rest.is_empty() {
-            let sent = self.send_batch(protocol, rest)?;
+        let (mut operations, mut rest) = (operations, results.as_mut_slice());
+        while !operations.is_empty() {
+            let sent = self.send_batch(protocol, operations)?;
+            operations = operations.get(sent..).unwrap_or_default();
             let (batch, later) = rest.split_at_mut(sent);
             let first = self
                 .sequence
@@ -185,22 +185,15 @@ impl Requests {
     }
 
     /// Sends as many of the operations as fit one batch; how many.
-    fn send_batch(&mut self, protocol: u8, operations: &[(Operation, Result<(), i32>)]) -> io::Result<usize> {
+    fn send_batch(&mut self, protocol: u8, operations: &[Operation]) -> io::Result<usize> {
         self.out.clear();
         let mut sent = 0;
         let mut last = operations.iter().take(BATCH).peekable();
-        while let Some((operation, _)) = last.next() {
-            let (table, prefix) = operation.key;
-            let change = match operation.action {
-                Action::Create => Change::Create(&operation.form),
-                Action::Replace => Change::Replace(&operation.form),
-                Action::Delete => Change::Delete,
-            };
+        while let Some(operation) = last.next() {
             self.sequence = self.sequence.wrapping_add(1);
             sent += 1;
             let is_last = last.peek().is_none() || self.out.len() >= BATCH_BYTES;
-            let key: (TableId, _, _, _) = (table, prefix, operation.metric, protocol);
-            encode_change(&mut self.out, key, change, self.sequence, is_last);
+            encode(&mut self.out, protocol, operation, self.sequence, is_last);
             if is_last {
                 break;
             }
@@ -212,7 +205,7 @@ impl Requests {
     fn read_answers(
         &mut self,
         first: u32,
-        batch: &mut [(Operation, Result<(), i32>)],
+        batch: &mut [Result<(), i32>],
         words: &mut Option<String>,
     ) -> io::Result<()> {
         loop {
@@ -222,7 +215,7 @@ impl Requests {
                     continue;
                 };
                 let place = usize::try_from(header.sequence.wrapping_sub(first)).ok();
-                let Some((_, result)) = place.and_then(|place| batch.get_mut(place)) else {
+                let Some(result) = place.and_then(|place| batch.get_mut(place)) else {
                     continue;
                 };
                 if errno != 0 {
@@ -237,9 +230,44 @@ impl Requests {
     }
 }
 
-/// A table that nobody has used, or an interface that is gone, has no routes.
+/// A table that nobody has used, or an interface that is gone, has no routes; an old kernel has no nexthop objects.
 pub(crate) fn is_empty_scope(scope: DumpScope, errno: i32) -> bool {
-    matches!(scope, DumpScope::Routes { .. }) && matches!(errno, libc::ENOENT | libc::ENODEV)
+    match scope {
+        DumpScope::Routes { .. } => matches!(errno, libc::ENOENT | libc::ENODEV),
+        // Kernels before 5.3 have no nexthop objects.
+        DumpScope::Nexthops => matches!(errno, libc::EOPNOTSUPP | libc::EINVAL),
+        DumpScope::Links | DumpScope::Addresses => false,
+    }
+}
+
+fn encode(out: &mut Vec<u8>, protocol: u8, operation: &Operation, sequence: u32, acknowledge: bool) {
+    match operation {
+        Operation::Route(route) => {
+            let (table, prefix) = route.key;
+            let key = (table, prefix, route.metric, protocol);
+            encode_change(out, key, change_of(route), sequence, acknowledge);
+        }
+        Operation::Nexthop(nexthop) => {
+            let change = match &nexthop.leads {
+                Some(leads) if nexthop.replace => NexthopChange::Replace(leads),
+                Some(leads) => NexthopChange::Create(leads),
+                None => NexthopChange::Delete,
+            };
+            encode_nexthop(out, (nexthop.id, protocol), change, sequence, acknowledge);
+        }
+    }
+}
+
+fn change_of(route: &RouteOperation) -> Change<'_> {
+    let target = match route.nexthop {
+        0 => Target::Hops(&route.form),
+        id => Target::Nexthop(id),
+    };
+    match route.action {
+        Action::Create => Change::Create(target),
+        Action::Replace => Change::Replace(target),
+        Action::Delete => Change::Delete,
+    }
 }
 
 /// The socket that listens.

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::core::Core;
-use super::fib::Counts;
-use super::netlink::{BATCH, Notifications, Progress, REOPEN_AFTER, Requests, is_empty_scope};
+use super::fib::{Counts, Operation};
+use super::netlink::{Answers, Notifications, Progress, REOPEN_AFTER, Requests, is_empty_scope};
 use super::settings::{OnStop, Settings};
-use super::state_file::Installed;
+use super::state_file::{Installed, Routes};
 use super::wire::Message;
 use crate::rib::interface::Reachability;
 use crate::rib::task::FibUpdate;
@@ -25,6 +25,10 @@ use crate::route::{KernelTableChange, Prefix, TableId};
 const COMMAND_QUEUE: usize = 64;
 /// Updates from the RIB taken before others get their turn.
 const UPDATES_AT_ONCE: usize = 16;
+/// Operations given to the kernel in one go; a few milliseconds of its time.
+const OPERATIONS_AT_ONCE: usize = 1_024;
+/// From so many on, operations run on a thread of their own, beside the RIB; fewer are done sooner than a thread wakes.
+const WORTH_A_THREAD: usize = 64;
 /// Failures are logged at most this often; all are counted.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The state file is worth writing at most this often.
@@ -102,6 +106,7 @@ pub fn spawn(setup: Setup, updates: mpsc::Receiver<FibUpdate>, edges: Edges) -> 
         active: setup.is_active(),
         core: Core::new(setup.settings, setup.imported, setup.stale_after),
         sockets: None,
+        flight: None,
         reopen_at: None,
         ready: ready_sender,
         version: version_sender,
@@ -194,14 +199,26 @@ impl Setup {
 }
 
 struct Sockets {
-    requests: Requests,
+    /// Away while operations run on their thread.
+    requests: Option<Requests>,
     notifications: Notifications,
+}
+
+/// Operations that run on a thread of their own.
+type Flight = tokio::task::JoinHandle<Landed>;
+
+/// What comes back from there.
+struct Landed {
+    requests: Requests,
+    operations: Vec<Operation>,
+    answers: io::Result<Answers>,
 }
 
 struct Driver {
     core: Core,
     active: bool,
     sockets: Option<Sockets>,
+    flight: Option<Flight>,
     reopen_at: Option<Instant>,
     ready: watch::Sender<bool>,
     version: watch::Sender<u64>,
@@ -216,6 +233,7 @@ enum Wake {
     Command(Option<Command>),
     Updates(usize),
     Notified(io::Result<()>),
+    Landed(Result<Landed, tokio::task::JoinError>),
     Passed,
 }
 
@@ -235,7 +253,9 @@ impl Driver {
             let wake = tokio::select! {
                 biased;
                 command = commands.recv() => Wake::Command(command),
-                result = notified(self.sockets.as_mut()) => Wake::Notified(result),
+                result = landed(self.flight.as_mut()) => Wake::Landed(result),
+                // What the kernel says is understood in the light of all that it was asked to do before.
+                result = notified(self.sockets.as_mut()), if self.flight.is_none() => Wake::Notified(result),
                 permit = edges.reachability.reserve(), if *reachability_open && self.core.has_reachability() => {
                     match permit {
                         Ok(permit) => permit.send(self.core.poll_reachability()),
@@ -258,6 +278,7 @@ impl Driver {
                 Wake::Command(None) => return,
                 Wake::Command(Some(command)) => self.command(command),
                 Wake::Notified(result) => self.notified(result),
+                Wake::Landed(result) => self.landed(result),
                 Wake::Updates(0) => updates_open = false,
                 Wake::Updates(_) => batch.drain(..).for_each(|update| self.update(update)),
                 Wake::Passed => {}
@@ -277,11 +298,15 @@ impl Driver {
         if self.sockets.is_none() && self.reopen_at.is_none_or(|at| at <= now) {
             self.open(now);
         }
-        let Some(sockets) = &mut self.sockets else {
+        let Some(requests) = self
+            .sockets
+            .as_mut()
+            .and_then(|sockets| sockets.requests.as_mut())
+        else {
             return false;
         };
         let result = match self.core.poll_dump(now) {
-            Some(scope) => dump(&mut sockets.requests, &mut self.core, scope, now).map(|()| true),
+            Some(scope) => dump(requests, &mut self.core, scope, now).map(|()| true),
             None => self.operate(now),
         };
         let more = result.unwrap_or_else(|error| {
@@ -302,50 +327,98 @@ impl Driver {
         more
     }
 
-    /// Has the kernel do one batch of operations; whether there may be more.
+    /// Has the kernel do one batch of operations; whether there may be more at once.
     fn operate(&mut self, now: Instant) -> io::Result<bool> {
         let mut operations = Vec::new();
-        self.core.poll_operations(BATCH, now, &mut operations);
-        let Some(sockets) = self.sockets.as_mut().filter(|_| !operations.is_empty()) else {
+        self.core
+            .poll_operations(OPERATIONS_AT_ONCE, now, &mut operations);
+        if operations.is_empty() {
+            return Ok(false);
+        }
+        let protocol = self.core.own_protocol();
+        let Some(place) = self.sockets.as_mut().map(|sockets| &mut sockets.requests) else {
             return Ok(false);
         };
-        let protocol = self.core.own_protocol();
-        let lost = operations.clone();
-        match sockets.requests.run(protocol, operations) {
-            Ok(answers) => {
-                let failed = answers
-                    .results
-                    .iter()
-                    .filter(|(_, result)| result.is_err())
-                    .count();
-                self.status.operations += count(answers.results.len() - failed);
-                self.status.failures += count(failed);
-                let last = answers
-                    .results
-                    .iter()
-                    .rev()
-                    .find_map(|(operation, result)| Some((operation, result.err()?)));
-                match last {
-                    Some((operation, errno)) => {
-                        let error = describe(errno, answers.text.as_deref());
-                        self.failed(&format!("{}: {error}", operation.key.1), now);
-                    }
-                    None => self.status.last_error = None,
+        let Some(mut requests) = place.take() else {
+            return Ok(false);
+        };
+        if operations.len() >= WORTH_A_THREAD {
+            self.flight = Some(tokio::task::spawn_blocking(move || {
+                let answers = requests.run(protocol, &operations);
+                Landed {
+                    requests,
+                    operations,
+                    answers,
                 }
-                self.core.done(&answers.results, now);
-                self.version_due.get_or_insert(now + VERSION_INTERVAL);
-                Ok(true)
+            }));
+            return Ok(false);
+        }
+        let answers = requests.run(protocol, &operations);
+        *place = Some(requests);
+        self.answered(&operations, answers, now)?;
+        Ok(true)
+    }
+
+    fn landed(&mut self, landed: Result<Landed, tokio::task::JoinError>) {
+        self.flight = None;
+        let now = now();
+        let result = match landed {
+            Ok(landed) => {
+                if let Some(sockets) = &mut self.sockets {
+                    sockets.requests = Some(landed.requests);
+                }
+                self.answered(&landed.operations, landed.answers, now)
             }
+            // The runtime is being shut down, and takes the edge with it.
+            Err(error) => Err(io::Error::other(error)),
+        };
+        if let Err(error) = result {
+            self.socket_failed(&error, now);
+        }
+    }
+
+    fn answered(
+        &mut self,
+        operations: &[Operation],
+        answers: io::Result<Answers>,
+        now: Instant,
+    ) -> io::Result<()> {
+        self.version_due.get_or_insert(now + VERSION_INTERVAL);
+        let answers = match answers {
+            Ok(answers) => answers,
             Err(error) => {
                 // Nobody knows what was done: all of it is asked again, after a dump.
-                let unknown: Vec<_> = lost
-                    .into_iter()
-                    .map(|operation| (operation, Err(error.raw_os_error().unwrap_or(libc::EIO))))
-                    .collect();
-                self.core.done(&unknown, now);
+                let unknown = vec![Err(error.raw_os_error().unwrap_or(libc::EIO)); operations.len()];
+                self.core.done(operations, &unknown, now);
                 self.core.overrun(now);
-                Err(error)
+                return Err(error);
             }
+        };
+        let failed = answers.results.iter().filter(|result| result.is_err()).count();
+        self.status.operations += count(answers.results.len() - failed);
+        self.status.failures += count(failed);
+        let outcomes = operations.iter().zip(&answers.results).rev();
+        let last = outcomes
+            .filter_map(|(operation, result)| Some((operation, result.err()?)))
+            .next();
+        match last {
+            Some((operation, errno)) => {
+                let error = describe(errno, answers.text.as_deref());
+                self.failed(&format!("{operation}: {error}"), now);
+            }
+            None => self.status.last_error = None,
+        }
+        self.core.done(operations, &answers.results, now);
+        Ok(())
+    }
+
+    /// For the state file: prefixes by name while they are few, their number in any case.
+    fn installed(&self) -> Installed {
+        let [ipv4_count, ipv6_count] = self.core.held_count();
+        let routes = |count: usize, ipv6: bool| Routes::new(count, || self.core.held(ipv6));
+        Installed {
+            ipv4: routes(ipv4_count, false),
+            ipv6: routes(ipv6_count, true),
         }
     }
 
@@ -353,7 +426,7 @@ impl Driver {
         let opened = Requests::open().and_then(|requests| {
             let notifications = Notifications::open(requests.port())?;
             Ok(Sockets {
-                requests,
+                requests: Some(requests),
                 notifications,
             })
         });
@@ -412,6 +485,8 @@ impl Driver {
             FibUpdate::Changes(changes) => self.core.change_routes(&changes),
             FibUpdate::Complete(family) => self.core.family_complete(family),
             FibUpdate::TrackNextHops { track, untrack } => self.core.track(track, untrack),
+            FibUpdate::Suspect(next_hop) => self.core.set_suspect(next_hop, true),
+            FibUpdate::Settled(next_hop) => self.core.set_suspect(next_hop, false),
         }
     }
 
@@ -423,7 +498,7 @@ impl Driver {
             Command::RepeatTable => self.core.repeat_table(),
             Command::Status(reply) => answer(reply, self.report()),
             Command::RouteState(prefix, reply) => answer(reply, self.core.describe(prefix)),
-            Command::Installed(reply) => answer(reply, Installed::new(self.core.held())),
+            Command::Installed(reply) => answer(reply, self.installed()),
             Command::Release(OnStop::Keep, reply) => answer(reply, 0),
             Command::Release(OnStop::Remove, reply) => {
                 self.core.leave();
@@ -461,8 +536,11 @@ impl Driver {
     fn finish_release(&mut self) {
         // Before the first dump there is nothing that could be removed.
         let possible = !self.active || self.sockets.is_none() || self.core.is_ready();
-        if possible && let Some(reply) = self.release.take() {
-            answer(reply, self.core.held().len());
+        if possible
+            && self.flight.is_none()
+            && let Some(reply) = self.release.take()
+        {
+            answer(reply, self.core.held_count().iter().sum());
         }
     }
 
@@ -505,6 +583,13 @@ fn dump(
 async fn notified(sockets: Option<&mut Sockets>) -> io::Result<()> {
     match sockets {
         Some(sockets) => sockets.notifications.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn landed(flight: Option<&mut Flight>) -> Result<Landed, tokio::task::JoinError> {
+    match flight {
+        Some(flight) => flight.await,
         None => std::future::pending().await,
     }
 }

@@ -1,6 +1,7 @@
 //! What the kernel should hold, interned: a prefix refers to its wanted route by number, so "nothing changed" is one compare.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::interface::FibRoute;
 
@@ -15,13 +16,13 @@ impl FibId {
 /// Distinct wanted routes with the number of prefixes that want them.
 #[derive(Debug, Default)]
 pub(crate) struct FibTable {
-    numbers: HashMap<FibRoute, u32, foldhash::fast::FixedState>,
-    entries: Vec<(Option<FibRoute>, u32)>,
+    numbers: HashMap<Arc<FibRoute>, u32, foldhash::fast::FixedState>,
+    entries: Vec<(Option<Arc<FibRoute>>, u32)>,
     free: Vec<u32>,
 }
 
 impl FibTable {
-    pub(crate) fn route(&self, id: FibId) -> Option<&FibRoute> {
+    pub(crate) fn route(&self, id: FibId) -> Option<&Arc<FibRoute>> {
         self.entries
             .get(id.0 as usize)
             .and_then(|(route, _)| route.as_ref())
@@ -29,7 +30,7 @@ impl FibTable {
 
     /// Makes `id` stand for `route`; whether that is a change.
     pub(crate) fn replace(&mut self, id: &mut FibId, route: Option<FibRoute>) -> bool {
-        if self.route(*id) == route.as_ref() {
+        if self.route(*id).map(Arc::as_ref) == route.as_ref() {
             return false;
         }
         self.release(*id);
@@ -42,7 +43,8 @@ impl FibTable {
             self.entries[*number as usize].1 += 1;
             return FibId(*number);
         }
-        let entry = (Some(route.clone()), 1);
+        let route = Arc::new(route);
+        let entry = (Some(Arc::clone(&route)), 1);
         let number = match self.free.pop() {
             Some(number) => {
                 self.entries[number as usize] = entry;

@@ -101,6 +101,11 @@ pub enum Output {
         /// No longer of interest.
         untrack: Vec<IpAddr>,
     },
+    /// The session of the peer with this address ended: routes in the kernel that have another next hop had better use
+    /// that, before each has been decided anew.
+    Suspect(IpAddr),
+    /// All that followed from that has been put out.
+    Settled(IpAddr),
     /// Something an operator should read in the log or metrics.
     Event(Event),
 }
@@ -344,7 +349,7 @@ pub struct FibChange {
     /// Destination.
     pub prefix: Prefix,
     /// What it should be; `None`: gone.
-    pub route: Option<FibRoute>,
+    pub route: Option<Arc<FibRoute>>,
 }
 
 /// What the kernel should hold for a prefix, in BGP's terms; the kernel edge resolves next hops to gateways.

@@ -7,7 +7,7 @@ use bgp_codec::{Family, FamilySet};
 
 use super::group::GroupKey;
 use super::ids::PeerIndex;
-use super::interface::{DownRoutes, LongLived, Peer, PeerPolicy};
+use super::interface::{DownRoutes, LongLived, Output, Peer, PeerPolicy};
 use super::jobs::{Job, JobKind};
 use super::membership::Carried;
 use super::peers::PeerFamily;
@@ -150,6 +150,10 @@ impl Rib {
             changed.extend(self.core.attributes.next_hops.remove_own(address));
         }
         self.next_hops_changed(&changed);
+        if *routes == DownRoutes::Flush && self.core.settings.install {
+            self.core.outputs.push_back(Output::Suspect(settings.address));
+            self.suspects.push(settings.address);
+        }
         let families: Vec<Family> = self
             .core
             .peers

@@ -4,6 +4,7 @@
 //! [`Rib::next_deadline`] says "at once".
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bgp_codec::{Afi, Family, FamilySet, Notification, Safi};
@@ -45,6 +46,8 @@ pub struct Rib {
     busy: bool,
     /// Families whose initial state has been put out to the kernel.
     complete: FamilySet,
+    /// Addresses of peers whose sessions ended, until what follows has been put out.
+    pub(super) suspects: Vec<IpAddr>,
 }
 
 impl Rib {
@@ -64,6 +67,7 @@ impl Rib {
             serial: 0,
             busy: true,
             complete: FamilySet::EMPTY,
+            suspects: Vec::new(),
         }
     }
 
@@ -385,6 +389,10 @@ impl Rib {
                 let batch = std::mem::replace(&mut table.fib_changes, rest);
                 self.core.outputs.push_back(Output::Fib(batch));
             }
+        }
+        if self.jobs.is_empty() && self.tables.iter().all(|table| table.dirty() == 0) {
+            let settled = self.suspects.drain(..).map(Output::Settled);
+            self.core.outputs.extend(settled);
         }
         // A route whose next hop the kernel has not spoken of is wanted a moment later: what is adopted for it must not go.
         let unresolved = self.complete.len() < 2 && self.core.attributes.next_hops.has_unresolved();

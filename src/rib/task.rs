@@ -55,6 +55,11 @@ pub enum FibUpdate {
         /// No longer of interest.
         untrack: Vec<IpAddr>,
     },
+    /// The session of the peer with this address ended: routes that have another next hop had better use that, before each
+    /// has been decided anew.
+    Suspect(IpAddr),
+    /// All that followed from that has been put out.
+    Settled(IpAddr),
 }
 
 /// What a session is told.
@@ -326,6 +331,8 @@ impl Driver {
                 Output::TrackNextHops { track, untrack } => {
                     self.fib.push_back(FibUpdate::TrackNextHops { track, untrack });
                 }
+                Output::Suspect(next_hop) => self.fib.push_back(FibUpdate::Suspect(next_hop)),
+                Output::Settled(next_hop) => self.fib.push_back(FibUpdate::Settled(next_hop)),
                 Output::Event(event) if self.events.len() < EVENT_BACKLOG => self.events.push_back(event),
                 Output::Event(_) => self.lost_events += 1,
             }

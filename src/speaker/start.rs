@@ -30,6 +30,8 @@ use crate::vip;
 
 /// Items that may wait between two rooms.
 const QUEUE: usize = 256;
+/// Batches of routes that may wait for the kernel; while it lags, peers are held back.
+const FIB_QUEUE: usize = 8;
 /// The first dump takes milliseconds; a kernel that cannot be asked must not keep sessions from coming up.
 const FIRST_DUMP: Duration = Duration::from_secs(5);
 /// After a restart a peer that is not Established by then is not waited for; cut to half of the deferral time.
@@ -62,7 +64,7 @@ pub(super) async fn start(
         originator,
     } = Ground::prepare(options, &config)?;
     let (table_sender, table) = mpsc::channel(QUEUE);
-    let (fib, fib_updates) = mpsc::channel(QUEUE);
+    let (fib, fib_updates) = mpsc::channel(FIB_QUEUE);
     let kernel = start_kernel(&config, &originator, fib_updates, table_sender);
     let forwarding = legacy.forwarding(config.kernel.as_ref(), &first_dump(&kernel.handle).await);
     log_start(&config, router_id, &legacy, forwarding);

@@ -465,7 +465,7 @@ impl Node {
                 for change in changes {
                     self.adopted.remove(&change.prefix);
                     match change.route {
-                        Some(route) => drop(self.fib.insert(change.prefix, route)),
+                        Some(route) => drop(self.fib.insert(change.prefix, (*route).clone())),
                         None => {
                             self.fib.remove(&change.prefix);
                             self.fib_withdrawals.push(change.prefix);
@@ -484,7 +484,10 @@ impl Node {
                 self.fib.retain(|prefix, _| !BTreeSet::contains(&stale, prefix));
                 self.fib_withdrawals.extend(stale);
             }
-            rib::Output::TrackNextHops { .. } | rib::Output::Event(_) => {}
+            rib::Output::TrackNextHops { .. }
+            | rib::Output::Suspect(_)
+            | rib::Output::Settled(_)
+            | rib::Output::Event(_) => {}
         }
     }
 }

@@ -1,45 +1,62 @@
-//! Sets of BGP next hops, shared by all routes that use the same, and the hops that they come to.
+//! Routes as the RIB wants them, shared by all prefixes that want the same, and the hops that they come to.
 //!
-//! A node has few of them, so that a next hop that moves is worked out once and not once a route. One group is also
-//! what one kernel nexthop object would be.
+//! A node has few of them, so that a next hop that moves is worked out once and not once a prefix.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hashbrown::HashSet;
-use smallvec::SmallVec;
+use hashbrown::HashMap;
 
+use super::ways::{Form, Ways};
 use crate::kernel::mirror::Mirror;
 use crate::kernel::next_hops::{NextHops, Resolution, Unreachable, link_hop};
 use crate::kernel::wire::{Hop, Hops};
-use crate::rib::interface::FibNextHop;
-
-/// Where the kernel sends packets; empty: it discards them. In a canonical order, and interned, so that equal forms are
-/// the same allocation.
-pub(crate) type Form = Arc<[Hop]>;
-
-type NextHopSet = SmallVec<[FibNextHop; 2]>;
+use crate::rib::interface::{FibNextHop, FibRoute};
 
 /// A handle on a group.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct GroupId(u32);
+
+/// What stands in the way: a next hop, and why it cannot be used.
+pub(crate) type Obstacle = (IpAddr, Unreachable);
+
+/// What it takes to work out what a group comes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// How next hops resolve.
+    pub(crate) next_hops: &'a NextHops,
+    /// Links that are up.
+    pub(crate) mirror: &'a Mirror,
+}
 
 /// All groups in use.
 #[derive(Debug)]
 pub(crate) struct Groups {
     slots: Vec<Group>,
     free: Vec<GroupId>,
-    by_content: BTreeMap<NextHopSet, GroupId>,
-    forms: HashSet<Form>,
+    by_content: HashMap<Arc<FibRoute>, GroupId>,
+    /// The group asked for last: a table comes in runs of equal routes.
+    last: Option<GroupId>,
+    /// Next hops of peers that are gone, while their routes are still being taken back one by one.
+    suspects: BTreeSet<IpAddr>,
     multipath: usize,
 }
 
 #[derive(Debug)]
 struct Group {
-    next_hops: NextHopSet,
+    route: Arc<FibRoute>,
     users: u32,
-    target: Result<Form, (IpAddr, Unreachable)>,
+    target: Result<Form, Obstacle>,
+}
+
+/// What a refresh changed.
+#[derive(Debug, Default)]
+pub(crate) struct Refreshed {
+    /// Groups whose form differs.
+    pub(crate) groups: BTreeSet<GroupId>,
+    /// Forms that nobody wants any more because all that wanted them want the same other.
+    pub(crate) moved: Vec<(Form, Form)>,
 }
 
 impl Groups {
@@ -48,8 +65,9 @@ impl Groups {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            by_content: BTreeMap::new(),
-            forms: HashSet::new(),
+            by_content: HashMap::new(),
+            last: None,
+            suspects: BTreeSet::new(),
             multipath: usize::from(multipath.max(1)),
         }
     }
@@ -59,18 +77,36 @@ impl Groups {
         self.multipath = usize::from(multipath.max(1));
     }
 
-    /// One more route uses this set.
-    pub(crate) fn acquire(&mut self, set: &NextHopSet, next_hops: &mut NextHops, mirror: &Mirror) -> GroupId {
-        if let Some(&id) = self.by_content.get(set) {
+    /// A peer's session is gone, or all that followed from that is done; groups must be refreshed.
+    pub(crate) fn set_suspect(&mut self, next_hop: IpAddr, suspect: bool) {
+        if suspect {
+            self.suspects.insert(next_hop);
+        } else {
+            self.suspects.remove(&next_hop);
+        }
+    }
+
+    /// One more prefix wants this route.
+    pub(crate) fn acquire(
+        &mut self,
+        route: &Arc<FibRoute>,
+        ways: &mut Ways,
+        next_hops: &mut NextHops,
+        mirror: &Mirror,
+    ) -> GroupId {
+        let same = |group: &Group| group.users > 0 && Arc::ptr_eq(&group.route, route);
+        let last = self.last.filter(|id| self.slot(*id).is_some_and(same));
+        if let Some(id) = last.or_else(|| self.by_content.get(route).copied()) {
+            self.last = Some(id);
             if let Some(group) = self.slot_mut(id) {
                 group.users += 1;
             }
             return id;
         }
-        next_hops.acquire(set);
-        let target = self.work_out(set, next_hops, mirror);
+        next_hops.acquire(&route.next_hops);
+        let target = self.work_out(route, ways, Surroundings { next_hops, mirror });
         let group = Group {
-            next_hops: set.clone(),
+            route: Arc::clone(route),
             users: 1,
             target,
         };
@@ -86,104 +122,117 @@ impl Groups {
                 GroupId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
             }
         };
-        self.by_content.insert(set.clone(), id);
+        self.by_content.insert(Arc::clone(route), id);
+        self.last = Some(id);
         id
     }
 
-    /// One route fewer uses it.
+    /// One prefix fewer wants it.
     pub(crate) fn release(&mut self, id: GroupId, next_hops: &mut NextHops) {
         let Some(group) = self.slot_mut(id) else { return };
         group.users = group.users.saturating_sub(1);
         if group.users > 0 {
             return;
         }
-        let set = std::mem::take(&mut group.next_hops);
-        next_hops.release(&set);
-        self.by_content.remove(&set);
+        let route = Arc::clone(&group.route);
+        next_hops.release(&route.next_hops);
+        self.by_content.remove(&route);
         self.free.push(id);
     }
 
-    /// Works out again the groups that use any of `changed` (all, for none); those whose form differs.
+    /// Works out again the groups that use any of `changed` (all, for none).
     pub(crate) fn refresh(
         &mut self,
         changed: Option<&BTreeSet<IpAddr>>,
-        next_hops: &NextHops,
-        mirror: &Mirror,
-    ) -> BTreeSet<GroupId> {
-        let mut differ = BTreeSet::new();
+        ways: &mut Ways,
+        around: Surroundings<'_>,
+    ) -> Refreshed {
+        let mut refreshed = Refreshed::default();
         for index in 0..self.slots.len() {
             let id = GroupId(u32::try_from(index).unwrap_or(u32::MAX));
             let Some(group) = self.slot(id).filter(|group| group.users > 0) else {
                 continue;
             };
-            let concerned = changed
-                .is_none_or(|changed| group.next_hops.iter().any(|hop| changed.contains(&hop.address)));
-            if !concerned {
+            let mut hops = group.route.next_hops.iter();
+            if changed.is_some_and(|changed| !hops.any(|hop| changed.contains(&hop.address))) {
                 continue;
             }
-            let set = group.next_hops.clone();
-            let target = self.work_out(&set, next_hops, mirror);
+            let route = Arc::clone(&group.route);
+            let target = self.work_out(&route, ways, around);
             if let Some(group) = self.slot_mut(id)
                 && group.target != target
             {
-                group.target = target;
-                differ.insert(id);
+                let before = std::mem::replace(&mut group.target, target.clone());
+                refreshed.groups.insert(id);
+                if let (Ok(from), Ok(to)) = (before, target) {
+                    refreshed.moved.push((from, to));
+                }
             }
         }
-        differ
+        let moved = std::mem::take(&mut refreshed.moved);
+        for (from, to) in &moved {
+            let unanimous = moved.iter().all(|(other, target)| other != from || target == to);
+            let known = refreshed.moved.iter().any(|(other, _)| other == from);
+            if unanimous && !known && !self.wants(from) {
+                refreshed.moved.push((Arc::clone(from), Arc::clone(to)));
+            }
+        }
+        refreshed
+    }
+
+    /// Whether a group in use comes to this form.
+    pub(crate) fn wants(&self, form: &Form) -> bool {
+        let mut used = self.slots.iter().filter(|group| group.users > 0);
+        used.any(|group| group.target.as_ref() == Ok(form))
     }
 
     /// What routes of the group become, or which next hop stands in the way.
-    pub(crate) fn target(&self, id: GroupId) -> Result<&Form, (IpAddr, Unreachable)> {
+    pub(crate) fn target(&self, id: GroupId) -> Result<&Form, Obstacle> {
         match self.slot(id) {
             Some(group) => group.target.as_ref().map_err(|reason| *reason),
             None => Err((IpAddr::from([0; 4]), Unreachable::Unknown)),
         }
     }
 
+    /// The group's route in the RIB's words.
+    pub(crate) fn route(&self, id: GroupId) -> Option<&FibRoute> {
+        self.slot(id).map(|group| &*group.route)
+    }
+
     /// The group's BGP next hops.
     pub(crate) fn next_hops(&self, id: GroupId) -> &[FibNextHop] {
-        self.slot(id).map_or(&[], |group| &group.next_hops)
+        self.slot(id).map_or(&[], |group| &group.route.next_hops)
     }
 
-    /// Whether any form in use has a hop on this interface.
-    pub(crate) fn uses_interface(&self, interface: u32) -> bool {
-        self.forms
-            .iter()
-            .any(|form| form.iter().any(|hop| hop.interface == interface))
+    /// How many prefixes want it.
+    pub(crate) fn users(&self, id: GroupId) -> u32 {
+        self.slot(id).map_or(0, |group| group.users)
     }
 
-    /// The one allocation of this form. `hops` may come in any order.
-    pub(crate) fn intern(&mut self, mut hops: Hops) -> Form {
-        if let [only] = hops.as_mut_slice() {
-            only.weight = 1;
-        }
-        hops.sort_unstable();
-        if let Some(form) = self.forms.get(hops.as_slice()) {
-            return Arc::clone(form);
-        }
-        // Forms that only this set holds are forgotten before it grows.
-        if self.forms.len() == self.forms.capacity() {
-            self.forms.retain(|form| Arc::strong_count(form) > 1);
-        }
-        let form: Form = Arc::from(hops.as_slice());
-        self.forms.insert(Arc::clone(&form));
-        form
-    }
-
-    /// The union of what each next hop comes to, each weighted as the route says. Next hops that are not reachable are
-    /// left out as long as one is.
+    /// The union of what each next hop comes to, each weighted as the route says. Next hops that are not reachable, or
+    /// whose peer is gone, are left out as long as another one is there.
     fn work_out(
-        &mut self,
-        set: &NextHopSet,
-        next_hops: &NextHops,
-        mirror: &Mirror,
-    ) -> Result<Form, (IpAddr, Unreachable)> {
+        &self,
+        route: &FibRoute,
+        ways: &mut Ways,
+        around: Surroundings<'_>,
+    ) -> Result<Form, Obstacle> {
+        let is_suspect = |hop: &&FibNextHop| self.suspects.contains(&hop.address);
+        let (trusted, suspects): (Vec<_>, Vec<_>) = route.next_hops.iter().partition(|hop| !is_suspect(hop));
+        let mut union = self.union(&trusted, around);
+        if !matches!(&union, Ok(hops) if !hops.is_empty()) && !suspects.is_empty() {
+            let all: Vec<_> = route.next_hops.iter().collect();
+            union = self.union(&all, around);
+        }
+        Ok(ways.intern(union?))
+    }
+
+    fn union(&self, next_hops: &[&FibNextHop], around: Surroundings<'_>) -> Result<Hops, Obstacle> {
         let mut union = Hops::new();
         let mut failure = None;
-        for next_hop in set {
-            let direct = link_hop(next_hop, mirror);
-            let hops = match (&direct, next_hops.resolution(next_hop.address)) {
+        for next_hop in next_hops {
+            let direct = link_hop(next_hop, around.mirror);
+            let hops = match (&direct, around.next_hops.resolution(next_hop.address)) {
                 (Some(hop), _) => std::slice::from_ref(hop),
                 (None, Resolution::Reachable { hops, .. }) => hops.as_slice(),
                 (None, Resolution::Unreachable(reason)) => {
@@ -201,7 +250,7 @@ impl Groups {
             return Err(failure);
         }
         union.truncate(self.multipath);
-        Ok(self.intern(union))
+        Ok(union)
     }
 
     fn slot(&self, id: GroupId) -> Option<&Group> {

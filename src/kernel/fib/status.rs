@@ -1,13 +1,11 @@
 //! What became of a route that we want in the kernel, in the operator's words.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, Fib};
 use crate::kernel::mirror::Mirror;
-use crate::kernel::next_hops::Unreachable;
 use crate::kernel::wire::{Hop, protocol_name};
 use crate::route::Prefix;
 
@@ -26,12 +24,7 @@ pub(crate) enum Status {
     /// `install = false`, no `[kernel]`, or we are leaving.
     NotInstalled,
     /// No next hop is reachable.
-    Unresolved {
-        /// The first of them.
-        next_hop: IpAddr,
-        /// Why.
-        reason: Unreachable,
-    },
+    Unresolved,
     /// Somebody else has a route there.
     HeldBy {
         /// `rtm_protocol`.
@@ -96,7 +89,7 @@ impl Counts {
             _ if !wanted => held.then_some(&mut self.stale),
             Status::NotInstalled => None,
             Status::Installed => Some(&mut self.installed),
-            Status::Pending | Status::Adopted | Status::NotWanted | Status::Unresolved { .. } => {
+            Status::Pending | Status::Adopted | Status::NotWanted | Status::Unresolved => {
                 Some(&mut self.pending)
             }
             Status::HeldBy { .. }
@@ -114,15 +107,23 @@ impl Fib {
         let found = self
             .tables
             .iter()
-            .filter_map(|table| Some((table, self.entries.get(&(*table, prefix))?)));
+            .filter_map(|table| Some((table, self.entries.get(self.entries.find((*table, prefix))?)?)));
         let lines: Vec<String> = found
-            .map(|(table, entry)| format!("table {table}: {}", Description { entry, mirror }))
+            .map(|(table, entry)| {
+                let description = Description {
+                    fib: self,
+                    entry,
+                    mirror,
+                };
+                format!("table {table}: {description}")
+            })
             .collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 }
 
 struct Description<'a> {
+    fib: &'a Fib,
     entry: &'a Entry,
     mirror: &'a Mirror,
 }
@@ -135,7 +136,7 @@ impl fmt::Display for Description<'_> {
             Status::Adopted => self.held(f, "kept from before the restart, not decided yet"),
             Status::NotWanted => f.write_str("not wanted"),
             Status::NotInstalled => f.write_str("not installed: install is off"),
-            Status::Unresolved { next_hop, reason } => write!(f, "pending: next hop {next_hop}: {reason}"),
+            Status::Unresolved => self.unresolved(f),
             Status::HeldBy { protocol, metric } => {
                 write!(
                     f,
@@ -165,15 +166,27 @@ impl fmt::Display for Description<'_> {
 }
 
 impl Description<'_> {
+    fn unresolved(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let obstacle = self
+            .entry
+            .wanted
+            .and_then(|group| self.fib.groups.target(group).err());
+        match obstacle {
+            Some((next_hop, reason)) => write!(f, "pending: next hop {next_hop}: {reason}"),
+            None => f.write_str("pending: its next hop has just come back"),
+        }
+    }
+
     fn held(&self, f: &mut fmt::Formatter<'_>, state: &str) -> fmt::Result {
         f.write_str(state)?;
-        for held in &self.entry.held {
+        for held in self.entry.held.iter() {
             f.write_str(":")?;
-            if held.form.is_empty() {
+            let hops = self.fib.ways.content(held.way);
+            if hops.is_empty() {
                 f.write_str(" blackhole")?;
             }
-            for hop in held.form.iter() {
-                self.hop(f, hop, held.form.len() > 1)?;
+            for hop in hops.iter() {
+                self.hop(f, hop, hops.len() > 1)?;
             }
             write!(f, " metric {}", held.metric)?;
         }

@@ -3,13 +3,14 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bgp_codec::Family;
 use rtnetlink::{LinkUnspec, LinkVeth};
 
 use super::*;
 use crate::kernel::cleanup::remove_routes;
-use crate::kernel::fib::{Action, Form, Operation};
+use crate::kernel::fib::{Action, Form, Operation, RouteOperation};
 use crate::kernel::lab::{next_hop, route, settings, show};
 use crate::kernel::wire::{DumpScope, Hop, Verb};
 use crate::rib::interface::{FibChange, FibRoute};
@@ -274,6 +275,56 @@ fn leaving_and_cleanup_take_all_of_ours_and_only_that() {
 }
 
 #[test]
+fn many_routes_share_nexthop_objects_and_survive_their_loss() {
+    in_namespace(async {
+        let net = Net::new().await;
+        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let wants = |next_hops: &str| -> Vec<String> {
+            let both = (0..100).map(|index| format!("10.1.{index}.0/24 {next_hops}"));
+            both.collect()
+        };
+        daemon.want(&wants("192.0.2.9 198.51.100.9")).await;
+        daemon.until(|status| status.routes.installed == 100).await;
+        assert_eq!(objects().len(), 3, "two gateways and a group");
+        let before = daemon.handle.status().await.unwrap().operations;
+        // A peer's session ends: one request moves all routes, and what the RIB then says is nothing new.
+        let gone: IpAddr = "198.51.100.9".parse().unwrap();
+        daemon.updates.send(FibUpdate::Suspect(gone)).await.unwrap();
+        daemon.want(&wants("192.0.2.9")).await;
+        daemon.updates.send(FibUpdate::Settled(gone)).await.unwrap();
+        daemon.until_quiet(100).await;
+        assert!(
+            ours().iter().all(|route| route.matches("via").count() == 1),
+            "{:?}",
+            ours()
+        );
+        let status = daemon.until(|status| status.operations > before).await;
+        assert!(status.operations <= before + 3, "{status:?} {before}");
+        // Somebody removes the objects, and with them all routes.
+        for nexthop in objects() {
+            let removal = Operation::Nexthop(crate::kernel::fib::NexthopOperation {
+                id: nexthop.id,
+                leads: None,
+                replace: false,
+            });
+            let _gone_with_its_members = Requests::open().unwrap().run(OURS, &[removal]).unwrap();
+        }
+        daemon.until(|status| status.operations >= before + 100).await;
+        daemon.until(|status| status.routes.installed == 100).await;
+        assert_eq!(ours().len(), 100);
+        // A link that goes takes its objects and their routes along without a word.
+        net.set(net.d0, false).await;
+        daemon.until(|status| status.routes.pending == 100).await;
+        assert_eq!(ours(), [""; 0]);
+        net.set(net.d0, true).await;
+        daemon.until(|status| status.routes.installed == 100).await;
+        assert_eq!(ours().len(), 100);
+        assert_eq!(daemon.handle.release(OnStop::Remove).await, 0);
+        assert_eq!((ours().len(), objects().len()), (0, 0));
+    });
+}
+
+#[test]
 fn without_permission_it_says_so_and_tries_again() {
     in_namespace(async {
         let _net = Net::new().await;
@@ -438,15 +489,10 @@ impl Net {
 
     fn run(&self, protocol: u8, prefix: &str, metric: u32, (action, form): (Action, Form)) {
         let key = (TableId::MAIN, prefix.parse().unwrap());
-        let operation = Operation {
-            key,
-            metric,
-            action,
-            form,
-        };
-        let answers = Requests::open().unwrap().run(protocol, vec![operation]).unwrap();
+        let operation = Operation::Route(RouteOperation::by_hand(key, metric, action, form));
+        let answers = Requests::open().unwrap().run(protocol, &[operation]).unwrap();
         assert_eq!(
-            answers.results[0].1,
+            answers.results[0],
             Ok(()),
             "{prefix} {action:?} {:?}",
             answers.text
@@ -493,10 +539,12 @@ impl Daemon {
             let mut words = text.as_ref().split_whitespace();
             let prefix = words.next().unwrap().parse().unwrap();
             let next_hops: smallvec::SmallVec<_> = words.map(next_hop).collect();
-            let route = (!next_hops.is_empty()).then(|| FibRoute {
-                next_hops,
-                local_pref: 100,
-                external: false,
+            let route = (!next_hops.is_empty()).then(|| {
+                Arc::new(FibRoute {
+                    next_hops,
+                    local_pref: 100,
+                    external: false,
+                })
             });
             FibChange {
                 table: TableId::MAIN,
@@ -574,6 +622,16 @@ fn index_of(name: &str) -> u32 {
         _ => None,
     });
     index.unwrap()
+}
+
+/// Nexthop objects of ours in the kernel.
+fn objects() -> Vec<crate::kernel::wire::Nexthop> {
+    let all = Requests::open().unwrap().dump(DumpScope::Nexthops).unwrap();
+    let all = all.into_iter().filter_map(|message| match message {
+        Message::Nexthop(Verb::New, nexthop) => Some(nexthop),
+        _ => None,
+    });
+    all.filter(|nexthop| nexthop.protocol == OURS).collect()
 }
 
 fn ours() -> Vec<String> {

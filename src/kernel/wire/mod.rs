@@ -4,11 +4,13 @@
 //! skipped. Writing appends to a buffer, so that many requests go out in one send.
 
 mod link;
+mod nexthop;
 mod request;
 mod route;
 
 pub(crate) use self::link::{Address, Link};
-pub(crate) use self::request::{Change, DumpScope, encode_change, encode_dump};
+pub(crate) use self::nexthop::{Leads, Nexthop, NexthopChange, encode_nexthop};
+pub(crate) use self::request::{Change, DumpScope, Target, encode_change, encode_dump};
 pub(crate) use self::route::{Hop, Hops, Route, protocol_name};
 
 /// `NLM_F_*` flags that appear in messages from the kernel.
@@ -60,8 +62,8 @@ pub(crate) enum Message {
     Link(Verb, Link),
     /// An address of an interface.
     Address(Verb, Address),
-    /// A nexthop object, by id.
-    Nexthop(Verb, u32),
+    /// A nexthop object.
+    Nexthop(Verb, Nexthop),
     /// The answer to a request: errno (0 is success) and the kernel's words, if any.
     Answer {
         /// Positive errno; 0 for success.
@@ -127,22 +129,14 @@ pub(crate) fn parse(header: Header, payload: &[u8]) -> Message {
         RTM_DELLINK => Link::parse(payload).map(|link| Message::Link(Verb::Delete, link)),
         RTM_NEWADDR => Address::parse(payload).map(|address| Message::Address(Verb::New, address)),
         RTM_DELADDR => Address::parse(payload).map(|address| Message::Address(Verb::Delete, address)),
-        RTM_NEWNEXTHOP => nexthop_id(payload).map(|id| Message::Nexthop(Verb::New, id)),
-        RTM_DELNEXTHOP => nexthop_id(payload).map(|id| Message::Nexthop(Verb::Delete, id)),
+        RTM_NEWNEXTHOP => Nexthop::parse(payload).map(|nexthop| Message::Nexthop(Verb::New, nexthop)),
+        RTM_DELNEXTHOP => Nexthop::parse(payload).map(|nexthop| Message::Nexthop(Verb::Delete, nexthop)),
         NLMSG_ERROR => answer(header, payload),
         NLMSG_DONE => Some(Message::Done(Cursor(payload).u32().map_or(0, errno))),
         NLMSG_OVERRUN => Some(Message::Overrun),
         _ => None,
     };
     parsed.unwrap_or(Message::Other)
-}
-
-/// `nhmsg` is 8 octets; attribute 1 is `NHA_ID`.
-fn nexthop_id(payload: &[u8]) -> Option<u32> {
-    let attributes = Attributes(payload.get(8..)?);
-    attributes
-        .filter(|&(kind, _)| kind == 1)
-        .find_map(|(_, value)| Cursor(value).u32())
 }
 
 fn answer(header: Header, payload: &[u8]) -> Option<Message> {

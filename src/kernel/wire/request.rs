@@ -11,6 +11,7 @@ const RTM_DELROUTE: u16 = 25;
 const RTM_GETLINK: u16 = 18;
 const RTM_GETADDR: u16 = 22;
 const RTM_GETROUTE: u16 = 26;
+const RTM_GETNEXTHOP: u16 = 106;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
 const NLM_F_REPLACE: u16 = 0x100;
@@ -25,12 +26,21 @@ const SCOPE_ANY: u8 = 255;
 /// A change of one kernel route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Change<'a> {
-    /// `CREATE|EXCL`: fails with EEXIST where any route has the same table, prefix and metric. No hops: a blackhole.
-    Create(&'a [Hop]),
+    /// `CREATE|EXCL`: fails with EEXIST where any route has the same table, prefix and metric.
+    Create(Target<'a>),
     /// `REPLACE` without `CREATE`: overwrites the route of the same table, prefix and metric, whoever owns it.
-    Replace(&'a [Hop]),
+    Replace(Target<'a>),
     /// Names protocol, metric and table, so that nobody else's route matches.
     Delete,
+}
+
+/// Where a route is to lead.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Target<'a> {
+    /// Through these hops; without any it discards.
+    Hops(&'a [Hop]),
+    /// Wherever this nexthop object leads.
+    Nexthop(u32),
 }
 
 /// What a dump asks for.
@@ -40,6 +50,8 @@ pub(crate) enum DumpScope {
     Links,
     /// All addresses.
     Addresses,
+    /// All nexthop objects.
+    Nexthops,
     /// Routes of one table and family, perhaps only those through one interface.
     Routes {
         /// Which table.
@@ -62,8 +74,8 @@ pub(crate) fn encode_change(
     acknowledge: bool,
 ) {
     let (kind, flags, scope, rtn) = match change {
-        Change::Create(hops) => (RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, 0, route_type(hops)),
-        Change::Replace(hops) => (RTM_NEWROUTE, NLM_F_REPLACE, 0, route_type(hops)),
+        Change::Create(target) => (RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, 0, route_type(target)),
+        Change::Replace(target) => (RTM_NEWROUTE, NLM_F_REPLACE, 0, route_type(target)),
         Change::Delete => (RTM_DELROUTE, 0, SCOPE_ANY, 0),
     };
     let acknowledge = if acknowledge { NLM_F_ACK } else { 0 };
@@ -73,9 +85,12 @@ pub(crate) fn encode_change(
     } else {
         AF_INET6
     };
-    let hops = match change {
-        Change::Create(hops) | Change::Replace(hops) => hops,
-        Change::Delete => &[],
+    let (hops, nexthop) = match change {
+        Change::Create(Target::Hops(hops)) | Change::Replace(Target::Hops(hops)) => (hops, None),
+        Change::Create(Target::Nexthop(id)) | Change::Replace(Target::Nexthop(id)) => {
+            ([].as_slice(), Some(id))
+        }
+        Change::Delete => ([].as_slice(), None),
     };
     let route_flags = match hops {
         [only] if only.onlink => ONLINK,
@@ -87,6 +102,9 @@ pub(crate) fn encode_change(
     put_address(out, attribute::DST, prefix.addr());
     put(out, attribute::TABLE, &table.0.to_ne_bytes());
     put(out, attribute::PRIORITY, &metric.to_ne_bytes());
+    if let Some(id) = nexthop {
+        put(out, attribute::NH_ID, &id.to_ne_bytes());
+    }
     match hops {
         [] => {}
         [only] => {
@@ -111,12 +129,13 @@ pub(crate) fn encode_dump(out: &mut Vec<u8>, scope: DumpScope, sequence: u32) {
     let kind = match scope {
         DumpScope::Links => RTM_GETLINK,
         DumpScope::Addresses => RTM_GETADDR,
+        DumpScope::Nexthops => RTM_GETNEXTHOP,
         DumpScope::Routes { .. } => RTM_GETROUTE,
     };
     let start = begin(out, kind, NLM_F_REQUEST | NLM_F_DUMP, sequence);
     match scope {
         DumpScope::Links => out.extend([0; 16]),
-        DumpScope::Addresses => out.extend([0; 8]),
+        DumpScope::Addresses | DumpScope::Nexthops => out.extend([0; 8]),
         DumpScope::Routes {
             table,
             ipv6,
@@ -134,11 +153,10 @@ pub(crate) fn encode_dump(out: &mut Vec<u8>, scope: DumpScope, sequence: u32) {
     end(out, start, false);
 }
 
-fn route_type(hops: &[Hop]) -> u8 {
-    if hops.is_empty() {
-        RTN_BLACKHOLE
-    } else {
-        RTN_UNICAST
+fn route_type(target: Target<'_>) -> u8 {
+    match target {
+        Target::Hops([]) => RTN_BLACKHOLE,
+        Target::Hops(_) | Target::Nexthop(_) => RTN_UNICAST,
     }
 }
 
@@ -172,13 +190,13 @@ fn put_address(out: &mut Vec<u8>, kind: u16, address: IpAddr) {
     }
 }
 
-fn put(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
+pub(super) fn put(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let start = begin_attribute(out, kind);
     out.extend(value);
     end(out, start, true);
 }
 
-fn begin(out: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32) -> usize {
+pub(super) fn begin(out: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32) -> usize {
     let start = out.len();
     out.reserve(HEADER_LEN + 64);
     out.extend([0; 4]);
@@ -190,7 +208,7 @@ fn begin(out: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32) -> usize {
     start
 }
 
-fn begin_attribute(out: &mut Vec<u8>, kind: u16) -> usize {
+pub(super) fn begin_attribute(out: &mut Vec<u8>, kind: u16) -> usize {
     let start = out.len();
     out.extend([0; 2]);
     out.extend(kind.to_ne_bytes());
@@ -198,7 +216,7 @@ fn begin_attribute(out: &mut Vec<u8>, kind: u16) -> usize {
 }
 
 /// Writes the length at `start` (16 bits wide for attributes, 32 for messages) and pads.
-fn end(out: &mut Vec<u8>, start: usize, short: bool) {
+pub(super) fn end(out: &mut Vec<u8>, start: usize, short: bool) {
     let len = out.len() - start;
     let field = out.get_mut(start..).unwrap_or_default();
     if short {
@@ -231,7 +249,7 @@ mod tests {
     fn check(prefix: &str, hops: &[Hop]) {
         let mut out = Vec::new();
         let key = (TableId(70_000), prefix.parse().unwrap(), 200, 179);
-        encode_change(&mut out, key, Change::Create(hops), 5, true);
+        encode_change(&mut out, key, Change::Create(Target::Hops(hops)), 5, true);
         encode_change(&mut out, key, Change::Delete, 6, false);
         assert_eq!(out.len() % 4, 0);
         let read: Vec<_> = Messages::new(&out)
@@ -257,6 +275,28 @@ mod tests {
         let Message::Route(Verb::Delete, _, route) = &read[1].1 else {
             panic!("not a delete: {:?}", read[1])
         };
+        assert_eq!((route.table, route.prefix, route.metric, route.protocol), key);
+    }
+
+    #[test]
+    fn a_route_may_refer_to_a_nexthop_object() {
+        let mut out = Vec::new();
+        let key = (TableId::MAIN, "10.1.0.0/16".parse().unwrap(), 200, 179);
+        encode_change(
+            &mut out,
+            key,
+            Change::Create(Target::Nexthop(0xb300_0001)),
+            5,
+            true,
+        );
+        let (header, payload) = Messages::new(&out).next().unwrap();
+        let Message::Route(Verb::New, _, route) = parse(header, payload) else {
+            panic!("not a route")
+        };
+        assert_eq!(
+            (route.nexthop_id, route.kind),
+            (0xb300_0001, KernelRouteKind::Unicast)
+        );
         assert_eq!((route.table, route.prefix, route.metric, route.protocol), key);
     }
 

@@ -141,7 +141,7 @@ async fn a_route_goes_through_lanes_kernel_and_back() {
                         .await;
                 }
                 FibUpdate::Changes(changes) => return changes,
-                FibUpdate::Complete(_) => {}
+                FibUpdate::Complete(_) | FibUpdate::Suspect(_) | FibUpdate::Settled(_) => {}
             }
         }
     };

@@ -253,12 +253,13 @@ impl Lab {
                 Output::Fib(changes) => {
                     for change in changes {
                         match change.route {
-                            Some(route) => self.fib.insert(change.prefix, route),
+                            Some(route) => self.fib.insert(change.prefix, (*route).clone()),
                             None => self.fib.remove(&change.prefix),
                         };
                     }
                 }
                 Output::FibComplete(family) => self.fib_complete.push(family),
+                Output::Suspect(_) | Output::Settled(_) => {}
                 Output::TrackNextHops { track, untrack } => {
                     for address in track {
                         assert!(self.tracked.insert(address), "tracked twice: {address}");

@@ -1,0 +1,222 @@
+//! What the kernel says of our routes: at start, in dumps, and when somebody else changed them.
+
+use super::entries::{Held, Slot};
+use super::ways::WayId;
+use super::{Fib, FibKey};
+use crate::kernel::mirror::Mirror;
+use crate::kernel::wire::{Hops, Nexthop, Route, Verb};
+use crate::route::{KernelRouteKind, Prefix, TableId};
+
+/// A route of ours in a dump.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    prefix: Prefix,
+    metric: u32,
+    way: WayId,
+}
+
+impl Fib {
+    /// The kernel says that a route of ours came or went, and it was not we who asked.
+    pub(crate) fn observe(&mut self, verb: Verb, route: &Route) {
+        let key = (route.table, route.prefix);
+        match verb {
+            Verb::New => {
+                let (slot, way) = (self.ensure(key), self.way_of(route));
+                self.hold(
+                    slot,
+                    Held {
+                        metric: route.metric,
+                        way,
+                    },
+                );
+                self.enqueue(slot);
+            }
+            Verb::Delete => {
+                if let Some(slot) = self.entries.find(key) {
+                    self.drop_held(slot, route.metric);
+                    self.enqueue(slot);
+                }
+            }
+        }
+    }
+
+    /// A route of ours that a dump shows; for [`Fib::reconcile`].
+    pub(crate) fn seen(&mut self, route: &Route) -> Seen {
+        Seen {
+            prefix: route.prefix,
+            metric: route.metric,
+            way: self.way_of(route),
+        }
+    }
+
+    /// Replaces what is known to be held in a table and family (perhaps only through one interface).
+    pub(crate) fn reconcile(&mut self, table: TableId, ipv6: bool, interface: Option<u32>, seen: &[Seen]) {
+        let mut slots = Vec::with_capacity(seen.len());
+        for route in seen {
+            let slot = self.ensure((table, route.prefix));
+            slots.push(slot);
+            let known = self
+                .entries
+                .get(slot)
+                .and_then(|entry| entry.held.at(route.metric));
+            if known.is_none_or(|known| known.way != route.way) {
+                self.hold(
+                    slot,
+                    Held {
+                        metric: route.metric,
+                        way: route.way,
+                    },
+                );
+                self.enqueue(slot);
+            }
+        }
+        let mut shown = vec![false; self.entries.bound()];
+        let mut beside = Vec::new();
+        for (slot, route) in slots.into_iter().zip(seen) {
+            if let Some(shown) = shown.get_mut(slot.index()) {
+                *shown = true;
+            }
+            if self
+                .entries
+                .get(slot)
+                .is_some_and(|entry| entry.held.has_several())
+            {
+                beside.push((slot, route.metric));
+            }
+        }
+        beside.sort_unstable();
+        self.drop_unseen((table, ipv6, interface), &shown, &beside);
+    }
+
+    /// Drops what a dump should have shown and did not. Which metric it showed matters where there are several.
+    fn drop_unseen(
+        &mut self,
+        (table, ipv6, interface): (TableId, bool, Option<u32>),
+        shown: &[bool],
+        beside: &[(Slot, u32)],
+    ) {
+        let mut gone: Vec<(FibKey, Slot, u32)> = Vec::new();
+        for (slot, entry) in self.entries.iter() {
+            if entry.key.0 != table || entry.key.1.addr().is_ipv6() != ipv6 {
+                continue;
+            }
+            let is_shown = shown.get(slot.index()).copied().unwrap_or_default();
+            let several = entry.held.has_several();
+            for held in entry.held.iter() {
+                let there = is_shown && (!several || beside.binary_search(&(slot, held.metric)).is_ok());
+                let hops = self.ways.content(held.way);
+                let in_scope =
+                    interface.is_none_or(|interface| hops.iter().any(|hop| hop.interface == interface));
+                if !there && in_scope {
+                    gone.push((entry.key, slot, held.metric));
+                }
+            }
+        }
+        gone.sort_unstable();
+        for (_, slot, metric) in gone {
+            self.drop_held(slot, metric);
+            self.enqueue(slot);
+        }
+    }
+
+    /// The kernel dropped routes through this interface without saying so; `deleted`: every IPv4 route that has a hop
+    /// there. Nexthop objects there are gone in any case.
+    pub(crate) fn interface_died(&mut self, interface: u32, deleted: bool, mirror: &Mirror) {
+        if !self.ways.uses_interface(interface) {
+            return;
+        }
+        let mut dead: Vec<(FibKey, Slot, u32)> = Vec::new();
+        for (slot, entry) in self.entries.iter() {
+            for held in entry.held.iter() {
+                let hops = self.ways.content(held.way);
+                let uses = hops.iter().any(|hop| hop.interface == interface);
+                let own_hops = self.ways.nexthop_id(held.way) == 0;
+                if uses && own_hops && (deleted && entry.key.1.addr().is_ipv4() || mirror.all_down(hops)) {
+                    dead.push((entry.key, slot, held.metric));
+                }
+            }
+        }
+        dead.sort_unstable();
+        for (_, slot, metric) in dead {
+            self.drop_held(slot, metric);
+            self.enqueue(slot);
+        }
+    }
+
+    /// An interface cannot be used any more: the kernel drops its nexthop objects, and their routes, without a word.
+    /// Whether there were any.
+    pub(crate) fn objects_died(&mut self, interface: u32) -> bool {
+        let changed = self.ways.interface_died(interface);
+        self.ways_changed(&changed);
+        !changed.is_empty()
+    }
+
+    /// What the kernel says of a nexthop object.
+    pub(crate) fn nexthop(&mut self, verb: Verb, nexthop: &Nexthop, own_protocol: u8) -> bool {
+        let changed = self.ways.observe(verb, nexthop, own_protocol);
+        self.ways_changed(&changed);
+        !changed.is_empty()
+    }
+
+    /// Replaces what is known of nexthop objects by what a dump showed.
+    pub(crate) fn reconcile_nexthops(&mut self, seen: Vec<Nexthop>, own_protocol: u8) {
+        let changed = self.ways.reconcile(seen, own_protocol);
+        self.ways_changed(&changed);
+    }
+
+    /// Ways come to something else, or to nothing: then the routes that were told so are gone.
+    pub(super) fn ways_changed(&mut self, changed: &[WayId]) {
+        if changed.is_empty() {
+            return;
+        }
+        let mut concerned: Vec<(FibKey, Slot, Held)> = Vec::new();
+        for (slot, entry) in self.entries.iter() {
+            let held = entry.held.iter().filter(|held| changed.contains(&held.way));
+            concerned.extend(held.map(|held| (entry.key, slot, held)));
+        }
+        concerned.sort_unstable_by_key(|(key, slot, held)| (*key, *slot, held.metric));
+        for (_, slot, held) in concerned {
+            if self.ways.is_gone(held.way) {
+                self.drop_held(slot, held.metric);
+            }
+            self.enqueue(slot);
+        }
+    }
+
+    /// The kernel holds this.
+    pub(super) fn hold(&mut self, slot: Slot, held: Held) {
+        self.ways.retain(held.way);
+        let before = self.edit(slot, |entry| entry.held.put(held));
+        match before {
+            Some(before) => self.ways.release(before.way),
+            None => self.count_held(slot, true),
+        }
+    }
+
+    /// The kernel does not hold this.
+    pub(super) fn drop_held(&mut self, slot: Slot, metric: u32) {
+        if let Some(held) = self.edit(slot, |entry| entry.held.take(metric)) {
+            self.ways.release(held.way);
+            self.count_held(slot, false);
+        }
+    }
+
+    fn count_held(&mut self, slot: Slot, more: bool) {
+        let ipv6 = self
+            .entries
+            .get(slot)
+            .is_some_and(|entry| entry.key.1.addr().is_ipv6());
+        let [ipv4_count, ipv6_count] = &mut self.held;
+        let count = if ipv6 { ipv6_count } else { ipv4_count };
+        *count = if more { *count + 1 } else { count.saturating_sub(1) };
+    }
+
+    fn way_of(&mut self, route: &Route) -> WayId {
+        let hops = if route.kind == KernelRouteKind::Unicast {
+            route.hops.clone()
+        } else {
+            Hops::new()
+        };
+        self.ways.observed(route.nexthop_id, hops)
+    }
+}
