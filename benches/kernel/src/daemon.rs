@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::lab::{Lab, PEERS};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::lab::{DUT, Lab, PEERS};
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -114,6 +117,22 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// The process, of those that have one.
+    pub fn pid(&self) -> i32 {
+        self.processes.first().map_or(0, |process| process.id() as i32)
+    }
+
+    /// Sends a signal and waits for the end.
+    pub fn end(&mut self, signal: Signal) -> Result<()> {
+        kill(Pid::from_raw(self.pid()), signal)?;
+        for process in &mut self.processes {
+            process.wait()?;
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         for process in &mut self.processes {
@@ -186,6 +205,10 @@ fn start_frr(lab: &Lab, directory: &Path) -> Result<Vec<Child>> {
         config += &format!("  neighbor {peer} activate\n");
     }
     config += " exit-address-family\n";
+    start_frr_with(directory, &config, |program| inside(lab, program))
+}
+
+fn start_frr_with(directory: &Path, config: &str, inside: impl Fn(&Path) -> Command) -> Result<Vec<Child>> {
     fs::write(directory.join("bgpd.conf"), config)?;
     fs::write(directory.join("zebra.conf"), "")?;
     if let Some(user) = nix::unistd::User::from_name("frr")? {
@@ -195,7 +218,7 @@ fn start_frr(lab: &Lab, directory: &Path) -> Result<Vec<Child>> {
     for (daemon, ready) in [("zebra", "zserv.api"), ("bgpd", "bgpd.vty")] {
         let ready = directory.join(ready);
         fs::remove_file(&ready).ok();
-        let mut command = inside(lab, &Path::new("/usr/lib/frr").join(daemon));
+        let mut command = inside(&Path::new("/usr/lib/frr").join(daemon));
         command.arg("-f").arg(directory.join(format!("{daemon}.conf")));
         command.arg("-i").arg(directory.join(format!("{daemon}.pid")));
         command.arg("-z").arg(directory.join("zserv.api"));
@@ -230,4 +253,88 @@ fn spawn(mut command: Command, log: &Path) -> Result<Child> {
         .stdout(file.try_clone()?)
         .stderr(file);
     command.spawn().with_context(|| format!("cannot run {command:?}"))
+}
+
+/// Stonechat for the restarts: it announces `near` and installs what the helper announces.
+pub fn write_restart_config(lab: &Lab, near: Ipv4Addr, more: &str) -> Result<PathBuf> {
+    let file = lab.directory.join("restart.toml");
+    let config = format!(
+        "[speaker]\nasn = 64512\nrouter_id = \"10.0.1.2\"\nstate_dir = \"{}\"\n\n[kernel]\n\n\
+         [[originate]]\nname = \"near\"\nprefixes = [\"{near}/32\"]\n{more}\n\
+         [[peer]]\nname = \"helper\"\naddress = \"{}\"\nasn = 64512\n",
+        lab.directory.join("state").display(),
+        Ipv4Addr::from(PEERS[0])
+    );
+    fs::write(&file, config)?;
+    Ok(file)
+}
+
+/// Starts stonechat with what its predecessor left.
+pub fn start_again(lab: &Lab, program: &Path, config: &Path) -> Result<Daemon> {
+    let directory = &lab.directory;
+    let mut command = inside(lab, program);
+    command
+        .args(["run", "--config"])
+        .arg(config)
+        .arg("--socket")
+        .arg(directory.join("control"));
+    let log = directory.join("stonechat.log");
+    Ok(Daemon {
+        processes: vec![spawn(command, &log)?],
+        log,
+    })
+}
+
+/// The other end: BIRD or FRR in the namespace of the peers, with its kernel's routes and `far` announced.
+pub fn spawn_helper(lab: &Lab, which: &str, far: Ipv4Addr) -> Result<Daemon> {
+    let (own, other) = (Ipv4Addr::from(PEERS[0]), Ipv4Addr::from(DUT[0]));
+    match which {
+        "bird" => {
+            let config = format!(
+                "router id {own};\nprotocol device {{}}\nprotocol direct {{ ipv4; }}\n\
+                 protocol kernel {{ learn; persist; metric 200; ipv4 {{ import all; export where source = RTS_BGP; }}; }}\n\
+                 protocol bgp dut {{ local {own} as 64512; neighbor {other} as 64512; direct; graceful restart on; \
+                 ipv4 {{ gateway direct; import all; next hop self; \
+                 export where source = RTS_INHERIT || net = {far}/32; }}; }}\n"
+            );
+            let file = lab.directory.join("helper.conf");
+            fs::write(&file, config)?;
+            let mut command = inside_peers(lab, Path::new("/usr/sbin/bird"));
+            command
+                .arg("-f")
+                .arg("-c")
+                .arg(file)
+                .arg("-s")
+                .arg(lab.directory.join("helper.ctl"));
+            let log = lab.directory.join("helper.log");
+            Ok(Daemon {
+                processes: vec![spawn(command, &log)?],
+                log,
+            })
+        }
+        _ => {
+            let config = format!(
+                "router bgp 64512\n bgp router-id {own}\n no bgp default ipv4-unicast\n no bgp network import-check\n \
+                 bgp graceful-restart\n neighbor {other} remote-as 64512\n neighbor {other} timers connect 1\n \
+                 address-family ipv4 unicast\n  redistribute kernel\n  redistribute static\n  network {far}/32\n  \
+                 neighbor {other} activate\n  neighbor {other} next-hop-self force\n exit-address-family\n"
+            );
+            let directory = lab.directory.join("helper");
+            fs::create_dir_all(&directory)?;
+            let processes = start_frr_with(&directory, &config, |program| inside_peers(lab, program))?;
+            Ok(Daemon {
+                processes,
+                log: directory.join("bgpd.log"),
+            })
+        }
+    }
+}
+
+fn inside_peers(lab: &Lab, program: &Path) -> Command {
+    let mut command = Command::new("ip");
+    command
+        .args(["netns", "exec", &lab.peers()])
+        .arg(program)
+        .current_dir(&lab.directory);
+    command
 }

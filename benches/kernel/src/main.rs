@@ -6,6 +6,7 @@ mod daemon;
 mod lab;
 mod measure;
 mod netlink;
+mod restart;
 mod session;
 
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ usage: cargo xtask bench kernel [--quick] [--daemon NAME]... [--scene NAME]...
 
   --quick         20,000 routes in place of 200,000, 50,000 loaded in place of 500,000
   --daemon NAME   stonechat, bird or frr; all of them without
-  --scene NAME    raw, install, multipath, import, loaded or early; all of them without
+  --scene NAME    raw, restart, install, multipath, import, loaded or early; all of them without
   --program PATH  the stonechat to measure; target/release/stonechat without";
 
 struct Options {
@@ -44,6 +45,9 @@ fn main() -> Result<()> {
             print!(" {what} {:.2} s;", took.as_secs_f64());
         }
         println!("\n");
+    }
+    if wanted("restart") && options.size.stonechat.exists() {
+        show_losses(size);
     }
     for kind in &options.daemons {
         println!("{}", kind.name());
@@ -74,6 +78,27 @@ fn main() -> Result<()> {
         println!();
     }
     Ok(())
+}
+
+/// Stonechat restarts; FRR and BIRD 2 are the helpers, one after the other.
+fn show_losses(size: &Size) {
+    let routes = size.routes / 10;
+    for helper in ["frr", "bird"] {
+        println!("stonechat restarts, {helper} is the helper, {routes} routes: packets lost out and in");
+        match restart::losses(&size.stonechat, helper, routes) {
+            Ok(losses) => {
+                for loss in losses {
+                    let [out, back] = loss.sent;
+                    println!(
+                        "  {:26} {} of {out}, {} of {back}",
+                        loss.what, loss.lost[0], loss.lost[1]
+                    );
+                }
+            }
+            Err(error) => println!("  failed: {error:#}"),
+        }
+        println!();
+    }
 }
 
 /// One daemon's failure is a line of the table; the others are still measured.
