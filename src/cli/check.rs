@@ -89,6 +89,32 @@ mod tests {
         assert_eq!(json["valid"], false);
     }
 
+    /// The operator's view of every wrong file whose surroundings a test can give it.
+    #[test]
+    fn wrong_files_are_refused_in_the_words_of_the_snapshots() {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/tests/wrong");
+        let mut checked = 0;
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let file = entry.unwrap().path();
+            let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+            if file.extension().is_none_or(|extension| extension != "toml")
+                || ["environment", "passwords"].contains(&&*name)
+            {
+                continue;
+            }
+            let (_, refused) = Daemon::dead().ask(false, |terminal| execute(&arguments(&file), terminal));
+            let report = refused.expect_err(&name).to_string();
+            let report = report.replace(&format!("{}/", directory.display()), "");
+            assert_eq!(
+                report + "\n",
+                std::fs::read_to_string(file.with_extension("txt")).unwrap(),
+                "{name}"
+            );
+            checked += 1;
+        }
+        assert!(checked >= 30, "{checked}");
+    }
+
     #[test]
     fn the_difference_is_asked_of_the_daemon_by_absolute_path() {
         let daemon = Daemon::new(|request| {

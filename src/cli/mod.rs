@@ -64,11 +64,7 @@ pub type EntryError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A BGP speaker for the machines that run workloads.
 #[derive(Debug, Parser)]
-#[command(
-    name = "stonechat",
-    disable_version_flag = true,
-    disable_help_subcommand = true
-)]
+#[command(name = "stonechat", disable_version_flag = true)]
 struct CommandLine {
     #[command(subcommand)]
     verb: Verb,
@@ -282,6 +278,18 @@ mod tests {
                 "{}",
                 verb.get_name()
             );
+        }
+    }
+
+    #[test]
+    fn help_may_be_asked_for_in_three_ways() {
+        for words in [
+            &["stonechat", "help"][..],
+            &["stonechat", "help", "why"],
+            &["stonechat", "why", "--help"],
+        ] {
+            let error = CommandLine::try_parse_from(words).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp, "{words:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a configuration takes from its surroundings: environment variables and password files.
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Looks up an environment variable.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -19,6 +19,10 @@ pub(super) struct SecretFile {
 pub(super) struct Environment<'a> {
     pub(super) variable: Variables<'a>,
     pub(super) secret: &'a dyn Fn(&Path) -> io::Result<SecretFile>,
+    /// The text of a file that the configuration names.
+    pub(super) text: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// The files of a directory.
+    pub(super) list: &'a dyn Fn(&Path) -> io::Result<Vec<PathBuf>>,
 }
 
 /// Why a string with `${...}` in it has no value.
@@ -34,6 +38,32 @@ pub(super) enum SubstitutionError {
 
 /// Longest password file that is read; a TCP MD5 key has at most 80 octets.
 const SECRET_LIMIT: u64 = 4_096;
+
+/// Longest list of prefixes that is read.
+const TEXT_LIMIT: u64 = 64 << 20;
+
+/// Reads a text file.
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    file.take(TEXT_LIMIT + 1).read_to_string(&mut text)?;
+    if u64::try_from(text.len()).is_ok_and(|len| len > TEXT_LIMIT) {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 64 MiB"));
+    }
+    Ok(text)
+}
+
+/// Lists a directory, in the order of the names.
+pub(super) fn list_directory(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = std::fs::read_dir(path)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<PathBuf>>>()?;
+    files.sort();
+    Ok(files)
+}
 
 /// Reads a password file and its mode.
 pub(super) fn read_secret(path: &Path) -> io::Result<SecretFile> {

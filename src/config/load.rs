@@ -1,15 +1,14 @@
-//! From a path to a configuration, or to everything that is wrong with the file.
+//! From a path to a configuration, or to everything that is wrong with its files.
 
 use std::path::Path;
 
-use toml::de::DeTable;
+use toml::Spanned;
 
 use super::Config;
-use super::environment::{Environment, Variables, read_secret};
+use super::environment::{Environment, Variables, list_directory, read_secret, read_text};
 use super::file::File;
 use super::reader::Reader;
 use super::report::{Problem, Report};
-use super::source::Source;
 use super::validate::validate;
 
 /// A configuration, and what an operator should know about it.
@@ -22,29 +21,14 @@ pub struct Loaded {
 }
 
 impl Config {
-    /// Reads and checks a file and the password files that it names. `variables` looks up environment variables.
+    /// Reads and checks a file, its fragments, and the files that they name. `variables` looks up environment variables.
     ///
     /// # Errors
     ///
     /// [`Report::Unreadable`] if the file cannot be read, [`Report::Invalid`] with every problem if it is wrong.
     pub fn load(path: &Path, variables: Variables<'_>) -> Result<Loaded, Report> {
-        let unreadable = |missing, error| Report::Unreadable {
-            path: path.to_owned(),
-            missing,
-            error,
-        };
-        let bytes = std::fs::read(path)
-            .map_err(|error| unreadable(error.kind() == std::io::ErrorKind::NotFound, error.to_string()))?;
-        let text =
-            String::from_utf8(bytes).map_err(|error| unreadable(false, error.utf8_error().to_string()))?;
-        let source = Source::new(&path.display().to_string(), text);
-        parse(
-            &source,
-            Environment {
-                variable: variables,
-                secret: &read_secret,
-            },
-        )
+        let text = read(path)?;
+        parse(&path.display().to_string(), &text, real(variables))
     }
 }
 
@@ -54,20 +38,81 @@ pub const fn minimal_file() -> &'static str {
     include_str!("minimal.toml")
 }
 
-/// The whole way from text to configuration.
-pub(super) fn parse(source: &Source, environment: Environment<'_>) -> Result<Loaded, Report> {
-    let reader = Reader::new(source, environment);
-    let (table, errors) = DeTable::parse_recoverable(&source.text);
-    for error in &errors {
-        reader.error(&error.span().unwrap_or(0..0), error.message().to_owned(), []);
+/// The text of the file itself.
+pub(super) fn read(path: &Path) -> Result<String, Report> {
+    let unreadable = |missing, error| Report::Unreadable {
+        path: path.to_owned(),
+        missing,
+        error,
+    };
+    let bytes = std::fs::read(path)
+        .map_err(|error| unreadable(error.kind() == std::io::ErrorKind::NotFound, error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| unreadable(false, error.utf8_error().to_string()))
+}
+
+/// The surroundings of a real daemon.
+pub(super) fn real(variables: Variables<'_>) -> Environment<'_> {
+    Environment {
+        variable: variables,
+        secret: &read_secret,
+        text: &read_text,
+        list: &list_directory,
     }
-    let file = File::read(&reader, &table);
+}
+
+/// The whole way from text to configuration.
+pub(super) fn parse(name: &str, text: &str, environment: Environment<'_>) -> Result<Loaded, Report> {
+    let reader = Reader::new(environment);
+    let file = files(&reader, name, text);
     let config = validate(&reader, &file);
+    finish(reader, config).map(|(config, warnings)| Loaded { config, warnings })
+}
+
+/// What was made of the files, unless there are errors.
+pub(super) fn finish<T>(reader: Reader<'_>, made: Option<T>) -> Result<(T, Vec<Problem>), Report> {
     let (warnings, errors): (Vec<_>, Vec<_>) =
         reader.into_problems().into_iter().partition(Problem::is_warning);
-    match config {
-        Some(config) if errors.is_empty() => Ok(Loaded { config, warnings }),
+    match made {
+        Some(made) if errors.is_empty() => Ok((made, warnings)),
         // Warnings about a file that is wrong anyway are often consequences of the errors.
         _ => Err(Report::Invalid { problems: errors }),
+    }
+}
+
+/// The file and its fragments, as one.
+pub(super) fn files(reader: &Reader<'_>, name: &str, text: &str) -> File {
+    let mut file = reader.file(name, text, |table| File::read(reader, table));
+    let directory = file.speaker.as_ref().and_then(|speaker| speaker.conf_d.clone());
+    if let Some(directory) = directory {
+        fragments(reader, &directory, &mut file);
+    }
+    file
+}
+
+/// Every `*.toml` of `conf_d`, in the order of their names.
+fn fragments(reader: &Reader<'_>, directory: &Spanned<std::path::PathBuf>, file: &mut File) {
+    let span = directory.span();
+    let directory = reader.directory(&span).join(directory.get_ref());
+    let unreadable = |path: &Path, error: std::io::Error| {
+        let message = format!("`conf_d`: {}: {error}", path.display());
+        reader.error(&span, message, ["expected a directory of TOML files".to_owned()]);
+    };
+    let paths = match (reader.environment.list)(&directory) {
+        Ok(paths) => paths,
+        Err(error) => return unreadable(&directory, error),
+    };
+    for path in paths {
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        match (reader.environment.text)(&path) {
+            Ok(text) => {
+                let name = path.display().to_string();
+                let fragment = reader.file(&name, &text, |table| File::read(reader, table));
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                file.merge(reader, fragment, &stem);
+            }
+            Err(error) => unreadable(&path, error),
+        }
     }
 }

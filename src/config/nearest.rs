@@ -17,6 +17,58 @@ pub(super) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'
         .map(|(_, candidate)| candidate)
 }
 
+/// What other daemons call our keys.
+const FOREIGN: &[(&str, &str)] = &[
+    ("neighbor", "peer"),
+    ("neighbour", "peer"),
+    ("neighbors", "peer"),
+    ("bgp", "speaker"),
+    ("router", "speaker"),
+    ("protocol", "peer"),
+    ("template", "peer_group"),
+    ("local_as", "asn"),
+    ("remote_as", "asn"),
+    ("peer_as", "asn"),
+    ("neighbor_as", "asn"),
+    ("as", "asn"),
+    ("remote_address", "address"),
+    ("neighbor_address", "address"),
+    ("local_address", "source_address"),
+    ("update_source", "source_address"),
+    ("holdtime", "hold_time"),
+    ("keepalive", "keepalive_time"),
+    ("route_reflector_client", "rr_client"),
+    ("route_map_in", "import"),
+    ("route_map_out", "export"),
+    ("import_policy", "import"),
+    ("export_policy", "export"),
+    ("maximum_prefix", "max_prefixes"),
+    ("import_limit", "max_prefixes"),
+    ("prefix_limit", "max_prefixes"),
+    ("auth_password", "password_file"),
+    ("password", "password_file"),
+    ("md5_password", "password_file"),
+    ("ebgp_multihop", "multihop"),
+    ("bgp_listen_range", "listen_range"),
+    ("prefix_list", "prefix_set"),
+    ("community_list", "community_set"),
+    ("as_path_list", "as_path_set"),
+    ("terms", "rules"),
+    ("then", "action"),
+    ("localpref", "local_pref"),
+    ("local_preference", "local_pref"),
+    ("metric", "med"),
+];
+
+/// The key that was meant: a slip of it, or its name elsewhere.
+pub(super) fn meant<'a>(written: &str, keys: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let plain = normal(written);
+    let ours = FOREIGN.iter().filter(|(foreign, _)| *foreign == plain);
+    ours.filter_map(|(_, ours)| keys.clone().into_iter().find(|key| key == ours))
+        .next()
+        .or_else(|| nearest(written, keys))
+}
+
 /// `Hold-Time` and `hold_time` are one word to somebody who looks for it.
 fn normal(word: &str) -> String {
     word.to_lowercase().replace('-', "_")

@@ -3,17 +3,19 @@
 //! A parser is a function from a [`Value`] to `Option<T>`: `None` means that the problem has been reported and that
 //! reading goes on, so that one pass finds all of them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::environment::{Environment, SubstitutionError, substitute};
 use super::file::Keys;
-use super::nearest::nearest;
+use super::nearest::meant;
 use super::report::{Problem, Severity};
 use super::schema::Key;
 use super::source::Source;
@@ -21,10 +23,13 @@ use crate::policy::Location;
 
 /// What all parsers share: the source, the surroundings, and the problems so far.
 pub(super) struct Reader<'a> {
-    pub(super) source: &'a Source,
     pub(super) environment: Environment<'a>,
+    source: RefCell<Source>,
+    /// Where the file that is being read begins in the source.
+    base: Cell<usize>,
     problems: RefCell<Vec<Problem>>,
     references: RefCell<Vec<Reference>>,
+    known: RefCell<BTreeSet<(Referent, Arc<str>)>>,
 }
 
 /// A name that must exist elsewhere in the file; checked when everything has been read.
@@ -35,28 +40,73 @@ pub(super) struct Reference {
 }
 
 /// What a [`Reference`] names.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Referent {
     Filter,
     Group,
     Peer,
+    PrefixSet,
+    CommunitySet,
+    AsPathSet,
     /// The name of an `[[originate]]` or `[[vip]]`.
     Source,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(source: &'a Source, environment: Environment<'a>) -> Self {
+    pub(super) fn new(environment: Environment<'a>) -> Self {
         Self {
-            source,
             environment,
+            source: RefCell::default(),
+            base: Cell::new(0),
             problems: RefCell::new(Vec::new()),
-            references: RefCell::new(Vec::new()),
+            references: RefCell::default(),
+            known: RefCell::default(),
         }
+    }
+
+    /// Reads a file's text; what does not parse is reported, and what `read` can make of the rest it yields.
+    pub(super) fn file<T>(&self, name: &str, text: &str, read: impl FnOnce(&Spanned<DeTable<'_>>) -> T) -> T {
+        let base = self.source.borrow_mut().add(name, text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let before = self.base.replace(base);
+        for error in &errors {
+            let span = error.span().unwrap_or(0..0);
+            self.error(&self.shifted(span), error.message().to_owned(), []);
+        }
+        let result = read(&table);
+        self.base.set(before);
+        result
+    }
+
+    /// Takes up a file that is not TOML, for messages that point into it; yields where it begins.
+    pub(super) fn plain_file(&self, name: &str, text: &str) -> usize {
+        self.source.borrow_mut().add(name, text)
+    }
+
+    /// A span of the file that is being read, as one of the whole source.
+    pub(super) fn shifted(&self, span: Range<usize>) -> Range<usize> {
+        let base = self.base.get();
+        span.start + base..span.end + base
+    }
+
+    /// The directory of the file in which this stands; relative paths start there.
+    pub(super) fn directory(&self, span: &Range<usize>) -> PathBuf {
+        let location = self.location(span);
+        Path::new(&*location.file)
+            .parent()
+            .map_or_else(PathBuf::new, Path::to_path_buf)
+    }
+
+    /// What stands there, environment variables put in.
+    pub(super) fn written(&self, span: &Range<usize>) -> String {
+        let source = self.source.borrow();
+        let text = source.text(span);
+        substitute(text, self.environment.variable).unwrap_or_else(|_| text.to_owned())
     }
 
     /// Reports an error; `help` says what to write.
     pub(super) fn error(&self, span: &Range<usize>, message: String, help: impl IntoIterator<Item = String>) {
-        let problem = Problem::new(self.source, span, Severity::Error, message).with_help(help);
+        let problem = Problem::new(&self.source.borrow(), span, Severity::Error, message).with_help(help);
         self.problems.borrow_mut().push(problem);
     }
 
@@ -66,7 +116,7 @@ impl<'a> Reader<'a> {
         message: String,
         help: impl IntoIterator<Item = String>,
     ) {
-        let problem = Problem::new(self.source, span, Severity::Warning, message).with_help(help);
+        let problem = Problem::new(&self.source.borrow(), span, Severity::Warning, message).with_help(help);
         self.problems.borrow_mut().push(problem);
     }
 
@@ -74,17 +124,40 @@ impl<'a> Reader<'a> {
         self.references.borrow_mut().push(Reference { to, name });
     }
 
+    /// Whether such a name is given somewhere; known once the names have been checked.
+    pub(super) fn is_known(&self, to: Referent, name: &str) -> bool {
+        self.known.borrow().contains(&(to, name.into()))
+    }
+
+    pub(super) fn note_known(&self, to: Referent, names: impl Iterator<Item = Arc<str>>) {
+        self.known.borrow_mut().extend(names.map(|name| (to, name)));
+    }
+
+    /// Who answers for the file read last.
+    pub(super) fn set_owner(&self, owner: Arc<str>) {
+        self.source.borrow_mut().set_owner(owner);
+    }
+
     pub(super) fn references(&self) -> Vec<Reference> {
         self.references.borrow().clone()
     }
 
     pub(super) fn location(&self, span: &Range<usize>) -> Location {
-        self.source.location(span)
+        self.source.borrow().location(span)
     }
 
-    /// `line 12`, for messages that point at a second place.
-    pub(super) fn line(&self, span: &Range<usize>) -> String {
-        format!("line {}", self.source.position(span.start).line)
+    /// `on line 12`, or `in conf.d/web.toml:12`, for messages that point at a second place.
+    pub(super) fn elsewhere(&self, from: &Range<usize>, to: &Range<usize>) -> String {
+        let source = self.source.borrow();
+        let location = source.location(to);
+        if source.same_file(from.start, to.start) {
+            format!("on line {}", location.line)
+        } else {
+            match source.owner(to) {
+                Some(owner) => format!("in {location}, whose owner is {owner}"),
+                None => format!("in {location}"),
+            }
+        }
     }
 
     /// All problems, in the order of the file.
@@ -198,7 +271,7 @@ impl<'r> Value<'r> {
         for node in array {
             let value = Value {
                 reader: self.reader,
-                span: node.span(),
+                span: self.reader.shifted(node.span()),
                 node: node.get_ref(),
                 key: self.key,
             };
@@ -285,7 +358,7 @@ impl<'r> Section<'r> {
             .keys()
             .filter(|key| !asked.contains(key.get_ref().as_ref()))
         {
-            let help = match nearest(key.get_ref(), asked.iter().copied()) {
+            let help = match meant(key.get_ref(), asked.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!(
                     "known here: {}",
@@ -293,7 +366,7 @@ impl<'r> Section<'r> {
                 ),
             };
             self.reader.error(
-                &key.span(),
+                &self.reader.shifted(key.span()),
                 format!("unknown key `{}` in {}", key.get_ref(), self.name),
                 [help],
             );
@@ -311,21 +384,22 @@ impl<'r> Section<'r> {
         let node = self.table.get(key)?;
         let value = Value {
             reader: self.reader,
-            span: node.span(),
+            span: self.reader.shifted(node.span()),
             node: node.get_ref(),
             key,
         };
-        parse(&value).map(|parsed| Spanned::new(node.span(), parsed))
+        parse(&value).map(|parsed| Spanned::new(value.span.clone(), parsed))
     }
 
     /// Which of the keys stand in the table, rightly or wrongly: with a bad value, or misspelt.
     pub(super) fn present(&self, keys: &[Key]) -> BTreeSet<&'static str> {
         let names = || keys.iter().map(|key| key.name);
+        let asked = self.asked.borrow();
         let written = |name: &str| self.table.contains_key(name);
         let slips = self.table.keys().filter_map(|key| {
             let key = key.get_ref();
-            let known = names().any(|name| *name == **key);
-            (!known).then(|| nearest(key, names())).flatten()
+            let known = asked.contains(&**key) || names().any(|name| *name == **key);
+            (!known).then(|| meant(key, names())).flatten()
         });
         names().filter(|name| written(name)).chain(slips).collect()
     }

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::source::{Position, Source};
 
 /// One thing that is wrong, or at least odd, in a configuration file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
-    file: Arc<str>,
     position: Position,
     /// The line that it is about, and how many characters of it.
     line: String,
@@ -66,7 +64,6 @@ impl Report {
 impl Problem {
     pub(super) fn new(source: &Source, span: &Range<usize>, severity: Severity, message: String) -> Self {
         Self {
-            file: Arc::clone(&source.name),
             position: source.position(span.start),
             line: source.line_at(span.start).to_owned(),
             width: source.width_on_line(span),
@@ -89,18 +86,20 @@ impl Problem {
 
     /// In the order of the file.
     pub(super) fn sort_key(&self) -> (Position, &str) {
-        (self.position, &self.message)
+        (self.position.clone(), &self.message)
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Position { line, column } = self.position;
+        let Position {
+            file, line, column, ..
+        } = &self.position;
         let severity = if self.is_warning() { "warning: " } else { "" };
-        write!(f, "{}:{line}:{column}: {severity}{}", self.file, self.message)?;
+        write!(f, "{file}:{line}:{column}: {severity}{}", self.message)?;
         let number = line.to_string();
         let margin = " ".repeat(number.len());
-        let before = usize::try_from(column).unwrap_or(1).saturating_sub(1);
+        let before = usize::try_from(*column).unwrap_or(1).saturating_sub(1);
         // A tab stays a tab beneath the line, so that the marker stands where the text does.
         let indent: String = self
             .line

@@ -6,13 +6,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{Asn, Community, Family, FamilySet, LargeCommunity};
+use bgp_codec::{Asn, Community, ExtendedCommunity, Family, FamilySet, LargeCommunity};
 use ipnet::IpNet;
 
 use super::file::Keys;
 use super::nearest::{nearest, one_of};
 use super::reader::Value;
-use crate::policy::{AsPathPattern, CommunityPattern, LargeCommunityPattern, PrefixPattern, PrefixSet};
+use crate::policy::{
+    AsPathPattern, CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern, PrefixPattern,
+    PrefixSet,
+};
 
 const DURATION: &str = "a duration such as \"90s\", \"1m30s\" or \"500ms\", or seconds as a number";
 const SOCKET_ADDRESS: &str = "an address and port such as \"0.0.0.0:179\" or \"[::]:179\"";
@@ -21,6 +24,9 @@ const PREFIX_PATTERN: &str = "a prefix, optionally with lengths: \"10.0.0.0/8 ge
 const COMMUNITY: &str = "a community such as \"64512:100\" or \"no-export\"";
 const COMMUNITY_PATTERN: &str = "a community such as \"64512:100\", \"64512:*\" or \"no-export\"";
 const LARGE_COMMUNITY_PATTERN: &str = "a large community such as \"64512:1:100\" or \"64512:1:*\"";
+const EXTENDED_COMMUNITY: &str = "an extended community such as \"rt:64512:100\" or \"0x0002fc0000000064\"";
+const EXTENDED_COMMUNITY_PATTERN: &str =
+    "an extended community such as \"rt:64512:100\", \"rt:64512:*\" or \"soo:*\"";
 const AS_PATH_PATTERN: &str = "a pattern such as \"_65001_\", \"^65001\" or \"65001$\"";
 const LARGE_COMMUNITY: &str = "a large community such as \"64512:1:100\"";
 
@@ -167,9 +173,26 @@ pub(super) fn prefix_or_address(value: &Value<'_>) -> Option<IpNet> {
     }
 }
 
+pub(super) fn prefix_patterns(value: &Value<'_>) -> Option<Vec<PrefixPattern>> {
+    value.one_or_many(|value| value.parse(PREFIX_PATTERN, str::parse::<PrefixPattern>))
+}
+
 pub(super) fn prefix_set(value: &Value<'_>) -> Option<PrefixSet> {
-    let pattern = |value: &Value<'_>| value.parse(PREFIX_PATTERN, str::parse::<PrefixPattern>);
-    value.one_or_many(pattern).map(PrefixSet::new)
+    prefix_patterns(value).map(PrefixSet::new)
+}
+
+/// `1024`, or `"0-1023"` with both ends included.
+pub(super) fn metric_range(value: &Value<'_>) -> Option<(u32, u32)> {
+    if !value.is_text() {
+        return any_u32(value).map(|metric| (metric, metric));
+    }
+    value.parse("a metric such as 1024, or a range such as \"0-1023\"", |text| {
+        let parse = |number: &str| number.trim().parse::<u32>().ok();
+        text.split_once('-')
+            .and_then(|(low, high)| Some((parse(low)?, parse(high)?)))
+            .filter(|(low, high)| low <= high)
+            .ok_or_else(|| format!("`{text}` is not a range of metrics"))
+    })
 }
 
 /// Next hops: addresses, or prefixes that contain them.
@@ -223,6 +246,14 @@ pub(super) fn community_patterns(value: &Value<'_>) -> Option<Vec<CommunityPatte
 
 pub(super) fn large_community_patterns(value: &Value<'_>) -> Option<Vec<LargeCommunityPattern>> {
     value.one_or_many(|value| parsed(value, "a large community", LARGE_COMMUNITY_PATTERN))
+}
+
+pub(super) fn extended_communities(value: &Value<'_>) -> Option<Vec<ExtendedCommunity>> {
+    value.one_or_many(|value| parsed(value, "an extended community", EXTENDED_COMMUNITY))
+}
+
+pub(super) fn extended_community_patterns(value: &Value<'_>) -> Option<Vec<ExtendedCommunityPattern>> {
+    value.one_or_many(|value| parsed(value, "an extended community", EXTENDED_COMMUNITY_PATTERN))
 }
 
 pub(super) fn as_path_patterns(value: &Value<'_>) -> Option<Vec<AsPathPattern>> {

@@ -16,7 +16,7 @@ use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
 /// Each `tests/wrong/NAME.toml` yields `tests/wrong/NAME.txt`; `UPDATE=1` rewrites what changed, for review.
 #[test]
 fn wrong_files_say_what_to_write() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/tests/wrong");
+    let directory = wrong_files();
     let update = std::env::var_os("UPDATE").is_some();
     let mut names: Vec<PathBuf> = std::fs::read_dir(&directory)
         .unwrap()
@@ -24,7 +24,7 @@ fn wrong_files_say_what_to_write() {
         .collect();
     names.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     names.sort();
-    assert!(names.len() >= 20, "{} samples", names.len());
+    assert!(names.len() >= 30, "{} samples", names.len());
     let mut different = BTreeMap::new();
     for path in names {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -232,6 +232,20 @@ fn odd_files_load_with_warnings() {
              [[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\nimport = \"f\"\n",
             "the rule does nothing",
         ),
+        (
+            "[[vip]]\nname = \"v\"\naddress = \"fd00::1\"\n\
+             [[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\nfamilies = \"ipv4-unicast\"\n",
+            "no peer is told of fd00::1/128",
+        ),
+        (
+            "[[filter]]\nname = \"f\"\ndefault = \"reject\"\n[[filter]]\nname = \"g\"\n\
+             [[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\nimport = [\"f\", \"g\"]\n",
+            "filter `g` is never asked",
+        ),
+        (
+            "[[prefix_set]]\nname = \"s\"\nprefixes = \"10.0.0.0/8\"\n",
+            "no filter uses prefix set `s`",
+        ),
     ] {
         let loaded = parse("test.toml", &format!("[speaker]\nasn = 64512\n{text}")).unwrap();
         let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
@@ -294,6 +308,7 @@ fn verdict(chain: &Chain, prefix: &str, source: Source<'_>) -> bool {
             attributes,
             next_hop: None,
             kernel_metric: None,
+            local_asn: Asn(64_512),
         })
         .accept
 }
@@ -328,14 +343,31 @@ fn peers(text: &str) -> Vec<PeerSettings> {
 }
 
 pub(super) fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
-    let source = source::Source::new(name, text.to_owned());
-    load::parse(
-        &source,
-        Environment {
-            variable: &variable,
-            secret: &secret,
-        },
-    )
+    load::parse(name, text, ENVIRONMENT)
+}
+
+const ENVIRONMENT: Environment<'_> = Environment {
+    variable: &variable,
+    secret: &secret,
+    text: &named_file,
+    list: &named_directory,
+};
+
+/// Files that the samples name stand beside them.
+fn named_file(path: &Path) -> io::Result<String> {
+    std::fs::read_to_string(wrong_files().join(path))
+}
+
+fn named_directory(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(wrong_files().join(path))?
+        .map(|entry| path.join(entry.unwrap().file_name()))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+fn wrong_files() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/tests/wrong")
 }
 
 /// What reading alone reports, without validation.
@@ -343,15 +375,8 @@ pub(super) fn read(
     text: &str,
     read: impl FnOnce(&reader::Reader<'_>, &toml::Spanned<toml::de::DeTable<'_>>),
 ) -> Vec<String> {
-    let source = source::Source::new("test.toml", text.to_owned());
-    let environment = Environment {
-        variable: &variable,
-        secret: &secret,
-    };
-    let reader = reader::Reader::new(&source, environment);
-    let (table, errors) = toml::de::DeTable::parse_recoverable(text);
-    assert!(errors.is_empty(), "{errors:?}");
-    read(&reader, &table);
+    let reader = reader::Reader::new(ENVIRONMENT);
+    reader.file("test.toml", text, |table| read(&reader, table));
     let problems = reader.into_problems();
     problems.iter().map(ToString::to_string).collect()
 }

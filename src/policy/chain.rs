@@ -3,7 +3,11 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::{Action, Edits, Fallthrough, Filter, Reason, RouteView, Verdict, martian};
+use bgp_codec::{Attributes, NextHop, PathAttributes};
+
+use super::{
+    Action, Condition, Edits, Fallthrough, Filter, NextHopEdit, Reason, RouteView, Verdict, martian,
+};
 
 /// What decides for one peer in one direction. Cheap to clone; equality and hash are by content.
 #[derive(Clone, Debug)]
@@ -127,7 +131,27 @@ impl Chain {
         }
     }
 
-    /// Decides for one route. Conditions see the route as it came in, before any edit.
+    /// The same chain with each of these filters in place of one that is equal to it.
+    pub fn share(&mut self, filters: &[Arc<Filter>]) {
+        let Rest::Filters(own) = &self.0.rest else {
+            return;
+        };
+        let shared = |filter: &Arc<Filter>| {
+            filters
+                .iter()
+                .find(|other| *other == filter)
+                .unwrap_or(filter)
+                .clone()
+        };
+        let rest = Rest::Filters(own.iter().map(shared).collect());
+        self.0 = Arc::new(Inner {
+            rest,
+            ..Inner::clone(&self.0)
+        });
+    }
+
+    /// Decides for one route. A condition sees what `continue` rules before it have set, as in other daemons: a filter
+    /// reads as a program does, and a rule can mark a route for rules and filters behind it.
     #[must_use]
     pub fn evaluate(&self, route: &RouteView<'_>) -> Verdict {
         if let Some(reason) = self.0.guard.and_then(|guard| guard.refuses(route)) {
@@ -178,42 +202,109 @@ impl ImportGuard {
 }
 
 fn evaluate_filters(filters: &[Arc<Filter>], route: &RouteView<'_>) -> Verdict {
-    let mut edits = Edits::NONE;
+    let mut progress = Progress {
+        route,
+        edits: Edits::NONE,
+        edited: None,
+    };
     for filter in filters {
-        for (index, rule) in filter.rules.iter().enumerate() {
-            if !rule.condition.matches(route) {
-                continue;
-            }
-            match rule.action {
-                Action::Continue => edits = edits.then(&rule.edits),
-                Action::Accept => {
-                    let edits = edits.then(&rule.edits);
-                    return Verdict {
-                        accept: true,
-                        edits,
-                        reason: Reason::rule(filter, index),
-                    };
-                }
-                Action::Reject => return Verdict::reject(Reason::rule(filter, index)),
-            }
-        }
-        match filter.default {
-            Fallthrough::Accept => {
+        match progress.filter(filter) {
+            Outcome::Accept(reason) => {
                 return Verdict {
                     accept: true,
-                    edits,
-                    reason: Reason::Default {
-                        filter: Arc::clone(filter),
-                    },
+                    edits: progress.edits,
+                    reason,
                 };
             }
-            Fallthrough::Reject => {
-                return Verdict::reject(Reason::Default {
-                    filter: Arc::clone(filter),
-                });
-            }
-            Fallthrough::Next => {}
+            Outcome::Reject(reason) => return Verdict::reject(reason),
+            Outcome::Next => {}
         }
     }
     Verdict::reject(Reason::EndOfFilters)
+}
+
+/// Whether a filter alone accepts the route; what it would set is not set.
+pub(super) fn accepts(filter: &Arc<Filter>, route: &RouteView<'_>) -> bool {
+    let mut progress = Progress {
+        route,
+        edits: Edits::NONE,
+        edited: None,
+    };
+    matches!(progress.filter(filter), Outcome::Accept(_))
+}
+
+/// A route on its way through filters, with what `continue` rules have set so far.
+struct Progress<'r, 'a> {
+    route: &'r RouteView<'a>,
+    edits: Edits,
+    /// The route with the edits carried out; made when the first condition asks for it.
+    edited: Option<Edited>,
+}
+
+struct Edited {
+    canonical: Vec<u8>,
+    next_hop: Option<NextHop>,
+}
+
+enum Outcome {
+    Accept(Reason),
+    Reject(Reason),
+    Next,
+}
+
+impl Progress<'_, '_> {
+    fn filter(&mut self, filter: &Arc<Filter>) -> Outcome {
+        for (index, rule) in filter.rules.iter().enumerate() {
+            if !self.meets(&rule.condition) {
+                continue;
+            }
+            match rule.action {
+                Action::Continue => self.edit(&rule.edits),
+                Action::Accept => {
+                    self.edit(&rule.edits);
+                    return Outcome::Accept(Reason::rule(filter, index));
+                }
+                Action::Reject => return Outcome::Reject(Reason::rule(filter, index)),
+            }
+        }
+        let reason = || Reason::Default {
+            filter: Arc::clone(filter),
+        };
+        match filter.default {
+            Fallthrough::Accept => Outcome::Accept(reason()),
+            Fallthrough::Reject => Outcome::Reject(reason()),
+            Fallthrough::Next => Outcome::Next,
+        }
+    }
+
+    fn edit(&mut self, edits: &Edits) {
+        if !edits.is_empty() {
+            self.edits = self.edits.then(&edits.for_route(self.route));
+            self.edited = None;
+        }
+    }
+
+    /// Whether the route, with all edits so far, meets the condition.
+    fn meets(&mut self, condition: &Condition) -> bool {
+        if self.edits.is_empty() || !condition.reads_attributes() {
+            return condition.matches(self.route);
+        }
+        let (route, edits) = (self.route, &self.edits);
+        let edited = self.edited.get_or_insert_with(|| {
+            let mut attributes = PathAttributes::from(route.attributes);
+            edits.apply(&mut attributes, route.local_asn);
+            let mut canonical = Vec::new();
+            attributes.encode_canonical(&mut canonical);
+            let next_hop = match edits.next_hop() {
+                Some(NextHopEdit::Address(address)) => Some(address.into()),
+                Some(NextHopEdit::Own | NextHopEdit::Unchanged) | None => route.next_hop,
+            };
+            Edited { canonical, next_hop }
+        });
+        condition.matches(&RouteView {
+            attributes: &Attributes::from_canonical(&edited.canonical),
+            next_hop: edited.next_hop,
+            ..*route
+        })
+    }
 }

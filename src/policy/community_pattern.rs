@@ -25,6 +25,11 @@ pub enum CommunityPatternError {
     /// Of a [`LargeCommunityPattern`].
     #[error("expected `GLOBAL:LOCAL:LOCAL` (each 0 to 4294967295 or `*`)")]
     Large,
+    /// Of an extended community pattern.
+    #[error(
+        "expected `rt:ASN:VALUE` or `soo:ASN:VALUE` (VALUE or both may be `*`), or `0x` and 16 digits or `*`"
+    )]
+    Extended,
 }
 
 impl CommunityPattern {

@@ -7,7 +7,10 @@ use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use super::as_path_pattern::Hop;
-use super::{AsPathPattern, CommunityPattern, LargeCommunityPattern, PrefixSet, RouteView, Source};
+use super::{
+    AsPathPattern, CommunityPattern, ExtendedCommunityPattern, Filter, LargeCommunityPattern, PrefixSet,
+    RouteView, Source, chain,
+};
 use crate::route::OriginKind;
 
 /// A predicate over routes. Conditions with a list hold when any item does; an empty [`Condition::All`] always holds.
@@ -25,8 +28,16 @@ pub enum Condition {
     Community(Vec<CommunityPattern>),
     /// The route carries one of these large communities.
     LargeCommunity(Vec<LargeCommunityPattern>),
+    /// The route carries one of these extended communities.
+    ExtendedCommunity(Vec<ExtendedCommunityPattern>),
     /// The AS path matches one of these.
     AsPath(Vec<AsPathPattern>),
+    /// The AS path begins with one of these: the neighbour's AS, unless a route server stands between.
+    FirstAsn(Vec<Asn>),
+    /// The kernel's metric of a route read from its table lies in this range, ends included.
+    KernelMetric(u32, u32),
+    /// This filter, asked alone, accepts the route.
+    Filter(Arc<Filter>),
     /// The next hop, as a host prefix, is in the set; a route of our own has none.
     NextHop(PrefixSet),
     /// The route is of one of these families.
@@ -100,6 +111,19 @@ impl Condition {
                 let path = hops(route);
                 patterns.iter().any(|pattern| pattern.matches(&path))
             }
+            Self::ExtendedCommunity(patterns) => route
+                .attributes
+                .extended_communities()
+                .iter()
+                .any(|community| patterns.iter().any(|pattern| pattern.matches(community))),
+            Self::FirstAsn(asns) => {
+                let path = route.attributes.as_path().unwrap_or(AsPath::EMPTY);
+                path.first_asn().is_some_and(|first| asns.contains(&first))
+            }
+            Self::KernelMetric(low, high) => route
+                .kernel_metric
+                .is_some_and(|metric| (*low..=*high).contains(&metric)),
+            Self::Filter(filter) => chain::accepts(filter, route),
             Self::NextHop(set) => route
                 .next_hop
                 .is_some_and(|next_hop| set.matches(&IpNet::from(next_hop.address()))),
@@ -113,6 +137,32 @@ impl Condition {
             Self::Not(condition) => !condition.matches(route),
             Self::Any(conditions) => conditions.iter().any(|condition| condition.matches(route)),
             Self::All(conditions) => conditions.iter().all(|condition| condition.matches(route)),
+        }
+    }
+}
+
+impl Condition {
+    /// Whether it looks at something that an edit can change.
+    pub(super) fn reads_attributes(&self) -> bool {
+        match self {
+            Self::Prefix(_)
+            | Self::Source(_)
+            | Self::Peer(_)
+            | Self::Group(_)
+            | Self::Family(_)
+            | Self::KernelMetric(..) => false,
+            Self::Community(_)
+            | Self::LargeCommunity(_)
+            | Self::ExtendedCommunity(_)
+            | Self::AsPath(_)
+            | Self::FirstAsn(_)
+            | Self::NextHop(_)
+            | Self::Origin(_)
+            | Self::Med(_)
+            | Self::LocalPref(_)
+            | Self::Filter(_) => true,
+            Self::Not(condition) => condition.reads_attributes(),
+            Self::Any(conditions) | Self::All(conditions) => conditions.iter().any(Self::reads_attributes),
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
-use bgp_codec::{Asn, Community, LargeCommunity, Origin, PathAttributes};
+use bgp_codec::{Asn, Community, ExtendedCommunity, LargeCommunity, Origin, PathAttributes};
 
-use super::{CommunityPattern, LargeCommunityPattern};
+use super::{CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern, RouteView};
 
 /// Changes to a route's attributes, in order. Cheap to clone; equal when the changes are.
 ///
@@ -21,6 +21,10 @@ pub enum Edit {
     LocalPref(u32),
     /// Sets MULTI_EXIT_DISC.
     Med(u32),
+    /// Adds to MULTI_EXIT_DISC, an absent one counting as 0 (RFC 4271 §9.1.2.2(c)); it ends at its largest value.
+    AddMed(u32),
+    /// Sets MULTI_EXIT_DISC to the kernel's metric, for routes that have one.
+    MedFromKernel,
     /// Removes MULTI_EXIT_DISC.
     RemoveMed,
     /// Sets ORIGIN.
@@ -44,6 +48,12 @@ pub enum Edit {
     AddLargeCommunities(Vec<LargeCommunity>),
     /// Replaces all.
     SetLargeCommunities(Vec<LargeCommunity>),
+    /// Removes the extended communities that match.
+    RemoveExtendedCommunities(Vec<ExtendedCommunityPattern>),
+    /// Adds those that are not there yet.
+    AddExtendedCommunities(Vec<ExtendedCommunity>),
+    /// Replaces all.
+    SetExtendedCommunities(Vec<ExtendedCommunity>),
     /// Chooses the next hop.
     NextHop(NextHopEdit),
     /// Adds ONLY_TO_CUSTOMER where there is none (RFC 9234 §5); no rule says so, a session's role does.
@@ -114,6 +124,18 @@ impl Edits {
         }
     }
 
+    /// The same changes, with what depends on more of a route than its attributes worked out for this one.
+    pub(super) fn for_route(&self, route: &RouteView<'_>) -> Self {
+        if !self.as_slice().contains(&Edit::MedFromKernel) {
+            return self.clone();
+        }
+        let worked_out = |edit: &Edit| match edit {
+            Edit::MedFromKernel => route.kernel_metric.map(Edit::Med),
+            other => Some(other.clone()),
+        };
+        Self::new(self.as_slice().iter().filter_map(worked_out).collect())
+    }
+
     /// What the last next-hop change says, if there is one.
     #[must_use]
     pub fn next_hop(&self) -> Option<NextHopEdit> {
@@ -149,6 +171,9 @@ impl Edit {
         match self {
             Self::LocalPref(value) => attributes.local_pref = Some(*value),
             Self::Med(value) => attributes.med = Some(*value),
+            Self::AddMed(more) => attributes.med = Some(attributes.med.unwrap_or(0).saturating_add(*more)),
+            // `Edits::for_route` has put the metric in its place, or there is none.
+            Self::MedFromKernel => {}
             Self::RemoveMed => attributes.med = None,
             Self::Origin(origin) => attributes.origin = *origin,
             Self::Prepend { asn, count } => attributes
@@ -168,6 +193,13 @@ impl Edit {
             }
             Self::AddLargeCommunities(added) => add_missing(&mut attributes.large_communities, added),
             Self::SetLargeCommunities(all) => attributes.large_communities.clone_from(all),
+            Self::RemoveExtendedCommunities(patterns) => {
+                attributes
+                    .extended_communities
+                    .retain(|at| !patterns.iter().any(|pattern| pattern.matches(*at)));
+            }
+            Self::AddExtendedCommunities(added) => add_missing(&mut attributes.extended_communities, added),
+            Self::SetExtendedCommunities(all) => attributes.extended_communities.clone_from(all),
             Self::NextHop(_) => {}
             Self::OnlyToCustomer(asn) => {
                 attributes.only_to_customer.get_or_insert(*asn);

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::{Condition, Edits, Location};
+use super::{Condition, Edits, Place};
 
 /// A `[[filter]]`.
 ///
@@ -18,7 +18,7 @@ pub struct Filter {
     /// What becomes of a route that no rule decided.
     pub default: Fallthrough,
     /// Where it begins.
-    pub location: Location,
+    pub location: Place,
 }
 
 /// What becomes of a route that no rule of a [`Filter`] decided.
@@ -37,7 +37,7 @@ pub enum Fallthrough {
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// Where it stands.
-    pub location: Location,
+    pub location: Place,
     /// Which routes it applies to.
     pub condition: Condition,
     /// What it decides for them.
@@ -62,6 +62,14 @@ impl Filter {
     #[must_use]
     pub fn is_drop_only(&self) -> bool {
         self.rules.iter().all(|rule| rule.edits.is_empty())
+    }
+
+    /// Stands where an equal filter stands, for all who hold it.
+    pub fn move_to(&self, equal: &Self) {
+        self.location.move_to(&equal.location);
+        for (rule, equal) in self.rules.iter().zip(&equal.rules) {
+            rule.location.move_to(&equal.location);
+        }
     }
 }
 

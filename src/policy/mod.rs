@@ -8,26 +8,27 @@ mod chain;
 mod community_pattern;
 mod condition;
 mod edits;
+mod extended_community_pattern;
 mod filter;
 mod martian;
+mod place;
 mod prefix_set;
 mod reason;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use bgp_codec::{Asn, Attributes, Family, NextHop, PeerKind};
-use serde::Serialize;
 
 pub use self::as_path_pattern::{AsPathPattern, AsPathPatternError};
 pub use self::chain::{Chain, ImportGuard};
 pub use self::community_pattern::{CommunityPattern, CommunityPatternError, LargeCommunityPattern};
 pub use self::condition::{Condition, SourcePattern};
 pub use self::edits::{Edit, Edits, NextHopEdit};
+pub use self::extended_community_pattern::ExtendedCommunityPattern;
 pub use self::filter::{Action, Fallthrough, Filter, Rule};
+pub use self::place::{Location, Place};
 pub use self::prefix_set::{PrefixPattern, PrefixPatternError, PrefixSet};
 pub use self::reason::Reason;
 use crate::route::{OriginKind, Prefix};
@@ -47,6 +48,8 @@ pub struct RouteView<'a> {
     pub next_hop: Option<NextHop>,
     /// The kernel's metric, for routes read from its table.
     pub kernel_metric: Option<u32>,
+    /// Our AS on the session, which a prepend without AS prepends.
+    pub local_asn: Asn,
 }
 
 /// Where a route comes from, in the words that filters use.
@@ -72,21 +75,6 @@ pub enum Source<'a> {
         /// Inside or outside our AS.
         kind: PeerKind,
     },
-}
-
-/// Where in a configuration file something stands.
-#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
-pub struct Location {
-    /// The file as named on the command line.
-    pub file: Arc<str>,
-    /// 1-based.
-    pub line: u32,
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
 }
 
 /// Whether a route passes, with what changes, and what decided.

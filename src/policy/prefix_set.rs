@@ -1,11 +1,12 @@
 //! Sets of prefixes with length ranges, built for thousands of entries.
 //!
-//! A lookup costs one hash probe for each distinct base length in the set (a list of ten thousand /24s: one probe),
-//! never a walk over the entries.
+//! A lookup costs one hash probe for each distinct base length among the entries that share the prefix's first octet (a
+//! list of ten thousand /24s: one probe), never a walk over the entries.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -153,14 +154,17 @@ fn parse_network(text: &str) -> Result<IpNet, PrefixPatternError> {
 /// Length ranges that share one base.
 type LengthRanges = SmallVec<[(u8, u8); 1]>;
 
-/// A set of [`PrefixPattern`]s; equal when the patterns are, in whatever order they were written.
-#[derive(Clone, Debug)]
-pub struct PrefixSet {
-    /// Sorted, without duplicates: what equality, hash and display use.
+/// A set of [`PrefixPattern`]s; equal when the patterns are, in whatever order they were written. Cheap to clone.
+#[derive(Clone)]
+pub struct PrefixSet(Arc<Inner>);
+
+struct Inner {
+    /// Sorted, without duplicates: what equality and display use.
     patterns: Vec<PrefixPattern>,
-    /// Distinct base lengths, ascending, IPv4 then IPv6.
-    base_lens: [Vec<u8>; 2],
-    index: HashMap<IpNet, LengthRanges, FixedState>,
+    /// Of the patterns: hashing a group's key must not cost what walking them does.
+    hash: u64,
+    v4: Index<u32>,
+    v6: Index<u128>,
 }
 
 impl PrefixSet {
@@ -169,55 +173,48 @@ impl PrefixSet {
     pub fn new(mut patterns: Vec<PrefixPattern>) -> Self {
         patterns.sort_unstable();
         patterns.dedup();
-        let mut base_lens = [Vec::new(), Vec::new()];
-        // The entries are the operator's own and lookups insert nothing, so a fixed seed invites no flooding.
-        let mut index: HashMap<IpNet, LengthRanges, FixedState> =
-            HashMap::with_capacity_and_hasher(patterns.len(), FixedState::default());
+        let (mut v4, mut v6) = (Index::new(), Index::new());
         for pattern in &patterns {
-            base_lens[family_index(&pattern.base)].push(pattern.base.prefix_len());
-            index
-                .entry(pattern.base)
-                .or_default()
-                .push((pattern.min_len, pattern.max_len));
+            let range = (pattern.min_len, pattern.max_len);
+            match pattern.base {
+                IpNet::V4(base) => v4.insert(u32::from(base.addr()), base.prefix_len(), range),
+                IpNet::V6(base) => v6.insert(u128::from(base.addr()), base.prefix_len(), range),
+            }
         }
-        for lens in &mut base_lens {
-            lens.sort_unstable();
-            lens.dedup();
-        }
-        Self {
+        let hash = FixedState::default().hash_one(&patterns);
+        Self(Arc::new(Inner {
             patterns,
-            base_lens,
-            index,
-        }
+            hash,
+            v4,
+            v6,
+        }))
     }
 
     /// Whether any pattern covers the prefix.
     #[must_use]
     pub fn matches(&self, prefix: &Prefix) -> bool {
-        let len = prefix.prefix_len();
-        self.base_lens[family_index(prefix)]
-            .iter()
-            .take_while(|base_len| **base_len <= len)
-            .any(|base_len| {
-                let Ok(base) = IpNet::new(prefix.addr(), *base_len) else {
-                    return false;
-                };
-                self.index
-                    .get(&base.trunc())
-                    .is_some_and(|ranges| ranges.iter().any(|(min, max)| (*min..=*max).contains(&len)))
-            })
+        match prefix {
+            IpNet::V4(prefix) => self.0.v4.matches(u32::from(prefix.addr()), prefix.prefix_len()),
+            IpNet::V6(prefix) => self.0.v6.matches(u128::from(prefix.addr()), prefix.prefix_len()),
+        }
     }
 
     /// The patterns, sorted.
     #[must_use]
     pub fn patterns(&self) -> &[PrefixPattern] {
-        &self.patterns
+        &self.0.patterns
+    }
+}
+
+impl fmt::Debug for PrefixSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PrefixSet").field(&self.0.patterns).finish()
     }
 }
 
 impl PartialEq for PrefixSet {
     fn eq(&self, other: &Self) -> bool {
-        self.patterns == other.patterns
+        Arc::ptr_eq(&self.0, &other.0) || (self.0.hash == other.0.hash && self.0.patterns == other.0.patterns)
     }
 }
 
@@ -225,20 +222,99 @@ impl Eq for PrefixSet {}
 
 impl Hash for PrefixSet {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.patterns.hash(state);
+        state.write_u64(self.0.hash);
+    }
+}
+
+/// The patterns of one family, found by base.
+struct Index<A> {
+    /// The entries are the operator's own and lookups insert nothing, so a fixed seed invites no flooding.
+    bases: HashMap<(A, u8), LengthRanges, FixedState>,
+    /// For each first octet of an address, the base lengths under which something may be found, as bits.
+    lens: Box<[u128; 256]>,
+    /// The same for the one length that no 128 bits hold: 128 of IPv6.
+    hosts: bool,
+}
+
+/// An address as bits.
+trait Bits: Copy + Eq + Hash {
+    const WIDTH: u8;
+    /// Without the bits beyond this length.
+    fn network(self, len: u8) -> Self;
+    fn first_octet(self) -> u8;
+}
+
+impl Bits for u32 {
+    const WIDTH: u8 = 32;
+
+    fn network(self, len: u8) -> Self {
+        self & Self::MAX.checked_shl(u32::from(Self::WIDTH - len)).unwrap_or(0)
+    }
+
+    fn first_octet(self) -> u8 {
+        self.to_be_bytes()[0]
+    }
+}
+
+impl Bits for u128 {
+    const WIDTH: u8 = 128;
+
+    fn network(self, len: u8) -> Self {
+        self & Self::MAX.checked_shl(u32::from(Self::WIDTH - len)).unwrap_or(0)
+    }
+
+    fn first_octet(self) -> u8 {
+        self.to_be_bytes()[0]
+    }
+}
+
+impl<A: Bits> Index<A> {
+    fn new() -> Self {
+        Self {
+            bases: HashMap::default(),
+            lens: Box::new([0; 256]),
+            hosts: false,
+        }
+    }
+
+    fn insert(&mut self, base: A, len: u8, range: (u8, u8)) {
+        let base = base.network(len);
+        self.bases.entry((base, len)).or_default().push(range);
+        let first = usize::from(base.first_octet());
+        let covered = if len < 8 { 1_usize << (8 - len) } else { 1 };
+        match 1_u128.checked_shl(len.into()) {
+            Some(bit) => self.lens[first..first + covered]
+                .iter_mut()
+                .for_each(|lens| *lens |= bit),
+            None => self.hosts = true,
+        }
+    }
+
+    fn matches(&self, address: A, len: u8) -> bool {
+        let holds = |base_len: u8| {
+            let ranges = self.bases.get(&(address.network(base_len), base_len));
+            ranges.is_some_and(|ranges| ranges.iter().any(|(min, max)| (*min..=*max).contains(&len)))
+        };
+        if self.hosts && len == 128 && holds(128) {
+            return true;
+        }
+        let upto = u128::MAX >> (127 - len.min(127));
+        let mut lens = self.lens[usize::from(address.first_octet())] & upto;
+        while lens != 0 {
+            let base_len = lens.trailing_zeros();
+            lens &= lens - 1;
+            // Fewer than 128 bits: it fits.
+            if holds(base_len as u8) {
+                return true;
+            }
+        }
+        false
     }
 }
 
 impl FromIterator<PrefixPattern> for PrefixSet {
     fn from_iter<I: IntoIterator<Item = PrefixPattern>>(patterns: I) -> Self {
         Self::new(patterns.into_iter().collect())
-    }
-}
-
-const fn family_index(prefix: &Prefix) -> usize {
-    match prefix {
-        IpNet::V4(_) => 0,
-        IpNet::V6(_) => 1,
     }
 }
 

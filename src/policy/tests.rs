@@ -1,6 +1,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use bgp_codec::{AsPathBuf, Community, LargeCommunity, Origin, PathAttributes};
 
@@ -244,8 +245,8 @@ fn chains_are_equal_by_content_wherever_they_stand() {
         vec![rule(prefix("10.0.0.0/8"), Action::Accept)],
     );
     let inner = Arc::make_mut(&mut moved);
-    inner.location.line = 99;
-    inner.rules[0].location.line = 100;
+    inner.location = location(99);
+    inner.rules[0].location = location(100);
     let there = Chain::new(vec![moved]);
     assert_eq!(here, there);
     assert_eq!(hash(&here), hash(&there));
@@ -313,6 +314,7 @@ fn with_view<T>(prefix: &str, source: Source<'_>, look: impl FnOnce(&RouteView<'
         attributes: &Attributes::from_canonical(&block),
         next_hop: Some(NextHop::V4(Ipv4Addr::new(192, 0, 2, 1))),
         kernel_metric: None,
+        local_asn: Asn(64_512),
     })
 }
 
@@ -353,15 +355,163 @@ fn filter(name: &str, default: Fallthrough, rules: Vec<Rule>) -> Arc<Filter> {
     })
 }
 
-fn location(line: u32) -> Location {
+fn location(line: u32) -> Place {
     Location {
         file: "test.toml".into(),
         line,
     }
+    .into()
 }
 
 fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+#[test]
+fn later_rules_see_what_continue_rules_have_set() {
+    let marked = |filters: Vec<Arc<Filter>>| {
+        with_view(
+            "10.0.0.0/8",
+            Source::Local {
+                kind: OriginKind::Static,
+                name: "x",
+            },
+            |view| Chain::new(filters).evaluate(view),
+        )
+    };
+    let mark = || {
+        let edits = vec![
+            Edit::AddCommunities(vec![Community::new(9, 9)]),
+            Edit::LocalPref(300),
+            Edit::AddMed(10),
+            Edit::Prepend { asn: None, count: 1 },
+        ];
+        Rule {
+            edits: Edits::new(edits),
+            ..rule(prefix("10.0.0.0/8"), Action::Continue)
+        }
+    };
+    let sees = Condition::All(vec![
+        Condition::Community(vec!["9:9".parse().unwrap()]),
+        Condition::LocalPref(300),
+        Condition::Med(17),
+        Condition::FirstAsn(vec![Asn(64_512)]),
+    ]);
+    let accept = || rule(sees.clone(), Action::Accept);
+    // In the same filter, and in the next one.
+    let same = marked(vec![filter("a", Fallthrough::Reject, vec![mark(), accept()])]);
+    let next = marked(vec![
+        filter("a", Fallthrough::Next, vec![mark()]),
+        filter("b", Fallthrough::Reject, vec![accept()]),
+    ]);
+    let before = marked(vec![filter("a", Fallthrough::Reject, vec![accept(), mark()])]);
+    assert!(same.accept && next.accept && !before.accept);
+    assert_eq!(same.edits.as_slice().len(), 4);
+}
+
+#[test]
+fn a_filter_asked_by_another_decides_and_sets_nothing() {
+    let inner = filter(
+        "inner",
+        Fallthrough::Next,
+        vec![Rule {
+            edits: Edits::new(vec![Edit::LocalPref(7)]),
+            ..rule(prefix("10.0.0.0/8 le 24"), Action::Accept)
+        }],
+    );
+    let outer = Chain::new(vec![filter(
+        "outer",
+        Fallthrough::Reject,
+        vec![rule(Condition::Filter(inner), Action::Accept)],
+    )]);
+    let verdict = |prefix: &str| {
+        with_view(
+            prefix,
+            Source::Local {
+                kind: OriginKind::Static,
+                name: "x",
+            },
+            |view| outer.evaluate(view),
+        )
+    };
+    assert!(verdict("10.1.0.0/16").accept);
+    assert!(verdict("10.1.0.0/16").edits.is_empty());
+    assert!(!verdict("11.0.0.0/8").accept);
+}
+
+#[test]
+fn med_comes_from_the_kernel_where_there_is_one() {
+    let chain = Chain::new(vec![filter(
+        "f",
+        Fallthrough::Reject,
+        vec![Rule {
+            edits: Edits::new(vec![Edit::MedFromKernel]),
+            ..rule(Condition::always(), Action::Accept)
+        }],
+    )]);
+    let med = |kernel_metric| {
+        with_view(
+            "10.0.0.0/8",
+            Source::Local {
+                kind: OriginKind::Kernel,
+                name: "x",
+            },
+            |view| {
+                let verdict = chain.evaluate(&RouteView {
+                    kernel_metric,
+                    ..*view
+                });
+                let mut attributes = attributes();
+                verdict.edits.apply(&mut attributes, Asn(64_512));
+                attributes.med
+            },
+        )
+    };
+    assert_eq!((med(Some(1024)), med(None)), (Some(1024), Some(7)));
+}
+
+#[test]
+fn conditions_on_kernel_metric_and_first_as() {
+    with_view(
+        "10.0.0.0/8",
+        Source::Local {
+            kind: OriginKind::Kernel,
+            name: "x",
+        },
+        |view| {
+            let route = RouteView {
+                kernel_metric: Some(1023),
+                ..*view
+            };
+            assert!(Condition::KernelMetric(0, 1023).matches(&route));
+            assert!(!Condition::KernelMetric(1024, 2000).matches(&route));
+            assert!(!Condition::KernelMetric(0, u32::MAX).matches(view));
+            assert!(Condition::FirstAsn(vec![Asn(65_001)]).matches(view));
+            assert!(!Condition::FirstAsn(vec![Asn(65_002)]).matches(view));
+        },
+    );
+}
+
+#[test]
+fn equal_filters_are_shared_and_move_together() {
+    let running = filter(
+        "a",
+        Fallthrough::Next,
+        vec![rule(prefix("10.0.0.0/8"), Action::Accept)],
+    );
+    let mut wanted = filter(
+        "a",
+        Fallthrough::Next,
+        vec![rule(prefix("10.0.0.0/8"), Action::Accept)],
+    );
+    let inner = Arc::make_mut(&mut wanted);
+    inner.location = location(20);
+    inner.rules[0].location = location(21);
+    let mut chain = Chain::new(vec![wanted.clone()]);
+    chain.share(&[Arc::clone(&running)]);
+    assert!(Arc::ptr_eq(&chain.filters()[0], &running));
+    running.move_to(&wanted);
+    assert_eq!(chain.filters()[0].rules[0].location.to_string(), "test.toml:21");
 }

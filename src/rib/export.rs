@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use bgp_codec::{Afi, AsPathBuf, Family, NextHop, PathAttributes, PeerKind};
+use bgp_codec::{Afi, AsPathBuf, Asn, Family, NextHop, PathAttributes, PeerKind};
 
 use super::attributes::{AttributeSet, DEFAULT_LOCAL_PREF};
 use super::border;
@@ -114,7 +114,7 @@ pub(crate) fn export(key: &GroupKey, route: &ExportRoute<'_>) -> Verdict {
     let (edits, reason) = match &key.policy {
         None => (Edits::NONE, None),
         Some(chain) => {
-            let verdict = evaluate(chain, route);
+            let verdict = evaluate(chain, route, key.local_asn);
             if !verdict.accept {
                 return Verdict::Withhold(Withheld::Policy(verdict.reason));
             }
@@ -154,7 +154,7 @@ fn withheld_by_rules(key: &GroupKey, route: &ExportRoute<'_>) -> Option<Withheld
     }
 }
 
-fn evaluate(chain: &Chain, route: &ExportRoute<'_>) -> crate::policy::Verdict {
+fn evaluate(chain: &Chain, route: &ExportRoute<'_>, local_asn: Asn) -> crate::policy::Verdict {
     chain.evaluate(&RouteView {
         prefix: route.prefix,
         family: route.family,
@@ -162,6 +162,7 @@ fn evaluate(chain: &Chain, route: &ExportRoute<'_>) -> crate::policy::Verdict {
         attributes: &route.set.attributes(),
         next_hop: route.set.next_hop(),
         kernel_metric: route.kernel_metric,
+        local_asn,
     })
 }
 
@@ -170,8 +171,8 @@ fn evaluate(chain: &Chain, route: &ExportRoute<'_>) -> crate::policy::Verdict {
 /// # Errors
 ///
 /// The rule that dropped it.
-pub(crate) fn filter(chain: &Chain, route: &ExportRoute<'_>) -> Result<Reason, Withheld> {
-    let verdict = evaluate(chain, route);
+pub(crate) fn filter(chain: &Chain, route: &ExportRoute<'_>, local_asn: Asn) -> Result<Reason, Withheld> {
+    let verdict = evaluate(chain, route, local_asn);
     if verdict.accept {
         Ok(verdict.reason)
     } else {
@@ -288,7 +289,10 @@ pub(crate) fn outgoing(key: &GroupKey, set: &AttributeSet, origin: Origin, edits
         PeerKind::Internal => to_internal(key, &mut attributes, origin),
         PeerKind::External => {
             let learned = !matches!(origin, Origin::Local);
-            let sets_med = edits.as_slice().iter().any(|edit| matches!(edit, Edit::Med(_)));
+            let sets_med = edits
+                .as_slice()
+                .iter()
+                .any(|edit| matches!(edit, Edit::Med(_) | Edit::AddMed(_)));
             // RFC 4271 §5.1.4: a neighbour's MULTI_EXIT_DISC is not for other neighbours. RFC 7947 §2.2.3: a route server
             // passes it on.
             if learned && from_outside && !sets_med && !key.route_server_client {

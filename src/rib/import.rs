@@ -68,6 +68,7 @@ pub(crate) fn import(
         attributes: &set.attributes(),
         next_hop: set.next_hop(),
         kernel_metric: None,
+        local_asn: settings.local_asn,
     });
     if !verdict.accept {
         return Err(Rejected::Policy(verdict.reason));

@@ -385,7 +385,7 @@ impl Rib {
             return (false, Withheld::PeersOwnNextHop.to_string());
         }
         let filtered = match (&reason, settings) {
-            (None, Some(settings)) => export::filter(&settings.policy.export, &route),
+            (None, Some(settings)) => export::filter(&settings.policy.export, &route, settings.local_asn),
             (Some(reason), _) => Ok(reason.clone()),
             (None, None) => Err(Withheld::NoRoute),
         };

@@ -151,7 +151,7 @@ impl UpdateGroup {
         for class in self.classes.iter_mut().flatten().filter(|class| class.covers(id)) {
             let accepted = route
                 .as_ref()
-                .is_some_and(|route| export::filter(&class.chain, route).is_ok());
+                .is_some_and(|route| export::filter(&class.chain, route, self.key.local_asn).is_ok());
             class.note(id, accepted);
         }
     }
@@ -171,7 +171,10 @@ impl UpdateGroup {
                     prefix_id(&self.key, id, data),
                     (slot.source, slot.attributes),
                 );
-                class.note(id, export::filter(&class.chain, &route).is_ok());
+                class.note(
+                    id,
+                    export::filter(&class.chain, &route, self.key.local_asn).is_ok(),
+                );
             }
             class.from = (end < bound).then_some(end);
             done &= class.from.is_none();

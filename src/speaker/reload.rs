@@ -43,6 +43,7 @@ impl Speaker {
             self.note(|reloads| reloads.refused += 1, "refused: sessions would be reset");
             return Response::Failed(Failure::WouldReset(shown));
         }
+        plan.settle_places();
         if plan.is_empty() {
             self.note(|reloads| reloads.unchanged += 1, "nothing changes");
         } else {

@@ -38,6 +38,8 @@ pub struct Plan {
     pub log_level: bool,
     /// What runs once the plan is applied: the wanted configuration, less what needs a restart.
     pub result: Config,
+    /// Filters in use, each with an equal one that shows where it stands in the file that was read.
+    moved: Vec<(Arc<Filter>, Arc<Filter>)>,
 }
 
 /// Peers that come, go or change, in the order of the file.
@@ -85,6 +87,7 @@ impl Plan {
         }
         let mut changes = Vec::new();
         let mut result = wanted;
+        let moved = share_filters(running, &mut result);
         let log_level = running.speaker.log_level != result.speaker.log_level;
         result.speaker = speaker_changes(&running.speaker, &result.speaker, &mut changes);
         let (kernel, live_kernel) =
@@ -114,6 +117,15 @@ impl Plan {
             kernel: live_kernel,
             log_level,
             result,
+            moved,
+        }
+    }
+
+    /// Lets filters that stay in use name the lines where they stand in the file that was read. To be called when the plan
+    /// is carried out, also when there is nothing to do.
+    pub fn settle_places(&self) {
+        for (filter, equal) in &self.moved {
+            filter.move_to(equal);
         }
     }
 
@@ -148,6 +160,7 @@ impl Plan {
             kernel: false,
             log_level: false,
             result: running.clone(),
+            moved: Vec::new(),
         }
     }
 }
@@ -223,6 +236,21 @@ fn kernel_changes(
         ..wanted.clone()
     };
     (Some(result), differs)
+}
+
+/// Puts the filters that run in place of equal ones, so that all who hold one hold the same, before a reload and after it.
+fn share_filters(running: &Config, wanted: &mut Config) -> Vec<(Arc<Filter>, Arc<Filter>)> {
+    let mut moved = Vec::new();
+    for filter in &mut wanted.filters {
+        if let Some(same) = running.filters.iter().find(|other| *other == filter) {
+            moved.push((Arc::clone(same), std::mem::replace(filter, Arc::clone(same))));
+        }
+    }
+    for peer in &mut wanted.peers {
+        peer.policy.import.share(&wanted.filters);
+        peer.policy.export.share(&wanted.filters);
+    }
+    moved
 }
 
 fn report(section: &str, differences: &Differences, effect: Effect, changes: &mut Vec<Change>) {

@@ -3,19 +3,20 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bgp_codec::{Asn, Community, FamilySet, LargeCommunity, Origin};
+use bgp_codec::{Asn, Community, ExtendedCommunity, FamilySet, LargeCommunity, Origin};
 use toml::Spanned;
 
 use super::{Keys, keys};
 use crate::config::reader::{Referent, Section, Value};
 use crate::config::scalar;
 use crate::config::schema::{
-    ASN, COMMUNITIES, FAMILIES, LARGE_COMMUNITIES, LIVE, NAME, NAMES, NONE, REQUIRED, Shape, Table, U32,
-    number, text,
+    AS_PATH_PATTERNS, ASN, COMMUNITIES, COMMUNITY_PATTERNS, EXTENDED_COMMUNITIES,
+    EXTENDED_COMMUNITY_PATTERNS, FAMILIES, LARGE_COMMUNITIES, LARGE_COMMUNITY_PATTERNS, LIVE, METRIC_RANGE,
+    NAME, NAMES, NONE, PREFIX_PATTERNS, REQUIRED, Shape, Table, U32, number, text,
 };
 use crate::policy::{
-    Action, AsPathPattern, CommunityPattern, Condition, Edit, Fallthrough, LargeCommunityPattern,
-    NextHopEdit, PrefixSet, SourcePattern,
+    Action, AsPathPattern, CommunityPattern, Edit, ExtendedCommunityPattern, Fallthrough,
+    LargeCommunityPattern, NextHopEdit, PrefixSet, SourcePattern,
 };
 use crate::route::OriginKind;
 
@@ -72,8 +73,9 @@ keys! {
         /// The prefix is one of these. `"10.0.0.0/8"` is that prefix alone, `"10.0.0.0/8 ge 16 le 24"` everything inside it
         /// with 16 to 24 bits; `le` alone begins at the prefix itself, `ge` alone goes down to hosts. Lists of thousands
         /// cost no more than short ones.
-        prefix: PrefixSet = scalar::prefix_set
-            => Shape::OneOrMany(&text("a prefix with lengths", "10.0.0.0/8 ge 16 le 24")), NONE, LIVE;
+        prefix: PrefixSet = scalar::prefix_set => PREFIX_PATTERNS, NONE, LIVE;
+        /// The prefix is in this `[[prefix_set]]`.
+        prefix_set: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::PrefixSet)) => NAMES, NONE, LIVE;
         /// The route comes from: the `name` of an `[[originate]]` or `[[vip]]`; `static`, `kernel` or `vip` (of ours, by
         /// kind); `local` (any of ours); `internal` or `external` (learned from a peer of that kind).
         source: Vec<SourcePattern> = |value| value.one_or_many(source) => NAMES, NONE, LIVE;
@@ -83,13 +85,26 @@ keys! {
         group: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Group)) => NAMES, NONE, LIVE;
         /// It carries one of these: `"64512:100"`, a well-known name such as `"no-export"`, or with wildcards `"64512:*"`.
         community: Vec<CommunityPattern> = scalar::community_patterns
-            => Shape::OneOrMany(&text("a community", "64512:*")), NONE, LIVE;
+            => COMMUNITY_PATTERNS, NONE, LIVE;
         /// It carries one of these: `"64512:1:100"`, `"64512:1:*"`.
         large_community: Vec<LargeCommunityPattern> = scalar::large_community_patterns
-            => Shape::OneOrMany(&text("a large community", "64512:1:*")), NONE, LIVE;
+            => LARGE_COMMUNITY_PATTERNS, NONE, LIVE;
+        /// It carries one of these: `"rt:64512:100"`, `"soo:64512:*"`, `"rt:*"`, or as sixteen digits or `*` behind `0x`.
+        extended_community: Vec<ExtendedCommunityPattern> = scalar::extended_community_patterns
+            => EXTENDED_COMMUNITY_PATTERNS, NONE, LIVE;
+        /// It carries a community of this `[[community_set]]`, of whatever kind.
+        community_set: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::CommunitySet)) => NAMES, NONE, LIVE;
+        /// The AS path matches a pattern of this `[[as_path_set]]`.
+        as_path_set: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::AsPathSet)) => NAMES, NONE, LIVE;
+        /// The AS path begins with this AS: that of the neighbour, unless a route server stands between.
+        first_asn: Vec<Asn> = |value| value.one_or_many(scalar::asn) => Shape::OneOrMany(&ASN), NONE, LIVE;
+        /// This filter, asked alone, accepts the route; what it would set is not set. It must stand above.
+        filter: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Filter)) => NAMES, NONE, LIVE;
+        /// It was read from the kernel's table with this metric, or one in this range, both ends included: `"0-1023"`.
+        kernel_metric: (u32, u32) = scalar::metric_range => METRIC_RANGE, NONE, LIVE;
         /// The AS path matches one of these patterns; see below.
         as_path: Vec<AsPathPattern> = scalar::as_path_patterns
-            => Shape::OneOrMany(&text("a pattern", "_65001_")), NONE, LIVE;
+            => AS_PATH_PATTERNS, NONE, LIVE;
         /// The next hop is this address, or inside this prefix. Our own routes have none.
         next_hop: PrefixSet = scalar::address_set => Shape::OneOrMany(&text("an address or prefix", "192.0.2.0/24")), NONE, LIVE;
         /// It is of this family.
@@ -101,11 +116,11 @@ keys! {
         /// LOCAL_PREF is this; 100 where there is none.
         local_pref: u32 = scalar::any_u32 => U32, NONE, LIVE;
         /// The conditions of this table do not all hold.
-        not: Condition = condition => CONDITION, NONE, LIVE;
+        not: Box<Self> = |value| value.keys().map(Box::new) => CONDITION, NONE, LIVE;
         /// At least one of these tables of conditions holds.
-        any: Vec<Condition> = |value| value.list("a list of conditions", condition) => Shape::List(&CONDITION), NONE, LIVE;
+        any: Vec<Self> = |value| value.list("a list of conditions", |value| value.keys()) => Shape::List(&CONDITION), NONE, LIVE;
         /// Every one of these tables of conditions holds.
-        all: Vec<Condition> = |value| value.list("a list of conditions", condition) => Shape::List(&CONDITION), NONE, LIVE;
+        all: Vec<Self> = |value| value.list("a list of conditions", |value| value.keys()) => Shape::List(&CONDITION), NONE, LIVE;
     }
 }
 
@@ -114,8 +129,11 @@ keys! {
     SetKeys in "`set`" {
         /// LOCAL_PREF.
         local_pref: u32 = scalar::any_u32 => U32, NONE, LIVE;
-        /// MED.
-        med: MedEdit = med => Shape::Either(&[U32, Shape::Words(&["remove"])]), NONE, LIVE;
+        /// MED: this one; `"remove"`; `"igp"`, the metric of the kernel route that it was read from (other routes keep theirs);
+        /// or so much more than it has.
+        med: MedEdit = med => Shape::Either(&[
+            U32, Shape::Words(&["remove", "igp"]), Shape::Table(|| Table::new("set.med", &[MedKeys::KEYS])),
+        ]), NONE, LIVE;
         /// ORIGIN.
         origin: Origin = origin => ORIGIN, NONE, LIVE;
         /// Put our AS in front this many times, or another one.
@@ -131,6 +149,17 @@ keys! {
         /// Large communities, likewise.
         large_community: LargeCommunityKeys = scalar::table
             => Shape::Table(|| Table::new("set.large_community", &[LargeCommunityKeys::KEYS])), NONE, LIVE;
+        /// Extended communities, likewise.
+        extended_community: ExtendedCommunityKeys = scalar::table
+            => Shape::Table(|| Table::new("set.extended_community", &[ExtendedCommunityKeys::KEYS])), NONE, LIVE;
+    }
+}
+
+keys! {
+    /// `med` of `set`.
+    MedKeys in "`med` of `set`" {
+        /// Adds this; a route without MED has 0.
+        add: u32 = scalar::any_u32 => U32, REQUIRED, LIVE;
     }
 }
 
@@ -141,7 +170,7 @@ keys! {
         add: Vec<Community> = scalar::communities => COMMUNITIES, NONE, LIVE;
         /// Takes these away.
         remove: Vec<CommunityPattern> = scalar::community_patterns
-            => Shape::OneOrMany(&text("a community", "64512:*")), NONE, LIVE;
+            => COMMUNITY_PATTERNS, NONE, LIVE;
         /// Replaces all by these; `[]` for none.
         set: Vec<Community> = scalar::communities => COMMUNITIES, NONE, LIVE;
     }
@@ -154,9 +183,22 @@ keys! {
         add: Vec<LargeCommunity> = scalar::large_communities => LARGE_COMMUNITIES, NONE, LIVE;
         /// Takes these away.
         remove: Vec<LargeCommunityPattern> = scalar::large_community_patterns
-            => Shape::OneOrMany(&text("a large community", "64512:1:*")), NONE, LIVE;
+            => LARGE_COMMUNITY_PATTERNS, NONE, LIVE;
         /// Replaces all by these; `[]` for none.
         set: Vec<LargeCommunity> = scalar::large_communities => LARGE_COMMUNITIES, NONE, LIVE;
+    }
+}
+
+keys! {
+    /// `extended_community` of `set`.
+    ExtendedCommunityKeys in "`extended_community` of `set`" {
+        /// Adds these.
+        add: Vec<ExtendedCommunity> = scalar::extended_communities => EXTENDED_COMMUNITIES, NONE, LIVE;
+        /// Takes these away.
+        remove: Vec<ExtendedCommunityPattern> = scalar::extended_community_patterns
+            => EXTENDED_COMMUNITY_PATTERNS, NONE, LIVE;
+        /// Replaces all by these; `[]` for none.
+        set: Vec<ExtendedCommunity> = scalar::extended_communities => EXTENDED_COMMUNITIES, NONE, LIVE;
     }
 }
 
@@ -167,10 +209,12 @@ pub(in crate::config) struct Prepend {
     count: u8,
 }
 
-/// `med = n` or `med = "remove"`.
+/// `med = n`, `med = { add = n }`, `med = "remove"` or `med = "igp"`.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::config) enum MedEdit {
     Set(u32),
+    Add(u32),
+    FromKernel,
     Remove,
 }
 
@@ -184,43 +228,6 @@ keys! {
     }
 }
 
-impl ConditionKeys {
-    /// All conditions given, as one.
-    pub(in crate::config) fn into_condition(self) -> Condition {
-        let mut all: Vec<Condition> = [
-            self.prefix.map(|value| Condition::Prefix(value.into_inner())),
-            self.source.map(|value| Condition::Source(value.into_inner())),
-            self.peer.map(|value| Condition::Peer(value.into_inner())),
-            self.group.map(|value| Condition::Group(value.into_inner())),
-            self.family.map(|value| Condition::Family(value.into_inner())),
-            self.origin.map(|value| Condition::Origin(value.into_inner())),
-            self.med.map(|value| Condition::Med(value.into_inner())),
-            self.local_pref
-                .map(|value| Condition::LocalPref(value.into_inner())),
-            self.next_hop.map(|value| Condition::NextHop(value.into_inner())),
-            self.community
-                .map(|value| Condition::Community(value.into_inner())),
-            self.large_community
-                .map(|value| Condition::LargeCommunity(value.into_inner())),
-            self.as_path.map(|value| Condition::AsPath(value.into_inner())),
-            self.not.map(|value| Condition::Not(Box::new(value.into_inner()))),
-            self.any.map(|value| Condition::Any(value.into_inner())),
-            self.all.map(|value| Condition::All(value.into_inner())),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        match all.pop() {
-            Some(only) if all.is_empty() => only,
-            Some(last) => {
-                all.push(last);
-                Condition::All(all)
-            }
-            None => Condition::always(),
-        }
-    }
-}
-
 impl SetKeys {
     /// The edits, in the order in which they are carried out: replace, remove, add.
     pub(in crate::config) fn into_edits(self) -> Vec<Edit> {
@@ -228,6 +235,8 @@ impl SetKeys {
             self.local_pref.map(|value| Edit::LocalPref(value.into_inner())),
             self.med.map(|value| match value.into_inner() {
                 MedEdit::Set(med) => Edit::Med(med),
+                MedEdit::Add(more) => Edit::AddMed(more),
+                MedEdit::FromKernel => Edit::MedFromKernel,
                 MedEdit::Remove => Edit::RemoveMed,
             }),
             self.origin.map(|value| Edit::Origin(value.into_inner())),
@@ -274,6 +283,18 @@ impl SetKeys {
                     .map(|value| Edit::AddLargeCommunities(value.into_inner())),
             );
         }
+        if let Some(community) = self.extended_community.map(Spanned::into_inner) {
+            let set = community
+                .set
+                .map(|value| Edit::SetExtendedCommunities(value.into_inner()));
+            let remove = community
+                .remove
+                .map(|value| Edit::RemoveExtendedCommunities(value.into_inner()));
+            let add = community
+                .add
+                .map(|value| Edit::AddExtendedCommunities(value.into_inner()));
+            edits.extend([set, remove, add].into_iter().flatten());
+        }
         edits
     }
 }
@@ -315,10 +336,6 @@ fn rules(value: &Value<'_>) -> Option<Vec<RuleKeys>> {
     })
 }
 
-fn condition(value: &Value<'_>) -> Option<Condition> {
-    value.keys::<ConditionKeys>().map(ConditionKeys::into_condition)
-}
-
 fn action(value: &Value<'_>) -> Option<Action> {
     scalar::word(
         value,
@@ -352,11 +369,16 @@ fn origin(value: &Value<'_>) -> Option<Origin> {
 
 fn med(value: &Value<'_>) -> Option<MedEdit> {
     if value.is_text() {
-        let remove = |text: &str| match text {
-            "remove" => Ok(MedEdit::Remove),
-            other => Err(format!("`{other}` is not known")),
-        };
-        value.parse("a number, or `remove`", remove)
+        scalar::word(
+            value,
+            &[("remove", MedEdit::Remove), ("igp", MedEdit::FromKernel)],
+        )
+    } else if value.is_table() {
+        let keys = value.keys::<MedKeys>()?;
+        keys.header
+            .require(value.reader, keys.add.as_ref(), "add", "10")
+            .copied()
+            .map(MedEdit::Add)
     } else {
         scalar::any_u32(value).map(MedEdit::Set)
     }

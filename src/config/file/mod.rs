@@ -7,11 +7,13 @@ pub(super) mod filter;
 pub(super) mod kernel;
 pub(super) mod originate;
 pub(super) mod peer;
+pub(super) mod sets;
 pub(super) mod speaker;
 pub(super) mod vip;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -20,9 +22,11 @@ use self::filter::FilterKeys;
 use self::kernel::KernelKeys;
 use self::originate::OriginateKeys;
 use self::peer::{PeerGroup, PeerTable};
+use self::sets::{AsPathSetKeys, CommunitySetKeys, PrefixSetKeys};
 use self::speaker::SpeakerKeys;
 use self::vip::VipKeys;
 use super::reader::{Reader, Section, Value};
+use super::scalar;
 use super::schema::{Key, SectionSchema, Table};
 
 /// Declares the keys of a table; `config::schema` says how to add one.
@@ -138,10 +142,15 @@ impl Header {
 /// A whole file as written.
 #[derive(Clone, Debug)]
 pub(super) struct File {
+    /// Who answers for a fragment.
+    pub(super) owner: Option<Spanned<Arc<str>>>,
     pub(super) speaker: Option<SpeakerKeys>,
     pub(super) kernel: Option<KernelKeys>,
     pub(super) originate: Vec<OriginateKeys>,
     pub(super) vips: Vec<VipKeys>,
+    pub(super) prefix_sets: Vec<PrefixSetKeys>,
+    pub(super) community_sets: Vec<CommunitySetKeys>,
+    pub(super) as_path_sets: Vec<AsPathSetKeys>,
     pub(super) filters: Vec<FilterKeys>,
     pub(super) groups: Vec<PeerGroup>,
     pub(super) peers: Vec<PeerTable>,
@@ -149,7 +158,9 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn read(reader: &Reader<'_>, table: &Spanned<DeTable<'_>>) -> Self {
-        Section::new(reader, table.get_ref(), table.span(), "the file").read_whole(|top| Self {
+        let span = reader.shifted(table.span());
+        Section::new(reader, table.get_ref(), span, "the file").read_whole(|top| Self {
+            owner: top.read("owner", scalar::name),
             speaker: top
                 .read("speaker", |value| {
                     value.table(SpeakerKeys::SECTION, SpeakerKeys::read)
@@ -162,10 +173,42 @@ impl File {
                 .map(Spanned::into_inner),
             originate: tables(top, "originate", OriginateKeys::SECTION, OriginateKeys::read),
             vips: tables(top, "vip", VipKeys::SECTION, VipKeys::read),
+            prefix_sets: tables(top, "prefix_set", PrefixSetKeys::SECTION, PrefixSetKeys::read),
+            community_sets: tables(
+                top,
+                "community_set",
+                CommunitySetKeys::SECTION,
+                CommunitySetKeys::read,
+            ),
+            as_path_sets: tables(top, "as_path_set", AsPathSetKeys::SECTION, AsPathSetKeys::read),
             filters: tables(top, "filter", FilterKeys::SECTION, FilterKeys::read),
             groups: tables(top, "peer_group", PeerGroup::SECTION, PeerGroup::read),
             peers: tables(top, "peer", PeerTable::SECTION, PeerTable::read),
         })
+    }
+
+    /// Takes a fragment over; its owner is called as its file unless it says otherwise.
+    pub(super) fn merge(&mut self, reader: &Reader<'_>, fragment: Self, file_stem: &str) {
+        let owner = fragment
+            .owner
+            .map_or_else(|| file_stem.into(), Spanned::into_inner);
+        reader.set_owner(owner);
+        let single = [
+            fragment.speaker.map(|keys| ("[speaker]", keys.header.span)),
+            fragment.kernel.map(|keys| ("[kernel]", keys.header.span)),
+        ];
+        for (section, span) in single.into_iter().flatten() {
+            let help = "fragments add peers, filters, sets, VIPs and prefixes; what is of the whole speaker stands in its file";
+            reader.error(&span, format!("`{section}` in a fragment"), [help.to_owned()]);
+        }
+        self.originate.extend(fragment.originate);
+        self.vips.extend(fragment.vips);
+        self.prefix_sets.extend(fragment.prefix_sets);
+        self.community_sets.extend(fragment.community_sets);
+        self.as_path_sets.extend(fragment.as_path_sets);
+        self.filters.extend(fragment.filters);
+        self.groups.extend(fragment.groups);
+        self.peers.extend(fragment.peers);
     }
 }
 
@@ -217,6 +260,24 @@ pub(super) fn sections() -> Vec<SectionSchema> {
             true,
             "An address that is announced while its check passes.",
             &[VipKeys::KEYS],
+        ),
+        section(
+            "prefix_set",
+            true,
+            "Prefixes that filters name.",
+            &[PrefixSetKeys::KEYS],
+        ),
+        section(
+            "community_set",
+            true,
+            "Communities that filters name.",
+            &[CommunitySetKeys::KEYS],
+        ),
+        section(
+            "as_path_set",
+            true,
+            "AS path patterns that filters name.",
+            &[AsPathSetKeys::KEYS],
         ),
         section("filter", true, "A named list of rules.", &[FilterKeys::KEYS]),
         section(

@@ -10,8 +10,8 @@ use super::{kernel, keys};
 use crate::config::reader::Value;
 use crate::config::scalar;
 use crate::config::schema::{
-    BOOLEAN, COMMUNITIES, LARGE_COMMUNITIES, LIVE, NAME, NAMES, NONE, PREFIXES, REQUIRED, Shape, Table, U32,
-    number, text,
+    BOOLEAN, COMMUNITIES, LARGE_COMMUNITIES, LIVE, METRIC_RANGE, NAME, NAMES, NONE, PREFIXES, REQUIRED,
+    Shape, Table, U32, number, text,
 };
 use crate::route::{KernelRouteKind, TableId};
 
@@ -63,7 +63,7 @@ keys! {
         /// With at most this prefix length.
         le: u8 = scalar::number::<u8, 0, 128> => number(0, 128), "any", LIVE;
         /// With this metric, or in this range, both ends included: `"0-1023"`.
-        metric: (u32, u32) = metric_range => Shape::Either(&[U32, text("a range", "0-1023")]), "any", LIVE;
+        metric: (u32, u32) = scalar::metric_range => METRIC_RANGE, "any", LIVE;
     }
 }
 
@@ -83,18 +83,4 @@ fn kind(value: &Value<'_>) -> Option<KernelRouteKind> {
 
 fn spanned_prefixes(value: &Value<'_>) -> Option<Vec<Spanned<IpNet>>> {
     value.one_or_many(|value| scalar::prefix(value).map(|prefix| Spanned::new(value.span.clone(), prefix)))
-}
-
-/// `1024`, or `"0-1023"` with both ends included.
-fn metric_range(value: &Value<'_>) -> Option<(u32, u32)> {
-    if !value.is_text() {
-        return scalar::any_u32(value).map(|metric| (metric, metric));
-    }
-    value.parse("a metric such as 1024, or a range such as \"0-1023\"", |text| {
-        let parse = |number: &str| number.trim().parse::<u32>().ok();
-        text.split_once('-')
-            .and_then(|(low, high)| Some((parse(low)?, parse(high)?)))
-            .filter(|(low, high)| low <= high)
-            .ok_or_else(|| format!("`{text}` is not a range of metrics"))
-    })
 }

@@ -31,6 +31,9 @@ keys! {
         http: Option<SocketAddr> = address_or_off => Shape::Either(&[SOCKET, Shape::Words(&["off"]), Shape::False]), "`\"off\"`", RESTART;
         /// Directory of the state file that makes a restart graceful.
         state_dir: PathBuf = scalar::path => PATH, "`\"/run/stonechat\"`", RESTART;
+        /// Directory of fragments: each `*.toml` in it is read as part of this file. A relative path starts at this file's
+        /// directory.
+        conf_d: PathBuf = scalar::path => PATH, "none", LIVE;
         /// After a restart: how long to wait for peers' End-of-RIB before choosing routes (RFC 4724 §4.1). Must be below
         /// every `restart_time`.
         deferral_time: Duration = scalar::positive_duration => DURATION,

@@ -10,6 +10,8 @@ use super::{Key, LIVE, NONE, REQUIRED, Shape, Table, sections};
 pub(in crate::config) fn json_schema() -> Value {
     let mut definitions = Definitions::default();
     let mut properties = Map::new();
+    let owner = json!({ "type": "string", "description": "Who answers for this fragment; by default its file's name." });
+    properties.insert("owner".to_owned(), owner);
     for section in sections() {
         let reference = definitions.reference(&section.table);
         let mut schema = if section.repeated {

@@ -146,6 +146,17 @@ pub(in crate::config) const NAMES: Shape = Shape::OneOrMany(&NAME);
 pub(in crate::config) const PREFIXES: Shape = Shape::OneOrMany(&PREFIX);
 pub(in crate::config) const COMMUNITIES: Shape = Shape::OneOrMany(&COMMUNITY);
 pub(in crate::config) const LARGE_COMMUNITIES: Shape = Shape::OneOrMany(&LARGE_COMMUNITY);
+pub(in crate::config) const COMMUNITY_PATTERNS: Shape = Shape::OneOrMany(&text("a community", "64512:*"));
+pub(in crate::config) const LARGE_COMMUNITY_PATTERNS: Shape =
+    Shape::OneOrMany(&text("a large community", "64512:1:*"));
+pub(in crate::config) const EXTENDED_COMMUNITIES: Shape =
+    Shape::OneOrMany(&text("an extended community", "rt:64512:100"));
+pub(in crate::config) const EXTENDED_COMMUNITY_PATTERNS: Shape =
+    Shape::OneOrMany(&text("an extended community", "rt:64512:*"));
+pub(in crate::config) const AS_PATH_PATTERNS: Shape = Shape::OneOrMany(&text("a pattern", "_65001_"));
+pub(in crate::config) const PREFIX_PATTERNS: Shape =
+    Shape::OneOrMany(&text("a prefix with lengths", "10.0.0.0/8 ge 16 le 24"));
+pub(in crate::config) const METRIC_RANGE: Shape = Shape::Either(&[U32, text("a range", "0-1023")]);
 pub(in crate::config) const FAMILIES: Shape = Shape::OneOrMany(&FAMILY);
 
 /// A whole number in this range, ends included.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::conditions::Named;
 use super::or;
 use crate::config::file::File;
 use crate::config::file::filter::{FilterKeys, RuleKeys};
@@ -26,16 +27,22 @@ pub(super) fn build(reader: &Reader<'_>, file: &File) -> Vec<Arc<Filter>> {
             );
         }
     }
-    file.filters
-        .iter()
-        .filter_map(|keys| filter(reader, keys))
-        .map(Arc::new)
-        .collect()
+    let mut named = Named::new(reader, file);
+    let mut filters = Vec::new();
+    for keys in &file.filters {
+        if let Some(filter) = filter(reader, keys, &named).map(Arc::new) {
+            named
+                .filters
+                .insert(Arc::clone(&filter.name), Arc::clone(&filter));
+            filters.push(filter);
+        }
+    }
+    filters
 }
 
-fn filter(reader: &Reader<'_>, keys: &FilterKeys) -> Option<Filter> {
+fn filter(reader: &Reader<'_>, keys: &FilterKeys, named: &Named) -> Option<Filter> {
     let written: &[RuleKeys] = keys.rules.as_ref().map_or(&[][..], |rules| rules.get_ref());
-    let rules: Vec<Option<Rule>> = written.iter().map(|keys| rule(reader, keys)).collect();
+    let rules: Vec<Option<Rule>> = written.iter().map(|keys| rule(reader, keys, named)).collect();
     let deciding = rules.iter().flatten().position(|rule| {
         rule.condition == Condition::always() && matches!(rule.action, Action::Accept | Action::Reject)
     });
@@ -53,11 +60,11 @@ fn filter(reader: &Reader<'_>, keys: &FilterKeys) -> Option<Filter> {
         name: Arc::clone(name),
         rules: rules.into_iter().collect::<Option<_>>()?,
         default: or(keys.default.as_ref(), Fallthrough::Next),
-        location: reader.location(&keys.header.span),
+        location: reader.location(&keys.header.span).into(),
     })
 }
 
-fn rule(reader: &Reader<'_>, keys: &RuleKeys) -> Option<Rule> {
+fn rule(reader: &Reader<'_>, keys: &RuleKeys, named: &Named) -> Option<Rule> {
     let header = &keys.verdict.header;
     let action = *header.require(reader, keys.verdict.action.as_ref(), "action", "\"accept\"")?;
     let set = keys
@@ -83,10 +90,10 @@ fn rule(reader: &Reader<'_>, keys: &RuleKeys) -> Option<Rule> {
         (Action::Reject, _) | (_, None) => Edits::NONE,
         (_, Some((_, edits))) => Edits::new(edits),
     };
-    let location = reader.location(&header.span);
+    let location = reader.location(&header.span).into();
     Some(Rule {
         location,
-        condition: keys.conditions.clone().into_condition(),
+        condition: named.condition(reader, &keys.conditions),
         action,
         edits,
     })

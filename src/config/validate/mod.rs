@@ -3,6 +3,7 @@
 //! Reading goes on after a problem, so every function here takes what could be read and yields `None` where something
 //! it needs is missing; the problem has been reported by then.
 
+mod conditions;
 mod filters;
 mod names;
 mod password;
@@ -53,6 +54,7 @@ pub(super) fn validate(reader: &Reader<'_>, file: &File) -> Option<Config> {
     let peers = peers::build(reader, file, &filters);
     let originate = sources::originate(reader, &file.originate);
     let vips = vips::vips(reader, &file.vips);
+    sources::warn_of_families(reader, file, &peers);
     let mut speaker = speaker?;
     speaker.deferral_time = deferral_time(reader, file.speaker.as_ref()?, &peers);
     Some(Config {
@@ -151,6 +153,6 @@ fn twice(reader: &Reader<'_>, second: &Range<usize>, first: &Range<usize>, messa
     reader.error(
         second,
         message,
-        [format!("the other one is on {}", reader.line(first))],
+        [format!("the other one is {}", reader.elsewhere(second, first))],
     );
 }

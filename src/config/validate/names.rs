@@ -45,14 +45,46 @@ pub(super) fn check(reader: &Reader<'_>, file: &File) {
             );
         }
     }
+    let prefix_sets = unique(
+        reader,
+        "prefix set",
+        file.prefix_sets.iter().map(|set| set.name.as_ref()),
+    );
+    let community_sets = unique(
+        reader,
+        "community set",
+        file.community_sets.iter().map(|set| set.name.as_ref()),
+    );
+    let as_path_sets = unique(
+        reader,
+        "AS-path set",
+        file.as_path_sets.iter().map(|set| set.name.as_ref()),
+    );
+    reader.note_known(Referent::Filter, filters.keys().cloned());
+    // Where a name is missing, which is an error of its own, the name that is not found may be that one.
+    let nameless = |to| match to {
+        Referent::Filter => file.filters.iter().any(|filter| filter.name.is_none()),
+        Referent::Group => file.groups.iter().any(|group| group.own.name.is_none()),
+        Referent::Peer => file.peers.iter().any(|peer| peer.own.name.is_none()),
+        Referent::PrefixSet => file.prefix_sets.iter().any(|set| set.name.is_none()),
+        Referent::CommunitySet => file.community_sets.iter().any(|set| set.name.is_none()),
+        Referent::AsPathSet => file.as_path_sets.iter().any(|set| set.name.is_none()),
+        Referent::Source => {
+            file.originate.iter().any(|source| source.name.is_none())
+                || file.vips.iter().any(|vip| vip.name.is_none())
+        }
+    };
     for Reference { to, name } in reader.references() {
         let (what, known, words): (_, _, &[(&str, _)]) = match to {
+            Referent::PrefixSet => ("prefix set", &prefix_sets, &[]),
+            Referent::CommunitySet => ("community set", &community_sets, &[]),
+            Referent::AsPathSet => ("AS-path set", &as_path_sets, &[]),
             Referent::Filter => ("filter", &filters, &[]),
             Referent::Group => ("peer group", &groups, &[]),
             Referent::Peer => ("peer", &peers, &[]),
             Referent::Source => ("source", &sources, SOURCE_WORDS),
         };
-        if known.contains_key(name.get_ref().as_str()) {
+        if known.contains_key(name.get_ref().as_str()) || nameless(to) {
             continue;
         }
         let candidates: Vec<&str> = words
@@ -62,7 +94,7 @@ pub(super) fn check(reader: &Reader<'_>, file: &File) {
             .collect();
         let help = match nearest(name.get_ref(), candidates.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
-            None if candidates.is_empty() => format!("there is no {what} in this file"),
+            None if candidates.is_empty() => format!("there is no {what} at all"),
             None => format!("known: {}", shown(&candidates)),
         };
         reader.error(

@@ -1,6 +1,6 @@
 //! TCP MD5 keys from files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use toml::Spanned;
 
@@ -15,10 +15,7 @@ const OTHERS_MAY_WRITE: u32 = 0o002;
 
 /// Reads the key; a relative path is relative to the configuration file.
 pub(super) fn read(reader: &Reader<'_>, path: &Spanned<PathBuf>) -> Option<Password> {
-    let directory = Path::new(&*reader.source.name)
-        .parent()
-        .unwrap_or_else(|| Path::new(""));
-    let file = directory.join(path.get_ref());
+    let file = reader.directory(&path.span()).join(path.get_ref());
     let fail = |wrong: String, help: &str| {
         reader.error(
             &path.span(),

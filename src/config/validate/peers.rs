@@ -14,7 +14,7 @@ use super::{BGP_PORT, inner, or, password, twice};
 use crate::config::file::File;
 use crate::config::file::peer::{AddPath, Announcement, PeerTable, Restart, SharedKeys};
 use crate::config::reader::Reader;
-use crate::policy::{Chain, Filter, ImportGuard};
+use crate::policy::{Chain, Fallthrough, Filter, ImportGuard};
 use crate::rib::interface::{AsPathPolicy, NextHopPolicy, PeerPolicy, RemovePrivate};
 use crate::route::TableId;
 use crate::session::settings::{Announced, GracefulRestart, OwnRole, PeerAddress, PeerSettings};
@@ -297,6 +297,9 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
         None if internal => Chain::accept_all(),
         None => Chain::no_policy(),
     };
+    for names in [keys.import.as_ref(), keys.export.as_ref()].into_iter().flatten() {
+        warn_of_unasked(reader, names, filters);
+    }
     let guard = ImportGuard {
         accept_default_route: or(keys.accept_default_route.as_ref(), false),
     };
@@ -327,6 +330,20 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
         max_prefix_restart: inner(keys.max_prefix_restart.as_ref()),
         enforce_first_as: or(keys.enforce_first_as.as_ref(), true),
         install: or(keys.install.as_ref(), true),
+    }
+}
+
+/// A filter whose default decides leaves nothing to those behind it.
+fn warn_of_unasked(reader: &Reader<'_>, names: &Spanned<Vec<Arc<str>>>, filters: &[Arc<Filter>]) {
+    let decides = |name: &&Arc<str>| {
+        let filter = filters.iter().find(|filter| filter.name == **name);
+        filter.is_some_and(|filter| filter.default != Fallthrough::Next)
+    };
+    let mut asked = names.get_ref().iter();
+    if let (Some(last), Some(never)) = (asked.find(decides), asked.next()) {
+        let help = format!("give `{last}` `default = \"next\"`, or leave `{never}` out");
+        let message = format!("filter `{never}` is never asked: `{last}` before it decides for every route");
+        reader.warning(&names.span(), message, [help]);
     }
 }
 

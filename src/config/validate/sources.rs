@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use bgp_codec::Family;
 use ipnet::IpNet;
 use toml::Spanned;
 
 use super::{inner, or, twice};
+use crate::config::file::File;
 use crate::config::file::originate::{KernelMatchKeys, OriginateKeys};
 use crate::config::reader::Reader;
 use crate::originate::settings::{From, KernelMatch, Source};
 use crate::route::TableId;
+use crate::session::settings::PeerSettings;
 
 pub(super) fn originate(reader: &Reader<'_>, written: &[OriginateKeys]) -> Option<Vec<Source>> {
     let sources: Vec<Option<Source>> = written.iter().map(|keys| source(reader, keys)).collect();
@@ -60,6 +63,31 @@ fn source(reader: &Reader<'_>, keys: &OriginateKeys) -> Option<Source> {
         large_communities: or(keys.large_community.as_ref(), Vec::new()),
         med: inner(keys.med.as_ref()),
     })
+}
+
+/// What is announced in a family that no peer carries reaches nobody.
+pub(super) fn warn_of_families(reader: &Reader<'_>, file: &File, peers: &[PeerSettings]) {
+    let carried = |prefix: &IpNet| {
+        let family = match prefix {
+            IpNet::V4(_) => Family::IPV4_UNICAST,
+            IpNet::V6(_) => Family::IPV6_UNICAST,
+        };
+        peers.is_empty() || peers.iter().any(|peer| peer.families.contains(family))
+    };
+    let prefixes = file
+        .originate
+        .iter()
+        .filter_map(|source| source.prefixes.as_ref());
+    let prefixes = prefixes.flat_map(|prefixes| prefixes.get_ref());
+    let vips = file.vips.iter().filter_map(|vip| vip.address.as_ref());
+    for prefix in prefixes.chain(vips).filter(|prefix| !carried(prefix.get_ref())) {
+        let message = format!("no peer is told of {}: none carries its family", prefix.get_ref());
+        reader.warning(
+            &prefix.span(),
+            message,
+            ["see `families` of the peers".to_owned()],
+        );
+    }
 }
 
 /// The prefixes without repetitions, which are reported.

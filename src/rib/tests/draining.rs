@@ -118,10 +118,11 @@ fn leaving(as_path: &str, next_hop: &str) -> PathAttributes {
 }
 
 fn editing(edits: Vec<Edit>) -> Chain {
-    let location = Location {
+    let location: crate::policy::Place = Location {
         file: "test".into(),
         line: 1,
-    };
+    }
+    .into();
     let rule = Rule {
         location: location.clone(),
         condition: crate::policy::Condition::All(vec![]),

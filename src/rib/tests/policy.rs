@@ -3,11 +3,12 @@
 use super::*;
 use crate::policy::{Action, Condition, Edit, Edits, Fallthrough, Filter, Location, PrefixPattern, Rule};
 
-fn location(line: u32) -> Location {
+fn location(line: u32) -> crate::policy::Place {
     Location {
         file: "node.toml".into(),
         line,
     }
+    .into()
 }
 
 /// Accepts what is in these prefixes and changes it so.

@@ -22,10 +22,11 @@ impl Dice {
 
 fn some_filter(dice: &mut Dice) -> Chain {
     let patterns = ["20.0.0.0/18", "20.0.64.0/18", "20.0.0.0/16", "20.0.128.0/17"];
-    let location = Location {
+    let location: crate::policy::Place = Location {
         file: "x".into(),
         line: 1,
-    };
+    }
+    .into();
     let at = dice.roll(4) as usize;
     let edits = if dice.roll(3) == 0 {
         vec![Edit::Med(dice.roll(2) as u32)]
