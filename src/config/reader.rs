@@ -391,6 +391,13 @@ impl<'r> Section<'r> {
         parse(&value).map(|parsed| Spanned::new(value.span.clone(), parsed))
     }
 
+    /// Whether the key stands in the table, rightly or wrongly: with a bad value, or by another name.
+    pub(super) fn means(&self, key: &'static str) -> bool {
+        self.table
+            .keys()
+            .any(|written| written.get_ref() == key || meant(written.get_ref(), [key]).is_some())
+    }
+
     /// Which of the keys stand in the table, rightly or wrongly: with a bad value, or misspelt.
     pub(super) fn present(&self, keys: &[Key]) -> BTreeSet<&'static str> {
         let names = || keys.iter().map(|key| key.name);

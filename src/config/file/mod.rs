@@ -145,6 +145,8 @@ pub(super) struct File {
     /// Who answers for a fragment.
     pub(super) owner: Option<Spanned<Arc<str>>>,
     pub(super) speaker: Option<SpeakerKeys>,
+    /// A section stands there that was meant to be `[speaker]`, or is not a table; that has been reported.
+    pub(super) speaker_meant: bool,
     pub(super) kernel: Option<KernelKeys>,
     pub(super) originate: Vec<OriginateKeys>,
     pub(super) vips: Vec<VipKeys>,
@@ -161,6 +163,7 @@ impl File {
         let span = reader.shifted(table.span());
         Section::new(reader, table.get_ref(), span, "the file").read_whole(|top| Self {
             owner: top.read("owner", scalar::name),
+            speaker_meant: top.means("speaker"),
             speaker: top
                 .read("speaker", |value| {
                     value.table(SpeakerKeys::SECTION, SpeakerKeys::read)

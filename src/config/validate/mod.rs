@@ -41,6 +41,7 @@ pub(super) fn validate(reader: &Reader<'_>, file: &File) -> Option<Config> {
     names::check(reader, file);
     let speaker = match &file.speaker {
         Some(keys) => speaker(reader, keys),
+        None if file.speaker_meant => None,
         None => {
             reader.error(
                 &(0..0),

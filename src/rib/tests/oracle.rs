@@ -317,7 +317,7 @@ fn some_filter(dice: &mut Dice) -> Chain {
             vec![]
         };
         Rule {
-            location: location.clone(),
+            location: location.clone().into(),
             condition,
             action,
             edits: Edits::new(edits),
@@ -327,7 +327,7 @@ fn some_filter(dice: &mut Dice) -> Chain {
         name: "f".into(),
         rules: rules.collect(),
         default: [Fallthrough::Accept, Fallthrough::Reject][dice.roll(2) as usize],
-        location,
+        location: location.into(),
     };
     Chain::new(vec![Arc::new(filter)])
 }

@@ -316,6 +316,7 @@ fn evaluate(chain: &Chain, prefix: Prefix, source: Source<'_>, attributes: &Path
         attributes: &bgp_codec::Attributes::from_canonical(&block),
         next_hop: attributes.next_hop,
         kernel_metric: None,
+        local_asn: bgp_codec::Asn(64_512),
     });
     (verdict.accept, verdict.edits)
 }
