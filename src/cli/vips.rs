@@ -1,6 +1,6 @@
 //! `stonechat vips [NAME]`.
 
-use super::span::since;
+use super::span::{since, span};
 use super::table::{Column, Table, pairs};
 use super::{Error, Terminal};
 use crate::control::announcers::{Heard, VipReport};
@@ -69,7 +69,7 @@ fn text(vips: &[VipReport], now_unix_s: u64) -> String {
         ]);
     }
     let mut text = table.text();
-    let notes = vips.iter().flat_map(notes);
+    let notes = vips.iter().flat_map(|vip| notes(vip, now_unix_s));
     for (index, note) in notes.enumerate() {
         if index == 0 {
             text.push('\n');
@@ -81,11 +81,15 @@ fn text(vips: &[VipReport], now_unix_s: u64) -> String {
 }
 
 /// What does not fit the table: why a healthy VIP is held back, and warnings.
-fn notes(report: &VipReport) -> Vec<String> {
+fn notes(report: &VipReport, now_unix_s: u64) -> Vec<String> {
     let vip = &report.status;
     let healthy = matches!(vip.verdict, Verdict::Up | Verdict::Degraded);
     let held = vip.held.iter().filter(|_| healthy && vip.drain.is_none());
-    let held = held.map(|held| format!("{} is not announced: {held}", vip.name));
+    let left = vip
+        .damped_until_unix_s
+        .map(|until| span(until.saturating_sub(now_unix_s)));
+    let left = left.map_or_else(String::new, |left| format!(" (for another {left})"));
+    let held = held.map(|held| format!("{} is not announced: {held}{left}", vip.name));
     let warnings = report
         .warnings
         .iter()
@@ -272,6 +276,7 @@ checks     tcp 127.0.0.1:443: 1 of 3 failed; Connection refused (os error 111) (
             since_unix_s: 999_900,
             transitions_total: 2,
             damped_total: 0,
+            damped_until_unix_s: None,
             bound: None,
             origins: vec![],
             checks: vec![check.clone()],

@@ -194,6 +194,7 @@ mod tests {
             since_unix_s: 0,
             transitions_total: 0,
             damped_total: 0,
+            damped_until_unix_s: None,
             bound: None,
             origins: origins.to_vec(),
             checks: vec![],

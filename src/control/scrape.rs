@@ -111,6 +111,17 @@ fn family(counters: &PeerCounters) -> PeerFamily {
     }
 }
 
+/// As the metric's help has them.
+const fn verdict_code(verdict: vip::Verdict) -> u64 {
+    match verdict {
+        vip::Verdict::Unknown => 0,
+        vip::Verdict::Down => 1,
+        vip::Verdict::Disabled => 2,
+        vip::Verdict::Degraded => 3,
+        vip::Verdict::Up => 4,
+    }
+}
+
 fn vip(status: &vip::Status) -> Vip {
     Vip {
         name: String::from(&*status.name),
@@ -118,7 +129,7 @@ fn vip(status: &vip::Status) -> Vip {
         transitions: status.transitions_total,
         passed: status.checks.iter().map(|check| check.passed_total).sum(),
         failed: status.checks.iter().map(|check| check.failed_total).sum(),
-        verdict: status.verdict as u64,
+        verdict: verdict_code(status.verdict),
         damped: status.damped_total,
     }
 }

@@ -80,13 +80,8 @@ pub(super) async fn start(
     );
 
     let (announcements_sender, announcements) = mpsc::channel(QUEUE);
-    let vips = vip::Start {
-        asn: config.speaker.asn,
-        vips: config.vips.clone(),
-        legacy: legacy.vips(),
-        drains: drains.vips(),
-    };
-    let vips = Arc::new(vip::spawn(vips, announcements_sender));
+    let vips = vip::spawn(vips(&config, &legacy, &drains), announcements_sender);
+    let vips = Arc::new(vips);
     let now = Instant::now();
     let sessions = Sessions::start(Start {
         rib: rib.clone(),
@@ -108,10 +103,7 @@ pub(super) async fn start(
         orders: orders_sender,
     };
     serve(&config, socket, answerer.clone());
-    tokio::spawn(tables::watch(
-        answerer.clone(),
-        now + config.speaker.deferral_time,
-    ));
+    watch_tables(&config, &answerer);
     let inputs = Inputs {
         table,
         announcements,
@@ -121,13 +113,12 @@ pub(super) async fn start(
         verdicts: vips.progress(),
         signals,
     };
-    let memory = Memory::new(config.speaker.state_dir.clone(), boot_id, router_id);
     let mut speaker = Speaker {
+        memory: Memory::new(config.speaker.state_dir.clone(), boot_id, router_id),
         config,
         telemetry,
         rooms: answerer,
         originator,
-        memory,
         complete_by: None,
         inputs,
     };
@@ -189,6 +180,20 @@ async fn first_dump(kernel: &KernelHandle) -> state_file::Installed {
         tracing::warn!("the kernel's tables cannot be read yet; sessions start without");
     }
     kernel.installed().await.unwrap_or_default()
+}
+
+fn vips(config: &Config, legacy: &Legacy, drains: &Drains) -> vip::Start {
+    vip::Start {
+        asn: config.speaker.asn,
+        vips: config.vips.clone(),
+        legacy: legacy.vips(),
+        drains: drains.vips(),
+    }
+}
+
+fn watch_tables(config: &Config, rooms: &Answerer) {
+    let deadline = rooms.facts.started + config.speaker.deferral_time;
+    tokio::spawn(tables::watch(rooms.clone(), deadline));
 }
 
 fn with_ids(peers: Vec<PeerSettings>, ids: &mut PeerIds) -> Vec<(PeerId, PeerSettings)> {

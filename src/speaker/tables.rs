@@ -3,6 +3,7 @@
 //! The tables tell nobody of a single route, so while a VIP depends on one they are asked, a few times a second and only
 //! for that.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,18 +30,21 @@ pub(super) async fn watch(rooms: Answerer, deadline: Instant) {
     loop {
         pause.tick().await;
         let Wishes { routes, completeness } = rooms.vips.wishes();
+        let before = outside.clone();
         if completeness {
             outside.kernel |= kernel_is_complete(&rooms).await;
             outside.end_of_rib |= peers_have_told_all(&rooms, deadline).await;
         }
-        let mut there = std::collections::BTreeSet::new();
+        let mut there = BTreeSet::new();
         for route in routes {
             if has(&rooms, &route).await {
                 there.insert(route);
             }
         }
         outside.routes = there;
-        rooms.vips.outside(outside.clone());
+        if outside != before {
+            rooms.vips.outside(outside.clone());
+        }
     }
 }
 

@@ -72,11 +72,6 @@ const AS_TRANS: u16 = 23_456;
 fn link_bandwidth(asn: Asn, bits_per_second: u64) -> ExtendedCommunity {
     let [high, low] = u16::try_from(asn.0).unwrap_or(AS_TRANS).to_be_bytes();
     // A float has 24 bits of precision, which is what the community has room for.
-    #[expect(
-        clippy::as_conversions,
-        clippy::cast_precision_loss,
-        reason = "the community carries a float"
-    )]
     let [a, b, c, d] = ((bits_per_second / 8) as f32).to_be_bytes();
     ExtendedCommunity([0x40, 0x04, high, low, a, b, c, d])
 }

@@ -222,7 +222,7 @@ impl Bindings {
 
     /// One that was there when we began; whoever wants it says so soon.
     fn adopt(&mut self, place: Place, now: Instant) {
-        let binding = self.places.entry(place).or_insert(Binding {
+        let binding = self.places.entry(place).or_insert_with(|| Binding {
             leaves: Some(now + super::settings::DRAIN),
             ..Binding::default()
         });

@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) transitions: u64,
     pub(super) damper: Damper,
     pub(super) damped: u64,
+    /// When the last hold ends.
+    pub(super) damped_until_unix_s: u64,
     /// Why it cannot be announced, its group and its address apart.
     pub(super) unfit: Option<Held>,
     /// Why it is not announced.
@@ -59,6 +61,7 @@ impl Entry {
             transitions: 0,
             damper: Damper::default(),
             damped: 0,
+            damped_until_unix_s: 0,
             unfit: Some(Held::Verdict(Verdict::Unknown)),
             held: Some(Held::Verdict(Verdict::Unknown)),
         }

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, AddressScope,
@@ -40,6 +41,9 @@ const REOPEN_AFTER: Duration = Duration::from_secs(1);
 const RTMGRP_LINK: u32 = 0x1;
 const RTMGRP_IPV4_IFADDR: u32 = 0x10;
 const RTMGRP_IPV6_IFADDR: u32 = 0x100;
+
+/// How often a list is asked for that changes while it is read.
+const ATTEMPTS: usize = 8;
 
 /// Padding of one message in a datagram.
 const ALIGNMENT: usize = 4;
@@ -187,6 +191,8 @@ pub(super) fn remove(places: Vec<Place>) {
 struct Requests {
     socket: Socket,
     sequence: u32,
+    /// The last list changed while it was being read.
+    disturbed: bool,
     indices: BTreeMap<Arc<str>, u32>,
 }
 
@@ -198,17 +204,15 @@ impl Requests {
         Ok(Self {
             socket,
             sequence: 0,
+            disturbed: false,
             indices: BTreeMap::new(),
         })
     }
 
     /// Reads every link and address.
     fn look(&mut self, speeds: &BTreeSet<Arc<str>>) -> io::Result<Links> {
-        let links = self.request(RouteNetlinkMessage::GetLink(LinkMessage::default()), NLM_F_DUMP)??;
-        let addresses = self.request(
-            RouteNetlinkMessage::GetAddress(AddressMessage::default()),
-            NLM_F_DUMP,
-        )??;
+        let links = self.dump(&RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+        let addresses = self.dump(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
         let named: Vec<(u32, Arc<str>, Link)> = links
             .into_iter()
             .filter_map(|link| read_link(link, speeds))
@@ -228,6 +232,17 @@ impl Requests {
             addresses: addresses.collect(),
             interfaces: named.into_iter().map(|(_, name, link)| (name, link)).collect(),
         })
+    }
+
+    /// Asks for a list until it was not disturbed: one that was may lack what did not change at all.
+    fn dump(&mut self, what: &RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        for _ in 0..ATTEMPTS {
+            let answers = self.request(what.clone(), NLM_F_DUMP)??;
+            if !self.disturbed {
+                return Ok(answers);
+            }
+        }
+        Err(io::ErrorKind::Interrupted.into())
     }
 
     /// Carries out an order. The outer error is the socket's, the inner one the kernel's refusal; that an address is there
@@ -274,49 +289,57 @@ impl Requests {
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         self.socket.send(&bytes, 0)?;
-        let mut answers = Vec::new();
-        loop {
+        let mut read = Read {
+            sequence: self.sequence,
+            disturbed: false,
+            answers: Vec::new(),
+        };
+        let end = loop {
             let (datagram, _) = self.socket.recv_from_full()?;
-            match read_answers(&datagram, self.sequence, &mut answers) {
-                Some(Ok(())) => return Ok(Ok(answers)),
-                Some(Err(error)) => return Ok(Err(error)),
-                None => {}
+            if let Some(end) = read.datagram(&datagram) {
+                break end;
             }
-        }
+        };
+        self.disturbed = read.disturbed;
+        Ok(end.map(|()| read.answers))
     }
 }
 
-/// Reads the messages of one datagram; something after the last one of the request.
-fn read_answers(
-    datagram: &[u8],
+/// The answers to one request so far.
+struct Read {
     sequence: u32,
-    answers: &mut Vec<RouteNetlinkMessage>,
-) -> Option<io::Result<()>> {
-    let mut rest = datagram;
-    while let Some(header) = rest.get(..ALIGNMENT).and_then(|octets| octets.try_into().ok()) {
-        let length = usize::try_from(u32::from_ne_bytes(header)).unwrap_or(usize::MAX);
-        let Some(octets) = rest.get(..length.max(ALIGNMENT)) else {
-            return None;
-        };
-        rest = rest
-            .get(length.max(ALIGNMENT).next_multiple_of(ALIGNMENT)..)
-            .unwrap_or_default();
-        // A link of a kind that the library cannot read is one that nobody here asks for.
-        let Ok(answer) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(octets) else {
-            continue;
-        };
-        if answer.header.sequence_number != sequence {
-            continue;
+    disturbed: bool,
+    answers: Vec<RouteNetlinkMessage>,
+}
+
+impl Read {
+    /// Reads the messages of one datagram; something after the last one of the request.
+    fn datagram(&mut self, datagram: &[u8]) -> Option<io::Result<()>> {
+        let mut rest = datagram;
+        while let Some(header) = rest.get(..ALIGNMENT).and_then(|octets| octets.try_into().ok()) {
+            let length = usize::try_from(u32::from_ne_bytes(header)).unwrap_or(usize::MAX);
+            let octets = rest.get(..length.max(ALIGNMENT))?;
+            rest = rest
+                .get(length.max(ALIGNMENT).next_multiple_of(ALIGNMENT)..)
+                .unwrap_or_default();
+            // A link of a kind that the library cannot read is one that nobody here asks for.
+            let Ok(answer) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(octets) else {
+                continue;
+            };
+            if answer.header.sequence_number != self.sequence {
+                continue;
+            }
+            self.disturbed |= answer.header.flags & NLM_F_DUMP_INTR != 0;
+            match answer.payload {
+                NetlinkPayload::InnerMessage(message) => self.answers.push(message),
+                NetlinkPayload::Done(_) => return Some(Ok(())),
+                NetlinkPayload::Error(error) if error.code.is_none() => return Some(Ok(())),
+                NetlinkPayload::Error(error) => return Some(Err(error.to_io())),
+                _ => {}
+            }
         }
-        match answer.payload {
-            NetlinkPayload::InnerMessage(message) => answers.push(message),
-            NetlinkPayload::Done(_) => return Some(Ok(())),
-            NetlinkPayload::Error(error) if error.code.is_none() => return Some(Ok(())),
-            NetlinkPayload::Error(error) => return Some(Err(error.to_io())),
-            _ => {}
-        }
+        None
     }
-    None
 }
 
 fn read_link(message: RouteNetlinkMessage, speeds: &BTreeSet<Arc<str>>) -> Option<(u32, Arc<str>, Link)> {

@@ -406,6 +406,7 @@ impl Set {
             && entry.damper.went_down(damping, now.at)
         {
             entry.damped += 1;
+            entry.damped_until_unix_s = now.unix_s.saturating_add(damping.hold.as_secs());
             self.damped.insert(Arc::clone(&entry.vip.name));
             self.outputs.push_back(Output::Damped(Arc::clone(&entry.vip)));
         }
@@ -462,6 +463,7 @@ impl Set {
             since_unix_s: entry.since_unix_s,
             transitions_total: entry.transitions,
             damped_total: entry.damped,
+            damped_until_unix_s: entry.damper.is_held().then_some(entry.damped_until_unix_s),
             bound: ours.map(|place| place.interface),
             origins: vip.origins.iter().map(|asn| asn.0).collect(),
             checks: entry.check_statuses(),

@@ -44,11 +44,8 @@ pub enum Held {
     Verdict(Verdict),
     /// It has been drained.
     Drained,
-    /// It went down too often; until when, as Unix time in seconds.
-    Damped {
-        /// Until then.
-        until_unix_s: u64,
-    },
+    /// It went down too often.
+    Damped,
     /// What was selected is not in the kernel yet.
     Kernel,
     /// The peers have not told all their routes yet.
@@ -71,12 +68,7 @@ impl fmt::Display for Held {
             Self::Verdict(Verdict::Unknown) => f.write_str("no verdict yet"),
             Self::Verdict(verdict) => write!(f, "{verdict}"),
             Self::Drained => f.write_str("drained"),
-            Self::Damped { until_unix_s } => {
-                write!(
-                    f,
-                    "damped: it went down too often; until Unix time {until_unix_s}"
-                )
-            }
+            Self::Damped => f.write_str("damped: it went down too often"),
             Self::Kernel => f.write_str("waits for the kernel to hold what was selected"),
             Self::EndOfRib => f.write_str("waits for the peers' End-of-RIB"),
             Self::DependsOn(vip) => write!(f, "VIP {vip} is not announced"),
@@ -112,6 +104,8 @@ pub struct Status {
     pub transitions_total: u64,
     /// Times it was held down for having gone down too often.
     pub damped_total: u64,
+    /// Unix time in seconds until which it is held down.
+    pub damped_until_unix_s: Option<u64>,
     /// The interface that has its address because of us.
     pub bound: Option<Arc<str>>,
     /// ASes that may originate it besides ours.

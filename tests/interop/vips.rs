@@ -10,7 +10,7 @@ mod backend;
 mod exabgp;
 mod load;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
@@ -202,6 +202,33 @@ fn the_address_is_ours_while_it_is_announced_and_never_anybody_elses() {
     stonechat.cli("stop").expect_success();
     stonechat.await_end();
     site.await_address(0, true);
+}
+
+#[test]
+fn a_vip_waits_for_the_tables_and_goes_with_the_route_it_depends_on() {
+    if skipped(&[Need::Frr]) {
+        return;
+    }
+    let lab = Lab::new();
+    let mut site = Site::build(&lab);
+    let needs = "wait_for = [\"kernel\", \"end-of-rib\"]\n\
+                 depends_on = { route = \"198.51.100.0/24\", peer = \"router\" }\n";
+    let stonechat = site.start(&lab, 0, needs);
+    await_until("the reason is told", || {
+        let shown = stonechat.cli("vips").stdout;
+        if shown.contains("there is no route to 198.51.100.0/24") {
+            Ok(())
+        } else {
+            Err(shown)
+        }
+    });
+    site.await_next_hops(&[]);
+    site.router.ip("route add blackhole 198.51.100.0/24");
+    site.router_frr.announce("198.51.100.0/24", ROUTER);
+    site.await_next_hops(&[0]);
+    site.router_frr.withdraw("198.51.100.0/24");
+    site.await_next_hops(&[]);
+    site.await_address(0, false);
 }
 
 /// The router, its client and three nodes with a backend each. Stonechats are the scenario's to start.

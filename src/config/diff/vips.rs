@@ -49,17 +49,7 @@ pub(super) fn vip(old: &Vip, new: &Vip) -> Differences {
         disabled.as_ref(),
         new.disabled.as_ref(),
     );
-    differences.setting(
-        "bandwidth",
-        bandwidth,
-        &new.bandwidth,
-        |bandwidth| match bandwidth {
-            None => "none".to_owned(),
-            Some(Bandwidth::Fixed(bits)) => bits.to_string(),
-            Some(Bandwidth::PerHealthy(bits)) => format!("{bits} per healthy check"),
-            Some(Bandwidth::Interface(name)) => format!("that of {name}"),
-        },
-    );
+    differences.setting("bandwidth", bandwidth, &new.bandwidth, bandwidth_text);
     differences.optional("bind", bind, &new.bind);
     differences.plain("require_bound", require_bound, &new.require_bound);
     differences.debug("drain", drain, &new.drain);
@@ -68,27 +58,42 @@ pub(super) fn vip(old: &Vip, new: &Vip) -> Differences {
         let on: Vec<String> = on.iter().map(dependency).collect();
         format!("[{}]", on.join(", "))
     });
-    differences.setting("wait_for", wait_for, &new.wait_for, |wait_for| {
-        let WaitFor { kernel, end_of_rib } = wait_for;
-        let words = [(*kernel, "kernel"), (*end_of_rib, "end-of-rib")];
-        let words: Vec<&str> = words
-            .iter()
-            .filter(|(on, _)| *on)
-            .map(|(_, word)| *word)
-            .collect();
-        format!("[{}]", words.join(", "))
-    });
-    differences.setting("damping", damping, &new.damping, |damping| match damping {
+    differences.setting("wait_for", wait_for, &new.wait_for, wait_for_text);
+    differences.setting("damping", damping, &new.damping, damping_text);
+    differences.changed("on_change", *on_change != new.on_change);
+    differences.list("origins", origins, &new.origins);
+    differences
+}
+
+fn bandwidth_text(bandwidth: &Option<Bandwidth>) -> String {
+    match bandwidth {
+        None => "none".to_owned(),
+        Some(Bandwidth::Fixed(bits)) => bits.to_string(),
+        Some(Bandwidth::PerHealthy(bits)) => format!("{bits} per healthy check"),
+        Some(Bandwidth::Interface(name)) => format!("that of {name}"),
+    }
+}
+
+fn wait_for_text(wait_for: &WaitFor) -> String {
+    let WaitFor { kernel, end_of_rib } = wait_for;
+    let words = [(*kernel, "kernel"), (*end_of_rib, "end-of-rib")];
+    let words: Vec<&str> = words
+        .iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, word)| *word)
+        .collect();
+    format!("[{}]", words.join(", "))
+}
+
+fn damping_text(damping: &Option<Damping>) -> String {
+    match damping {
         None => "none".to_owned(),
         Some(Damping {
             changes,
             window,
             hold,
         }) => format!("{changes} in {window:?} for {hold:?}"),
-    });
-    differences.changed("on_change", *on_change != new.on_change);
-    differences.list("origins", origins, &new.origins);
-    differences
+    }
 }
 
 /// Checks have no names: the same number of them is compared one by one, else their number is told.

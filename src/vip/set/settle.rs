@@ -25,7 +25,7 @@ impl Set {
             let Some(entry) = self.vips.get(&name) else {
                 continue;
             };
-            let unfit = self.unfit(entry, now);
+            let unfit = self.unfit(entry);
             let group = vip.group.as_ref().and_then(|group| self.groups.get(group));
             if unfit != entry.unfit {
                 let others = group.into_iter().flatten().filter(|other| **other != name);
@@ -48,7 +48,7 @@ impl Set {
     }
 
     /// Why it cannot be announced, its group and its address apart.
-    fn unfit(&self, entry: &Entry, now: Now) -> Option<Held> {
+    fn unfit(&self, entry: &Entry) -> Option<Held> {
         let vip = &entry.vip;
         if self.drains.of(&vip.name) == Some(Stage::Withdrawn) {
             return Some(Held::Drained);
@@ -56,11 +56,8 @@ impl Set {
         if !entry.allows(entry.verdict) {
             return Some(Held::Verdict(entry.verdict));
         }
-        if let Some(until) = entry.damper.until() {
-            let left = until.saturating_duration_since(now.at);
-            return Some(Held::Damped {
-                until_unix_s: now.unix_s + left.as_secs(),
-            });
+        if entry.damper.is_held() {
+            return Some(Held::Damped);
         }
         if vip.wait_for.kernel && !self.outside.kernel {
             return Some(Held::Kernel);
