@@ -192,7 +192,8 @@ fn vips(config: &Config, legacy: &Legacy, drains: &Drains) -> vip::Start {
 }
 
 fn watch_tables(config: &Config, rooms: &Answerer) {
-    let deadline = rooms.facts.started + config.speaker.deferral_time;
+    // A little before our End-of-RIB goes out whatever is missing, so that what waited is announced before it.
+    let deadline = rooms.facts.started + config.speaker.deferral_time * 3 / 4;
     tokio::spawn(tables::watch(rooms.clone(), deadline));
 }
 

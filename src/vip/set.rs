@@ -267,13 +267,16 @@ impl Set {
         None
     }
 
-    /// Each VIP has a verdict, and the address of none is on its way to an interface: our End-of-RIB need not wait for any
-    /// (a saved verdict counts).
+    /// Each VIP has a verdict (a saved one counts), none waits for what must come anyway, and the receiver has been told:
+    /// our End-of-RIB need not wait for any.
     #[must_use]
     pub fn all_verdicts_in(&self) -> bool {
-        self.vips.values().all(|entry| {
-            entry.verdict != Verdict::Unknown && !matches!(entry.held, Some(Held::Binding(None)))
-        })
+        let waits = |entry: &Entry| {
+            let held = entry.held.as_ref();
+            matches!(held, Some(Held::Binding(None) | Held::Kernel | Held::EndOfRib))
+        };
+        let open = |entry: &Entry| entry.verdict == Verdict::Unknown || waits(entry);
+        self.dirty.is_empty() && !self.vips.values().any(open)
     }
 
     /// Configurations so far.

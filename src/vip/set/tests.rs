@@ -182,8 +182,9 @@ fn saved_verdicts_start_new_probers_from_where_they_were() {
         vip("c", Some(tcp(80))),
     ];
     lab.configure(vips.clone());
-    assert!(lab.set.all_verdicts_in());
+    assert!(!lab.set.all_verdicts_in(), "not before they have been told");
     assert_eq!(lab.told(), ["+a", "+c"]);
+    assert!(lab.set.all_verdicts_in());
     assert_eq!(lab.set.verdicts()[..2], verdicts[..2]);
     lab.configure(vec![]);
     lab.configure(vips);
@@ -203,7 +204,8 @@ fn the_verdict_to_begin_with_can_be_chosen() {
     assert_eq!(lab.told(), ["+a"]);
     assert!(!lab.set.statuses()[0].saved);
     assert_eq!(lab.probe(0, "---"), ["-a"]);
-    let lab = Lab::of(vec![begins(Verdict::Down)]);
+    let mut lab = Lab::of(vec![begins(Verdict::Down)]);
+    assert_eq!(lab.told(), [""; 0]);
     assert!(lab.set.all_verdicts_in());
 }
 
@@ -374,7 +376,8 @@ fn what_waits_for_the_tables_waits() {
         ..vip("a", None)
     };
     let mut lab = Lab::of(vec![waits]);
-    assert!(lab.set.waits_for_tables() && lab.set.all_verdicts_in());
+    assert_eq!(lab.told(), [""; 0]);
+    assert!(lab.set.waits_for_tables() && !lab.set.all_verdicts_in());
     let kernel = Outside {
         kernel: true,
         ..Outside::default()
@@ -386,7 +389,7 @@ fn what_waits_for_the_tables_waits() {
         ..kernel
     }));
     assert_eq!(lab.told(), ["+a"]);
-    assert!(!lab.set.waits_for_tables());
+    assert!(!lab.set.waits_for_tables() && lab.set.all_verdicts_in());
 }
 
 #[test]
@@ -451,6 +454,7 @@ fn an_address_that_somebody_takes_away_withdraws_until_it_is_back() {
     });
     let held = lab.set.statuses().remove(0).held.unwrap();
     assert!(held.ends_with("no permission"), "{held}");
+    assert_eq!(lab.told(), [""; 0]);
     assert!(lab.set.all_verdicts_in(), "no use in waiting for it");
     lab.looked(&["192.0.2.1"]);
     assert_eq!(lab.told(), ["+a"]);

@@ -103,8 +103,8 @@ async fn a_saved_verdict_is_announced_before_any_probe_ends() {
         },
         sender,
     );
-    assert!(handle.progress().borrow().all_verdicts_in);
     assert_eq!(told(&mut announcements).await, "+a");
+    assert!(handle.progress().borrow().all_verdicts_in);
 }
 
 #[tokio::test]
