@@ -1,97 +1,75 @@
-//! Prints an MRT file, one line a prefix: `cargo run --example print_mrt -- FILE`.
+//! Prints an MRT file as `bgpdump -m` does: `cargo run --release --example print_mrt -- FILE`.
 
-#![expect(clippy::print_stderr, reason = "a command line tool")]
+use std::io::{BufWriter, Write, stderr, stdout};
 
-use std::io::{BufReader, BufWriter, Write};
-
-use bgp_codec::mrt::{self, Entry, Record};
-use bgp_codec::{DecodeContext, FamilySet, MessageType, PeerKind, Update, header};
+use bgp_codec::mrt::{Entry, PeerEntry, Reader};
+use bgp_codec::{Attributes, NextHop, NlriBlock, Origin, PathAttributes};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let Some(path) = std::env::args_os().nth(1) else {
-        return Err("print_mrt FILE".into());
-    };
-    let mut file = BufReader::new(std::fs::File::open(path)?);
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut buffer = Vec::new();
-    while mrt::read_record(&mut file, &mut buffer)? {
-        let Some((record, _)) = Record::split(&buffer)? else {
-            break;
-        };
+    let file = std::fs::File::open(std::env::args_os().nth(1).ok_or("print_mrt FILE")?)?;
+    let (mut reader, mut out) = (Reader::new(file), BufWriter::new(stdout().lock()));
+    let mut peers: Vec<PeerEntry> = Vec::new();
+    while let Some(record) = reader.next_record()? {
         let time = record.timestamp_s;
         match record.parse()? {
+            Entry::PeerIndexTable(table) => peers = table.peers().collect::<Result<_, _>>()?,
             Entry::Rib(rib) => {
-                for entry in rib.entries() {
-                    let (attributes, _) = entry?.attributes()?;
-                    if let (Some(origin), Some(path)) = (attributes.origin(), attributes.as_path()) {
-                        writeln!(out, "{time}|B|{}|{path}|{origin}", rib.prefix)?;
+                for entry in rib.entries().flatten() {
+                    let route = route(&entry.attributes()?.0, entry.next_hop());
+                    let peer = peers.get(usize::from(entry.peer_index)).ok_or("no such peer")?;
+                    let (address, asn) = (peer.address, peer.asn);
+                    writeln!(out, "TABLE_DUMP2|{time}|B|{address}|{asn}|{}|{route}", rib.prefix)?;
+                }
+            }
+            Entry::StateChange(change) => {
+                let (peer, asn) = (change.session.peer, change.session.peer_asn);
+                writeln!(
+                    out,
+                    "BGP4MP|{time}|STATE|{peer}|{asn}|{}|{}",
+                    change.from, change.to
+                )?;
+            }
+            Entry::Message(message) => match message.update() {
+                Ok(Some(update)) => {
+                    let (peer, asn) = (message.session.peer, message.session.peer_asn);
+                    for nlri in update.withdrawn().flat_map(NlriBlock::ip_prefixes) {
+                        writeln!(out, "BGP4MP|{time}|W|{peer}|{asn}|{}", nlri?.prefix)?;
+                    }
+                    for announced in update.announced() {
+                        let route = route(update.attributes(), announced.next_hop);
+                        for nlri in announced.nlri.ip_prefixes() {
+                            writeln!(out, "BGP4MP|{time}|A|{peer}|{asn}|{}|{route}", nlri?.prefix)?;
+                        }
                     }
                 }
-            }
-            Entry::Message(message) => {
-                if let Err(error) = print(time, &message, &mut out) {
-                    eprintln!("{time}: {error}");
-                }
-            }
+                Ok(None) => {}
+                Err(error) => writeln!(stderr(), "{time}: {error}")?,
+            },
             _ => {}
         }
     }
     Ok(out.flush()?)
 }
 
-fn print(
-    time: u32,
-    message: &mrt::Message<'_>,
-    out: &mut impl Write,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let session = message.session;
-    let kind = if session.peer_asn == session.local_asn {
-        PeerKind::Internal
-    } else {
-        PeerKind::External
+/// What stands behind the prefix.
+fn route(attributes: &Attributes<'_>, next_hop: Option<NextHop>) -> String {
+    let route = PathAttributes::from(attributes);
+    let origin = match route.origin {
+        Origin::Igp => "IGP",
+        Origin::Egp => "EGP",
+        Origin::Incomplete => "INCOMPLETE",
     };
-    let add_path = if message.add_path {
-        FamilySet::ALL
-    } else {
-        FamilySet::EMPTY
-    };
-    let four_octet_asn = session.four_octet_asn;
-    let context = DecodeContext {
-        four_octet_asn,
-        add_path,
-        ..DecodeContext::all(kind)
-    };
-    let Some(frame) = header::frame(message.bytes, header::MAX_EXTENDED)? else {
-        return Ok(());
-    };
-    let Some(body) = message.bytes.get(header::HEADER_LEN..frame.len) else {
-        return Ok(());
-    };
-    if frame.kind != MessageType::Update {
-        return Ok(());
-    }
-    let update = Update::decode(body, &context)?;
-    for error in update.errors().iter() {
-        eprintln!("{time} {} AS {}: {error}", session.peer, session.peer_asn);
-    }
-    for nlri in update.withdrawn().flat_map(|block| block.ip_prefixes()) {
-        writeln!(
-            out,
-            "{time}|W|{}|{}|{}",
-            session.peer, session.peer_asn, nlri?.prefix
-        )?;
-    }
-    for announced in update.announced() {
-        let Some(path) = update.attributes().as_path() else {
-            continue;
-        };
-        for nlri in announced.nlri.ip_prefixes() {
-            writeln!(
-                out,
-                "{time}|A|{}|{}|{}|{path}",
-                session.peer, session.peer_asn, nlri?.prefix
-            )?;
-        }
-    }
-    Ok(())
+    let hop = next_hop.map_or_else(String::new, |next_hop| next_hop.address().to_string());
+    let communities: Vec<_> = route.communities.iter().map(ToString::to_string).collect();
+    format!(
+        "{}|{origin}|{hop}|{}|{}|{}|{}|{}|",
+        route.as_path,
+        route.local_pref.unwrap_or(0),
+        route.med.unwrap_or(0),
+        communities.join(" "),
+        if route.atomic_aggregate { "AG" } else { "NAG" },
+        route
+            .aggregator
+            .map_or_else(String::new, |aggregator| aggregator.to_string()),
+    )
 }

@@ -85,6 +85,11 @@ impl fmt::Display for Asn {
 }
 
 /// The text is not an AS number.
+///
+/// ```
+/// use bgp_codec::{Asn, ParseAsnError};
+/// assert_eq!("AS64512".parse::<Asn>(), Err(ParseAsnError));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("not an AS number: expected 0 to 4294967295, or two numbers up to 65535 with a dot")]
 pub struct ParseAsnError;

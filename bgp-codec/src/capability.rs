@@ -8,6 +8,10 @@ use crate::family::{Afi, Family, Safi};
 use crate::reader::Reader;
 
 /// Capability codes.
+///
+/// ```
+/// assert_eq!(bgp_codec::capability::code::ADD_PATH, 69);
+/// ```
 pub mod code {
     /// RFC 4760.
     pub const MULTIPROTOCOL: u8 = 1;
@@ -41,6 +45,13 @@ pub mod code {
 const MAX_VALUE: usize = 255;
 
 /// The relation of two neighbours, RFC 9234 §4.1.
+///
+/// ```
+/// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+/// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+/// let open = open(vec![Capability::Role(Role::Customer)]);
+/// assert!(open.role().is_some_and(|remote| Role::Provider.pairs_with(remote)));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Role {
     /// The sender is a transit provider of the receiver.
@@ -107,6 +118,13 @@ impl Role {
 }
 
 /// Directions of Add-Path that the sender of a capability can do, RFC 7911 §4.
+///
+/// ```
+/// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+/// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+/// let open = open(vec![Capability::AddPath(vec![(Family::IPV4_UNICAST, AddPathMode::Send)])]);
+/// assert_eq!(open.add_path(Family::IPV4_UNICAST), Some(AddPathMode::Send));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum AddPathMode {
     /// It can receive several paths.
@@ -157,6 +175,14 @@ impl AddPathMode {
 }
 
 /// A family in the graceful restart capability, RFC 4724 §3.
+///
+/// ```
+/// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+/// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+/// let families = vec![GrFamily { family: Family::IPV4_UNICAST, forwarding: true }];
+/// let open = open(vec![Capability::GracefulRestart { restarting: true, notification: true, restart_time_s: 120, families }]);
+/// assert!(open.graceful_restart().is_some_and(|restart| restart.families[0].forwarding));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct GrFamily {
     /// The family.
@@ -166,6 +192,14 @@ pub struct GrFamily {
 }
 
 /// A family in the long-lived graceful restart capability, RFC 9494 §3.
+///
+/// ```
+/// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+/// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+/// let day = LlgrFamily { family: Family::IPV4_UNICAST, forwarding: true, stale_time_s: 86_400 };
+/// let open = open(vec![Capability::LongLivedGracefulRestart(vec![day])]);
+/// assert_eq!(open.long_lived_graceful_restart(), [day]);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct LlgrFamily {
     /// The family.
@@ -177,6 +211,14 @@ pub struct LlgrFamily {
 }
 
 /// Families whose next hop may belong to another address family, RFC 8950 §4.
+///
+/// ```
+/// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+/// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+/// let over_ipv6 = ExtendedNextHopFamily { family: Family::IPV4_UNICAST, next_hop: bgp_codec::Afi::IPV6 };
+/// let open = open(vec![Capability::ExtendedNextHop(vec![over_ipv6])]);
+/// assert!(open.extended_next_hop().contains(Family::IPV4_UNICAST));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct ExtendedNextHopFamily {
     /// The family of the NLRI.
@@ -186,6 +228,15 @@ pub struct ExtendedNextHopFamily {
 }
 
 /// One capability.
+///
+/// ```
+/// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+/// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+/// let open = open(vec![Capability::Multiprotocol(Family::IPV6_UNICAST), Capability::FourOctetAsn(Asn(64_512))]);
+/// let mut bytes = Vec::new();
+/// open.encode(&mut bytes);
+/// assert_eq!(Open::decode(&bytes[19..]), Ok(open));
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Capability {
     /// RFC 4760: the sender carries a family.

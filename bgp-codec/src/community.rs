@@ -9,6 +9,11 @@ use thiserror::Error;
 use crate::asn::Asn;
 
 /// The text is not a community of the kind wanted.
+///
+/// ```
+/// use bgp_codec::{Community, ParseCommunityError};
+/// assert_eq!("64512:65536".parse::<Community>(), Err(ParseCommunityError::Standard));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum ParseCommunityError {
     /// Neither `N:N` nor a well-known name.
@@ -404,6 +409,10 @@ pub struct Ipv6ExtendedCommunity(pub [u8; 20]);
 
 impl Ipv6ExtendedCommunity {
     /// Whether it may cross an AS border.
+    ///
+    /// ```
+    /// assert!(bgp_codec::Ipv6ExtendedCommunity([0; 20]).is_transitive());
+    /// ```
     #[must_use]
     pub const fn is_transitive(self) -> bool {
         let [kind, ..] = self.0;

@@ -145,6 +145,11 @@ impl fmt::Display for Family {
 }
 
 /// The text names no family.
+///
+/// ```
+/// use bgp_codec::{Family, ParseFamilyError};
+/// assert_eq!("ipv5-unicast".parse::<Family>(), Err(ParseFamilyError));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("not a family: expected a name such as ipv4-unicast or ipv6-unicast, or afi-N-safi-N")]
 pub struct ParseFamilyError;

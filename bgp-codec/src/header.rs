@@ -10,6 +10,13 @@ pub const MAX_MESSAGE: usize = 4096;
 pub const MAX_EXTENDED: usize = 65_535;
 
 /// The kinds of message.
+///
+/// ```
+/// use bgp_codec::{MessageType, header};
+/// let message = [&[0xff; 16][..], &[0, 19, 4]].concat();
+/// assert_eq!(header::frame(&message, header::MAX_MESSAGE)?.map(|frame| frame.kind), Some(MessageType::Keepalive));
+/// # Ok::<(), bgp_codec::HeaderError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum MessageType {
     /// RFC 4271 §4.2.
@@ -74,6 +81,13 @@ impl MessageType {
 }
 
 /// One whole message at the beginning of a buffer.
+///
+/// ```
+/// use bgp_codec::{Frame, MessageType, header};
+/// // A KEEPALIVE and the beginning of another message.
+/// let stream = [&[0xff; 16][..], &[0, 19, 4], &[0xff; 5]].concat();
+/// assert_eq!(header::frame(&stream, header::MAX_MESSAGE), Ok(Some(Frame { kind: MessageType::Keepalive, len: 19 })));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Frame {
     /// The kind of message.
@@ -83,6 +97,13 @@ pub struct Frame {
 }
 
 /// What is wrong with a header; each maps to a NOTIFICATION of code 1.
+///
+/// ```
+/// use bgp_codec::{HeaderError, Notification, header};
+/// let error = header::frame(&[0xff, 0], header::MAX_MESSAGE);
+/// assert_eq!(error, Err(HeaderError::NotSynchronized));
+/// assert_eq!(Notification::from(HeaderError::BadType(9)), Notification { code: 1, subcode: 3, data: vec![9] });
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum HeaderError {
     /// The marker is not all ones: 1/1.

@@ -32,18 +32,45 @@
 //! # print(&[0xff; 3]).unwrap();
 //! ```
 //!
-//! Writing one: see [`UpdateWriter`].
+//! Writing one:
+//!
+//! ```
+//! use bgp_codec::{Asn, Family, FamilySet, Nlri, PathAttributes, UpdateWriter, WriteContext, header};
+//! use ipnet::{Ipv4Net, Ipv6Net};
+//!
+//! fn announce(buffer: &mut Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+//!     let max_message = header::MAX_MESSAGE;
+//!     let context = WriteContext { four_octet_asn: true, max_message, add_path: FamilySet::EMPTY };
+//!     let communities = vec!["64512:100".parse()?, "no-export".parse()?];
+//!     let mut attributes = PathAttributes { communities, ..PathAttributes::default() };
+//!     attributes.as_path.prepend(Asn(64_512), 1);
+//!
+//!     let mut writer = UpdateWriter::new(buffer, context);
+//!     let announced: [Ipv4Net; 2] = ["192.0.2.0/24".parse()?, "198.51.100.0/24".parse()?];
+//!     let next_hop = [203, 0, 113, 1].into();
+//!     writer.announce(Family::IPV4_UNICAST, &attributes, next_hop, announced.map(Nlri::new))?;
+//!     let withdrawn: [Ipv6Net; 1] = ["2001:db8::/32".parse()?];
+//!     writer.withdraw(Family::IPV6_UNICAST, withdrawn.map(Nlri::new))?;
+//!     writer.end_of_rib(Family::IPV4_UNICAST);
+//!     Ok(())
+//! }
+//! # let mut buffer = Vec::new();
+//! # announce(&mut buffer).unwrap();
+//! # assert!(header::frame(&buffer, header::MAX_MESSAGE).unwrap().is_some());
+//! ```
 //!
 //! | RFC | where | what |
 //! |---|---|---|
-//! | 1997, 4360, 5701, 8092 | [`community`] | communities |
+//! | 1997, 3765, 4360, 5668, 5701, 7611, 7999, 8092, 8097, 8326, 9012, 9026 | [`community`] | communities and their names |
 //! | 2545, 8950 | [`next_hop`] | IPv6 next hops, also for IPv4 NLRI |
 //! | 2918, 7313 | [`route_refresh`] | route refresh |
 //! | 4271 | all | BGP-4 |
-//! | 4456, 5065, 7311, 9234 | [`attribute`] | reflection, confederations, AIGP, Only to Customer |
+//! | 4364, 4659, 4684, 4761, 4798, 7432, 8277, 8955, 8956, 9552 | [`nlri`] | where NLRI end that are carried as octets |
+//! | 4456, 5065, 6368, 6514, 6790, 7311, 8205, 8669, 9012, 9234 | [`attribute`] | reflection, confederations, AIGP, Only to Customer; others checked and carried |
 //! | 4486, 6608, 8538, 9003, 9384, 9687 | [`notification`] | subcodes, Hard Reset, texts for operators |
-//! | 4724, 5492, 8654, 9072, 9494 | [`open`], [`capability`] | graceful restart, capabilities, long messages and parameters |
-//! | 4760, 7911, 8955 | [`nlri`], [`family`] | families, path identifiers, NLRI carried as octets |
+//! | 4724, 5492, 6286, 8654, 9072, 9494 | [`open`], [`capability`] | graceful restart, capabilities, long messages and parameters |
+//! | 4760, 7911 | [`nlri`], [`family`] | families, path identifiers |
+//! | 5396 | [`asn`] | AS numbers, plain and dotted |
 //! | 6396, 8050 | [`mrt`] | recorded messages and table dumps |
 //! | 6793 | [`attribute`], [`writer`] | four-octet AS numbers |
 //! | 7606, 7607, 9774 | [`update`] | what is done about errors, AS 0, AS_SET |

@@ -203,6 +203,11 @@ impl fmt::Display for NextHop {
 }
 
 /// The text is no next hop.
+///
+/// ```
+/// use bgp_codec::{NextHop, ParseNextHopError};
+/// assert_eq!("here".parse::<NextHop>(), Err(ParseNextHopError));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("not a next hop: expected an address, or two IPv6 addresses of which the second is link-local")]
 pub struct ParseNextHopError;

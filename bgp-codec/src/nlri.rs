@@ -11,6 +11,13 @@ use crate::family::{Afi, Family, Safi};
 use crate::reader::Reader;
 
 /// A prefix and, with Add-Path, the id of its path.
+///
+/// ```
+/// use bgp_codec::Nlri;
+/// let nlri = Nlri { path_id: 7, prefix: "192.0.2.0/24".parse::<ipnet::Ipv4Net>()? };
+/// assert_eq!(nlri.prefix.prefix_len(), 24);
+/// # Ok::<(), ipnet::AddrParseError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Nlri<P> {
     /// The path identifier of RFC 7911; 0 without Add-Path.
@@ -35,6 +42,12 @@ impl<P> Nlri<P> {
 }
 
 /// NLRI that cannot be read; nothing behind it can be found.
+///
+/// ```
+/// use bgp_codec::{NlriError, NlriIter};
+/// let mut prefixes = NlriIter::<ipnet::Ipv4Net>::new(&[33, 10, 0, 0, 0, 0], false);
+/// assert_eq!(prefixes.next(), Some(Err(NlriError::PrefixLength(33))));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum NlriError {
     /// The octets end inside an item.
@@ -52,6 +65,13 @@ pub enum NlriError {
 }
 
 /// Prefixes with a fixed form on the wire: [`Ipv4Net`] and [`Ipv6Net`].
+///
+/// ```
+/// use bgp_codec::WirePrefix;
+/// let (prefix, rest) = ipnet::Ipv4Net::split_from(&[8, 10, 0])?;
+/// assert_eq!((prefix.to_string().as_str(), rest), ("10.0.0.0/8", &[0][..]));
+/// # Ok::<(), bgp_codec::NlriError>(())
+/// ```
 pub trait WirePrefix: Copy + fmt::Debug + 'static {
     /// The most bits a prefix can have.
     const MAX_BITS: u8;
@@ -76,9 +96,22 @@ pub trait WirePrefix: Copy + fmt::Debug + 'static {
     }
 
     /// Appends the prefix.
+    ///
+    /// ```
+    /// use bgp_codec::WirePrefix;
+    /// let mut out = Vec::new();
+    /// "10.0.0.0/8".parse::<ipnet::Ipv4Net>()?.append_to(&mut out);
+    /// assert_eq!(out, [8, 10]);
+    /// # Ok::<(), ipnet::AddrParseError>(())
+    /// ```
     fn append_to(self, out: &mut Vec<u8>);
 
     /// Whether the family's NLRI are such prefixes.
+    ///
+    /// ```
+    /// use bgp_codec::{Family, WirePrefix};
+    /// assert!(ipnet::Ipv6Net::is_of(Family::IPV6_UNICAST) && !ipnet::Ipv6Net::is_of(Family::IPV4_UNICAST));
+    /// ```
     fn is_of(family: Family) -> bool;
 }
 
@@ -208,6 +241,13 @@ fn long_ipv6(octets: &[u8], at: usize, bits: u8) -> Result<(Ipv6Net, usize), Nlr
 }
 
 /// Iterator over the prefixes of a field; ends after the first error.
+///
+/// ```
+/// use bgp_codec::NlriIter;
+/// // With path identifiers.
+/// let prefixes = NlriIter::<ipnet::Ipv4Net>::new(&[0, 0, 0, 7, 8, 10, 0, 0, 0, 8, 8, 10], true);
+/// assert_eq!(prefixes.flatten().map(|nlri| nlri.path_id).collect::<Vec<_>>(), [7, 8]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct NlriIter<'a, P> {
     /// What ends with the field.
@@ -307,6 +347,12 @@ fn check_prefixes<P: WirePrefix>(octets: &[u8], mut at: usize, add_path: bool) -
 }
 
 /// The NLRI of one family in one field of an UPDATE, unread.
+///
+/// ```
+/// use bgp_codec::{Family, NlriBlock};
+/// let block = NlriBlock::new(Family::IPV4_UNICAST, &[8, 10, 24, 192, 0, 2], false);
+/// assert_eq!(block.ip_prefixes().count(), 2);
+/// ```
 #[derive(Clone, Copy)]
 pub struct NlriBlock<'a> {
     /// The family.
@@ -397,6 +443,12 @@ impl<'a> NlriBlock<'a> {
     }
 
     /// The prefixes of an IPv4 or IPv6 unicast or multicast family.
+    ///
+    /// ```
+    /// use bgp_codec::{Family, NlriBlock};
+    /// let block = NlriBlock::new(Family::IPV4_UNICAST, &[8, 10, 24, 192, 0, 2], false);
+    /// assert!(block.ip_prefixes().flatten().map(|nlri| nlri.prefix.to_string()).eq(["10.0.0.0/8", "192.0.2.0/24"]));
+    /// ```
     #[inline]
     pub fn ip_prefixes(self) -> impl Iterator<Item = Result<Nlri<IpNet>, NlriError>> + Clone + 'a {
         let ipv4 = Ipv4Net::is_of(self.family);
@@ -419,6 +471,12 @@ impl<'a> NlriBlock<'a> {
     /// The items as octets, of any known family: what a reflector needs to carry a family that it does not read.
     ///
     /// `prefix` is the item without path identifier, its own length field included.
+    ///
+    /// ```
+    /// use bgp_codec::{Family, NlriBlock};
+    /// let block = NlriBlock::new(Family::IPV4_UNICAST, &[8, 10, 24, 192, 0, 2], false);
+    /// assert!(block.opaque().flatten().map(|nlri| nlri.prefix).eq([&[8, 10][..], &[24, 192, 0, 2]]));
+    /// ```
     #[must_use]
     pub fn opaque(self) -> OpaqueIter<'a> {
         OpaqueIter {
@@ -429,6 +487,13 @@ impl<'a> NlriBlock<'a> {
     }
 
     /// Steps over every item for its errors alone.
+    ///
+    /// ```
+    /// use bgp_codec::{Family, NlriBlock};
+    /// let block = NlriBlock::new(Family::IPV4_UNICAST, &[8, 10, 24, 192, 0, 2], false);
+    /// assert_eq!(block.check(), Ok(()));
+    /// assert!(NlriBlock::new(Family::IPV4_UNICAST, &[8], false).check().is_err());
+    /// ```
     ///
     /// # Errors
     ///
@@ -448,6 +513,13 @@ impl<'a> NlriBlock<'a> {
 }
 
 /// Iterator over items as octets; see [`NlriBlock::opaque`].
+///
+/// ```
+/// use bgp_codec::{Family, NlriBlock};
+/// // Packets of TCP, RFC 8955 §4.
+/// let block = NlriBlock::new(Family::IPV4_FLOWSPEC, &[3, 3, 0x81, 6], false);
+/// assert_eq!(block.opaque().count(), 1);
+/// ```
 #[derive(Clone, Debug)]
 pub struct OpaqueIter<'a> {
     rest: &'a [u8],
@@ -557,8 +629,24 @@ fn labelled(bytes: &[u8], distinguisher: u16, address: u16) -> Result<usize, Nlr
 }
 
 /// What can be written as NLRI of a family.
+///
+/// ```
+/// use bgp_codec::{Family, Nlri, WriteNlri};
+/// let nlri = Nlri::new("10.0.0.0/8".parse::<ipnet::Ipv4Net>()?);
+/// let mut out = Vec::new();
+/// assert!(nlri.write(Family::IPV4_UNICAST, false, &mut out));
+/// assert_eq!(out, [8, 10]);
+/// # Ok::<(), ipnet::AddrParseError>(())
+/// ```
 pub trait WriteNlri {
     /// Appends the item, with its path identifier if `add_path`; `false`, and nothing written, if it is of another family.
+    ///
+    /// ```
+    /// use bgp_codec::{Family, Nlri, WriteNlri};
+    /// let nlri = Nlri::new("10.0.0.0/8".parse::<ipnet::Ipv4Net>()?);
+    /// assert!(!nlri.write(Family::IPV6_UNICAST, false, &mut Vec::new()));
+    /// # Ok::<(), ipnet::AddrParseError>(())
+    /// ```
     fn write(&self, family: Family, add_path: bool, out: &mut Vec<u8>) -> bool;
 }
 

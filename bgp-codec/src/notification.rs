@@ -28,6 +28,10 @@ macro_rules! subcodes {
 }
 
 /// Error codes.
+///
+/// ```
+/// assert_eq!(bgp_codec::notification::code::CEASE, 6);
+/// ```
 pub mod code {
     /// RFC 4271 §6.1.
     pub const MESSAGE_HEADER: u8 = 1;
@@ -150,12 +154,20 @@ impl Notification {
     }
 
     /// The hold timer has expired.
+    ///
+    /// ```
+    /// assert_eq!(bgp_codec::Notification::hold_timer_expired().code, 4);
+    /// ```
     #[must_use]
     pub const fn hold_timer_expired() -> Self {
         Self::new(code::HOLD_TIMER_EXPIRED, 0)
     }
 
     /// The send hold timer has expired, RFC 9687.
+    ///
+    /// ```
+    /// assert_eq!(bgp_codec::Notification::send_hold_timer_expired().to_string(), "send hold timer expired");
+    /// ```
     #[must_use]
     pub const fn send_hold_timer_expired() -> Self {
         Self::new(code::SEND_HOLD_TIMER_EXPIRED, 0)
@@ -163,6 +175,12 @@ impl Notification {
 
     /// A message that the state does not allow; one of the [`finite_state_machine`] subcodes, data is its type
     /// (RFC 6608 §4).
+    ///
+    /// ```
+    /// use bgp_codec::{MessageType, Notification, notification::finite_state_machine};
+    /// let unexpected = Notification::unexpected_message(finite_state_machine::UNEXPECTED_IN_OPEN_SENT, MessageType::Update);
+    /// assert_eq!((unexpected.code, unexpected.subcode, unexpected.data), (5, 1, vec![2]));
+    /// ```
     #[must_use]
     pub fn unexpected_message(subcode: u8, kind: MessageType) -> Self {
         Self {
@@ -173,18 +191,33 @@ impl Notification {
     }
 
     /// A Cease for a planned stop, with a text for the peer's operator (RFC 9003).
+    ///
+    /// ```
+    /// let shutdown = bgp_codec::Notification::administrative_shutdown("maintenance until 6");
+    /// assert_eq!(shutdown.to_string(), "cease / administrative shutdown: maintenance until 6");
+    /// ```
     #[must_use]
     pub fn administrative_shutdown(text: &str) -> Self {
         Self::with_communication(cease::ADMINISTRATIVE_SHUTDOWN, text)
     }
 
     /// A Cease for a planned reset, with a text for the peer's operator (RFC 9003).
+    ///
+    /// ```
+    /// assert_eq!(bgp_codec::Notification::administrative_reset("").to_string(), "cease / administrative reset");
+    /// ```
     #[must_use]
     pub fn administrative_reset(text: &str) -> Self {
         Self::with_communication(cease::ADMINISTRATIVE_RESET, text)
     }
 
     /// A Cease because a family has too many prefixes; data names family and limit (RFC 4486 §4).
+    ///
+    /// ```
+    /// use bgp_codec::{Family, Notification};
+    /// let reached = Notification::maximum_prefixes(Family::IPV6_UNICAST, 1000);
+    /// assert_eq!((reached.subcode, reached.data), (1, vec![0, 2, 1, 0, 0, 3, 0xe8]));
+    /// ```
     #[must_use]
     pub fn maximum_prefixes(family: crate::Family, limit: u32) -> Self {
         let mut data = family.afi.0.to_be_bytes().to_vec();
@@ -216,12 +249,23 @@ impl Notification {
     }
 
     /// Whether the peer must not keep routes (RFC 8538 §4).
+    ///
+    /// ```
+    /// use bgp_codec::Notification;
+    /// assert!(Notification::hard_reset(&Notification::hold_timer_expired()).is_hard_reset());
+    /// ```
     #[must_use]
     pub const fn is_hard_reset(&self) -> bool {
         self.code == code::CEASE && self.subcode == cease::HARD_RESET
     }
 
     /// The notification inside a Hard Reset.
+    ///
+    /// ```
+    /// use bgp_codec::Notification;
+    /// let reason = Notification::hold_timer_expired();
+    /// assert_eq!(Notification::hard_reset(&reason).hard_reset_reason(), Some(reason));
+    /// ```
     #[must_use]
     pub fn hard_reset_reason(&self) -> Option<Self> {
         match self.data.as_slice() {
@@ -236,6 +280,13 @@ impl Notification {
 
     /// The text for operators that an administrative shutdown or reset carries (RFC 9003 §2), directly or inside a
     /// Hard Reset. Control characters are not removed here: print it escaped.
+    ///
+    /// ```
+    /// use bgp_codec::Notification;
+    /// let shutdown = Notification::administrative_shutdown("bye");
+    /// assert_eq!(shutdown.shutdown_communication().as_deref(), Some("bye"));
+    /// assert_eq!(Notification::hard_reset(&shutdown).shutdown_communication().as_deref(), Some("bye"));
+    /// ```
     #[must_use]
     pub fn shutdown_communication(&self) -> Option<String> {
         if let Some(reason) = self.hard_reset_reason() {
@@ -276,6 +327,11 @@ impl Notification {
 
     /// Reads the body of a NOTIFICATION.
     ///
+    /// ```
+    /// assert_eq!(bgp_codec::Notification::decode(&[6, 4])?.to_string(), "cease / administrative reset");
+    /// # Ok::<(), bgp_codec::HeaderError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`HeaderError::BadLength`] if there are not even two octets; [`header::frame`] lets no such message through.
@@ -292,6 +348,12 @@ impl Notification {
     }
 
     /// Appends the whole message; data that would exceed 4,096 octets is cut off.
+    ///
+    /// ```
+    /// let mut message = Vec::new();
+    /// bgp_codec::Notification::hold_timer_expired().encode(&mut message);
+    /// assert_eq!(message[16..], [0, 21, 3, 4, 0]);
+    /// ```
     pub fn encode(&self, out: &mut Vec<u8>) {
         let start = header::start(MessageType::Notification, out);
         out.extend_from_slice(&[self.code, self.subcode]);

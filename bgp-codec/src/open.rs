@@ -50,6 +50,12 @@ pub struct Open {
 }
 
 /// What is wrong with an OPEN; each maps to a NOTIFICATION of code 2.
+///
+/// ```
+/// use bgp_codec::{Notification, OpenError};
+/// let notification = Notification::from(OpenError::UnsupportedVersion(3));
+/// assert_eq!((notification.code, notification.subcode, notification.data), (2, 1, vec![0, 4]));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum OpenError {
     /// Lengths that do not fit: 2/0.
@@ -77,6 +83,14 @@ pub enum OpenError {
 
 impl Open {
     /// Reads the body of an OPEN, that is the message without its header.
+    ///
+    /// ```
+    /// use bgp_codec::{Open, OpenError};
+    /// let open = Open::decode(&[4, 0xfc, 0, 0, 90, 192, 0, 2, 1, 0])?;
+    /// assert_eq!((open.asn, open.hold_time), (64_512, 90));
+    /// assert_eq!(Open::decode(&[4, 0, 0, 0, 90, 192, 0, 2, 1, 0]), Err(OpenError::BadPeerAs));
+    /// # Ok::<(), OpenError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -126,6 +140,14 @@ impl Open {
     /// Appends the whole message; takes the form of RFC 9072 when the capabilities exceed 253 octets.
     ///
     /// Capabilities that do not fit a message of 4,096 octets are left out.
+    ///
+    /// ```
+    /// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+    /// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+    /// let mut message = Vec::new();
+    /// open(vec![Capability::RouteRefresh]).encode(&mut message);
+    /// assert!(message.ends_with(&[4, 2, 2, 2, 0]));
+    /// ```
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut capabilities = Vec::new();
         for capability in &self.capabilities {
@@ -170,6 +192,12 @@ impl Open {
     }
 
     /// The AS number in the four-octet AS capability.
+    ///
+    /// ```
+    /// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+    /// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+    /// assert_eq!(open(vec![]).four_octet_asn(), None);
+    /// ```
     #[must_use]
     pub fn four_octet_asn(&self) -> Option<Asn> {
         self.find(|capability| {
@@ -206,18 +234,38 @@ impl Open {
     }
 
     /// Whether the capability without a value, such as [`Capability::RouteRefresh`], is there.
+    ///
+    /// ```
+    /// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+    /// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+    /// assert!(open(vec![Capability::RouteRefresh]).has(&Capability::RouteRefresh));
+    /// ```
     #[must_use]
     pub fn has(&self, capability: &Capability) -> bool {
         self.capabilities.contains(capability)
     }
 
     /// The role, RFC 9234.
+    ///
+    /// ```
+    /// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+    /// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+    /// assert_eq!(open(vec![Capability::Role(Role::Peer)]).role(), Some(Role::Peer));
+    /// ```
     #[must_use]
     pub fn role(&self) -> Option<Role> {
         self.roles().next()
     }
 
     /// Restart flags, time and families: the last graceful restart capability counts (RFC 4724 §3).
+    ///
+    /// ```
+    /// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+    /// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+    /// let families = vec![GrFamily { family: Family::IPV4_UNICAST, forwarding: true }];
+    /// let open = open(vec![Capability::GracefulRestart { restarting: true, notification: true, restart_time_s: 120, families }]);
+    /// assert_eq!(open.graceful_restart().map(|restart| restart.restart_time_s), Some(120));
+    /// ```
     #[must_use]
     pub fn graceful_restart(&self) -> Option<GracefulRestart<'_>> {
         let mut last = None;
@@ -242,6 +290,14 @@ impl Open {
 
     /// Families of the last long-lived graceful restart capability; counts only beside [`Open::graceful_restart`]
     /// (RFC 9494 §3).
+    ///
+    /// ```
+    /// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+    /// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+    /// let day = LlgrFamily { family: Family::IPV4_UNICAST, forwarding: true, stale_time_s: 86_400 };
+    /// let open = open(vec![Capability::LongLivedGracefulRestart(vec![day])]);
+    /// assert_eq!(open.long_lived_graceful_restart(), [day]);
+    /// ```
     #[must_use]
     pub fn long_lived_graceful_restart(&self) -> &[LlgrFamily] {
         let mut last: &[LlgrFamily] = &[];
@@ -254,6 +310,14 @@ impl Open {
     }
 
     /// What the sender can do with Add-Path in a family.
+    ///
+    /// ```
+    /// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+    /// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+    /// let open = open(vec![Capability::AddPath(vec![(Family::IPV4_UNICAST, AddPathMode::Both)])]);
+    /// assert!(open.add_path(Family::IPV4_UNICAST).is_some_and(AddPathMode::receives));
+    /// assert_eq!(open.add_path(Family::IPV6_UNICAST), None);
+    /// ```
     #[must_use]
     pub fn add_path(&self, family: Family) -> Option<AddPathMode> {
         self.find(|capability| {
@@ -268,6 +332,14 @@ impl Open {
     }
 
     /// Families in which the sender accepts an IPv6 next hop for IPv4 NLRI, RFC 8950.
+    ///
+    /// ```
+    /// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+    /// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+    /// let over_ipv6 = ExtendedNextHopFamily { family: Family::IPV4_UNICAST, next_hop: bgp_codec::Afi::IPV6 };
+    /// let open = open(vec![Capability::ExtendedNextHop(vec![over_ipv6])]);
+    /// assert_eq!(open.extended_next_hop(), FamilySet::IPV4_UNICAST);
+    /// ```
     #[must_use]
     pub fn extended_next_hop(&self) -> FamilySet {
         let mut set = FamilySet::EMPTY;
@@ -296,6 +368,14 @@ impl Open {
 }
 
 /// The graceful restart capability that counts.
+///
+/// ```
+/// # use bgp_codec::{AddPathMode, Asn, Capability, ExtendedNextHopFamily, Family, FamilySet, GrFamily, LlgrFamily, Open, Role};
+/// # let open = |capabilities| Open { version: 4, asn: 64_512, hold_time: 90, bgp_identifier: [192, 0, 2, 1].into(), capabilities };
+/// let families = vec![GrFamily { family: Family::IPV4_UNICAST, forwarding: true }];
+/// let open = open(vec![Capability::GracefulRestart { restarting: true, notification: true, restart_time_s: 120, families }]);
+/// assert!(open.graceful_restart().is_some_and(|restart| restart.restarting && restart.notification));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct GracefulRestart<'a> {
     /// R bit: the sender has restarted.

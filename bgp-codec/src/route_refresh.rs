@@ -6,6 +6,12 @@ use crate::family::{Afi, Family, Safi};
 use crate::header::{self, HEADER_LEN, MessageType};
 
 /// What a ROUTE-REFRESH says.
+///
+/// ```
+/// use bgp_codec::{RouteRefresh, route_refresh::Subtype};
+/// assert_eq!(RouteRefresh::decode(&[0, 1, 1, 1])?.map(|refresh| refresh.subtype), Some(Subtype::BeginOfRib));
+/// # Ok::<(), bgp_codec::RouteRefreshError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Subtype {
     /// Send everything again.
@@ -34,6 +40,11 @@ pub struct RouteRefresh {
 }
 
 /// What is wrong with a ROUTE-REFRESH.
+///
+/// ```
+/// use bgp_codec::{RouteRefresh, RouteRefreshError};
+/// assert_eq!(RouteRefresh::decode(&[0, 1, 0, 1, 9]), Err(RouteRefreshError::BadLength(24)));
+/// ```
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum RouteRefreshError {
     /// A request of another length than 23 octets: 1/2.
@@ -46,6 +57,13 @@ pub enum RouteRefreshError {
 
 impl RouteRefresh {
     /// Reads the body of a ROUTE-REFRESH; `None` for a subtype that is not known and so ignored (RFC 7313 §5).
+    ///
+    /// ```
+    /// use bgp_codec::{Family, RouteRefresh};
+    /// assert_eq!(RouteRefresh::decode(&[0, 2, 0, 1])?.map(|refresh| refresh.family), Some(Family::IPV6_UNICAST));
+    /// assert_eq!(RouteRefresh::decode(&[0, 2, 9, 1])?, None);
+    /// # Ok::<(), bgp_codec::RouteRefreshError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -75,6 +93,13 @@ impl RouteRefresh {
     }
 
     /// Appends the whole message.
+    ///
+    /// ```
+    /// use bgp_codec::{Family, RouteRefresh, route_refresh::Subtype};
+    /// let mut message = Vec::new();
+    /// RouteRefresh { family: Family::IPV4_UNICAST, subtype: Subtype::EndOfRib }.encode(&mut message);
+    /// assert_eq!(message[16..], [0, 23, 5, 0, 1, 2, 1]);
+    /// ```
     pub fn encode(&self, out: &mut Vec<u8>) {
         let subtype = match self.subtype {
             Subtype::Request => 0,

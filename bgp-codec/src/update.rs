@@ -2,160 +2,27 @@
 
 use std::ops::Range;
 
-use thiserror::Error;
-
 use crate::attribute::error::{AttributeError, AttributeErrorKind, Report};
 use crate::attribute::{AttributeErrors, Attributes, Treatment, clean, code, flag, slot, walk};
-use crate::family::{Family, FamilySet};
+use crate::family::Family;
 use crate::header::{HEADER_LEN, MAX_EXTENDED};
 use crate::next_hop::NextHop;
 use crate::nlri::NlriBlock;
-use crate::notification::update_message;
 
-/// Whether a peer is in our AS.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum PeerKind {
-    /// iBGP, or a peer in the same confederation (RFC 5065).
-    Internal,
-    /// eBGP.
-    External,
-}
+mod context;
+mod error;
 
-/// What is done about an AS_SET or AS_CONFED_SET in AS_PATH or AS4_PATH, RFC 9774 §3.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum AsSets {
-    /// They are read as RFC 4271 says, which RFC 9774 leaves to operators who ask for it.
-    #[default]
-    Accept,
-    /// The UPDATE is treated as withdraw.
-    TreatAsWithdraw,
-}
-
-/// What the session has negotiated and the octets of an UPDATE do not say.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct DecodeContext {
-    /// AS numbers take four octets, RFC 6793.
-    pub four_octet_asn: bool,
-    /// Where the peer is.
-    pub peer: PeerKind,
-    /// Families that are in use; NLRI of others are ignored.
-    pub families: FamilySet,
-    /// Families whose NLRI come with path identifiers, RFC 7911.
-    pub add_path: FamilySet,
-    /// Families whose next hop may be an IPv6 address, RFC 8950.
-    pub extended_next_hop: FamilySet,
-    /// What is done about AS_SETs.
-    pub as_sets: AsSets,
-}
-
-impl DecodeContext {
-    /// Accepts whatever a session could carry, without Add-Path: for recorded messages.
-    ///
-    /// ```
-    /// use bgp_codec::{DecodeContext, FamilySet, PeerKind};
-    /// assert_eq!(DecodeContext::all(PeerKind::External).families, FamilySet::ALL);
-    /// ```
-    #[must_use]
-    pub const fn all(peer: PeerKind) -> Self {
-        Self {
-            four_octet_asn: true,
-            peer,
-            families: FamilySet::ALL,
-            add_path: FamilySet::EMPTY,
-            extended_next_hop: FamilySet::ALL,
-            as_sets: AsSets::Accept,
-        }
-    }
-}
-
-/// An UPDATE that cannot be used at all; each variant maps to a NOTIFICATION of code 3.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum UpdateError {
-    /// The lengths of the three parts exceed the message: 3/1.
-    #[error("malformed attribute list")]
-    MalformedAttributeList,
-    /// A second MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 7606 §3(g)): 3/1.
-    #[error("attribute {0} appears twice")]
-    DuplicateMultiprotocol(u8),
-    /// An attribute that claims to be well-known and is not: 3/2, data is the attribute.
-    #[error("unrecognized well-known attribute")]
-    UnrecognizedWellKnown(Vec<u8>),
-    /// MP_REACH_NLRI or MP_UNREACH_NLRI too short, over the end, with wrong flags or an impossible next hop length
-    /// (RFC 7606 §5.3, §7.11, §7.12): 3/9, data is the attribute.
-    #[error("malformed multiprotocol attribute")]
-    MalformedMultiprotocol {
-        /// The family, if it could be read.
-        family: Option<Family>,
-        /// The whole attribute.
-        attribute: Vec<u8>,
-    },
-    /// NLRI that cannot be read (RFC 7606 §5.3): 3/10.
-    #[error("invalid network field in {0}")]
-    InvalidNetworkField(Family),
-    /// An attribute error that asks for a withdraw where nothing is announced (RFC 7606 §5.2): the subcode of RFC 4271
-    /// §6.3, data is the attribute.
-    #[error("{error} in a message that announces nothing")]
-    NothingToWithdraw {
-        /// The first error.
-        error: AttributeError,
-        /// The whole attribute, where there is one.
-        attribute: Vec<u8>,
-    },
-}
-
-impl UpdateError {
-    /// The subcode of the NOTIFICATION.
-    #[must_use]
-    pub const fn subcode(&self) -> u8 {
-        match self {
-            Self::MalformedAttributeList | Self::DuplicateMultiprotocol(_) => {
-                update_message::MALFORMED_ATTRIBUTE_LIST
-            }
-            Self::UnrecognizedWellKnown(_) => update_message::UNRECOGNIZED_WELL_KNOWN_ATTRIBUTE,
-            Self::MalformedMultiprotocol { .. } => update_message::OPTIONAL_ATTRIBUTE,
-            Self::InvalidNetworkField(_) => update_message::INVALID_NETWORK_FIELD,
-            Self::NothingToWithdraw { error, .. } => error.subcode(),
-        }
-    }
-
-    /// The data of the NOTIFICATION.
-    #[must_use]
-    pub fn into_data(self) -> Vec<u8> {
-        match self {
-            Self::UnrecognizedWellKnown(attribute)
-            | Self::MalformedMultiprotocol { attribute, .. }
-            | Self::NothingToWithdraw { attribute, .. } => attribute,
-            Self::MalformedAttributeList | Self::DuplicateMultiprotocol(_) | Self::InvalidNetworkField(_) => {
-                Vec::new()
-            }
-        }
-    }
-
-    /// The strongest answer: [`Treatment::AfiSafiDisable`] where the error stays inside one family that is not IPv4
-    /// unicast (RFC 7606 §2), so that a caller may disable it and keep the session.
-    #[must_use]
-    pub fn treatment(&self) -> Treatment {
-        match self.family() {
-            Some(family) if family != Family::IPV4_UNICAST => Treatment::AfiSafiDisable,
-            _ => Treatment::SessionReset,
-        }
-    }
-
-    /// The family that the error stays inside, if it does.
-    #[must_use]
-    pub const fn family(&self) -> Option<Family> {
-        match self {
-            Self::MalformedMultiprotocol { family, .. } => *family,
-            Self::InvalidNetworkField(family) => Some(*family),
-            Self::MalformedAttributeList
-            | Self::DuplicateMultiprotocol(_)
-            | Self::NothingToWithdraw { .. }
-            | Self::UnrecognizedWellKnown(_) => None,
-        }
-    }
-}
+pub use context::{AsSets, DecodeContext, PeerKind};
+pub use error::UpdateError;
 
 /// The three parts of an UPDATE, unread.
+///
+/// ```
+/// use bgp_codec::Sections;
+/// let sections = Sections::split(&[0, 2, 8, 10, 0, 0])?;
+/// assert_eq!((sections.withdrawn, sections.attributes, sections.nlri), (&[8, 10][..], &[][..], &[][..]));
+/// # Ok::<(), bgp_codec::UpdateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Sections<'a> {
     /// Withdrawn routes, IPv4 unicast.
@@ -168,6 +35,11 @@ pub struct Sections<'a> {
 
 impl<'a> Sections<'a> {
     /// Splits the body of an UPDATE.
+    ///
+    /// ```
+    /// use bgp_codec::{Sections, UpdateError};
+    /// assert_eq!(Sections::split(&[0, 9, 8, 10]), Err(UpdateError::MalformedAttributeList));
+    /// ```
     ///
     /// # Errors
     ///
@@ -261,6 +133,16 @@ mod field {
 }
 
 /// NLRI that an UPDATE announces, with their next hop.
+///
+/// ```
+/// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
+/// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
+/// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+/// let announced = update.announced().next();
+/// assert_eq!(announced.and_then(|announced| announced.next_hop), Some([192, 0, 2, 1].into()));
+/// # Ok::<(), bgp_codec::UpdateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Announced<'a> {
     /// The NLRI, unread.
@@ -271,6 +153,15 @@ pub struct Announced<'a> {
 
 impl<'a> Update<'a> {
     /// Reads the body of an UPDATE, that is the message without its header.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
+    /// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.announced().count(), 1);
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -415,6 +306,15 @@ impl<'a> Update<'a> {
     }
 
     /// The attributes.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
+    /// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.attributes().origin(), Some(bgp_codec::Origin::Igp));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub const fn attributes(&self) -> &Attributes<'a> {
@@ -426,6 +326,15 @@ impl<'a> Update<'a> {
     }
 
     /// The three parts, unread.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
+    /// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.sections().nlri, [8, 10]);
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     pub fn sections(&self) -> Sections<'a> {
         let body = self.attributes.octets();
@@ -438,6 +347,15 @@ impl<'a> Update<'a> {
     }
 
     /// The attribute block as it was on the wire.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
+    /// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.raw_attributes().len(), 20);
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     pub fn raw_attributes(&self) -> &'a [u8] {
         self.attributes.raw()
@@ -446,6 +364,16 @@ impl<'a> Update<'a> {
     /// The strongest treatment that the errors ask for; `None` if the attributes are clean.
     ///
     /// [`Update::announced`] and [`Update::withdrawn`] already follow it.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, PeerKind, Treatment, Update};
+    /// // ORIGIN of no known value, AS_PATH, NEXT_HOP; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 9, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.treatment(), Some(Treatment::TreatAsWithdraw));
+    /// assert_eq!((update.announced().count(), update.withdrawn().count()), (0, 1));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub const fn treatment(&self) -> Option<Treatment> {
@@ -453,6 +381,15 @@ impl<'a> Update<'a> {
     }
 
     /// What is wrong with the attributes; they are read once more to tell.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, PeerKind, Treatment, Update};
+    /// // ORIGIN of no known value, AS_PATH, NEXT_HOP; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 9, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert!(update.errors().iter().map(|error| error.to_string()).eq(["attribute 1: invalid value"]));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[cold]
     pub fn errors(&self) -> AttributeErrors {
@@ -491,6 +428,15 @@ impl<'a> Update<'a> {
     }
 
     /// IPv4 unicast NLRI at the end of the message.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
+    /// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.nlri().map(|block| block.bytes()), Some(&[8, 10][..]));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn nlri(&self) -> Option<NlriBlock<'a>> {
@@ -498,6 +444,18 @@ impl<'a> Update<'a> {
     }
 
     /// NLRI of MP_REACH_NLRI.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, PeerKind, Update};
+    /// // MP_REACH_NLRI: 2001:db8::/32 via 2001:db8::1; MP_UNREACH_NLRI: 2001:db9::/32; ORIGIN, AS_PATH.
+    /// # let mut body = vec![0, 0, 0, 52, 0x80, 14, 26, 0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+    /// # body.extend([32, 0x20, 1, 0xd, 0xb8, 0x80, 15, 8, 0, 2, 1, 32, 0x20, 1, 0xd, 0xb9]);
+    /// # body.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0]);
+    /// # body[3] = body.len() as u8 - 4;
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.mp_nlri().map(|block| block.ip_prefixes().count()), Some(1));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn mp_nlri(&self) -> Option<NlriBlock<'a>> {
@@ -505,6 +463,18 @@ impl<'a> Update<'a> {
     }
 
     /// NLRI of MP_UNREACH_NLRI.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, PeerKind, Update};
+    /// // MP_REACH_NLRI: 2001:db8::/32 via 2001:db8::1; MP_UNREACH_NLRI: 2001:db9::/32; ORIGIN, AS_PATH.
+    /// # let mut body = vec![0, 0, 0, 52, 0x80, 14, 26, 0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+    /// # body.extend([32, 0x20, 1, 0xd, 0xb8, 0x80, 15, 8, 0, 2, 1, 32, 0x20, 1, 0xd, 0xb9]);
+    /// # body.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0]);
+    /// # body[3] = body.len() as u8 - 4;
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.mp_withdrawn().map(|block| block.family), Some(Family::IPV6_UNICAST));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn mp_withdrawn(&self) -> Option<NlriBlock<'a>> {
@@ -512,6 +482,17 @@ impl<'a> Update<'a> {
     }
 
     /// What the UPDATE announces: nothing if it is [treated as withdraw](Treatment::TreatAsWithdraw).
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
+    /// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// for announced in update.announced() {
+    ///     assert_eq!(announced.nlri.family, Family::IPV4_UNICAST);
+    /// }
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn announced(&self) -> AnnouncedIter<'_, 'a> {
@@ -530,6 +511,19 @@ impl<'a> Update<'a> {
     /// withdraw](Treatment::TreatAsWithdraw).
     ///
     /// To be applied before [`Update::announced`]: a prefix in both is announced (RFC 4271 §4.3).
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, PeerKind, Update};
+    /// // MP_REACH_NLRI: 2001:db8::/32 via 2001:db8::1; MP_UNREACH_NLRI: 2001:db9::/32; ORIGIN, AS_PATH.
+    /// # let mut body = vec![0, 0, 0, 52, 0x80, 14, 26, 0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+    /// # body.extend([32, 0x20, 1, 0xd, 0xb8, 0x80, 15, 8, 0, 2, 1, 32, 0x20, 1, 0xd, 0xb9]);
+    /// # body.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0]);
+    /// # body[3] = body.len() as u8 - 4;
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// let withdrawn = update.withdrawn().flat_map(|block| block.ip_prefixes()).flatten();
+    /// assert!(withdrawn.map(|nlri| nlri.prefix.to_string()).eq(["2001:db9::/32"]));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn withdrawn(&self) -> WithdrawnIter<'_, 'a> {
@@ -550,6 +544,14 @@ impl<'a> Update<'a> {
     }
 
     /// Reads all NLRI for their errors alone, so that no part of a bad message takes effect.
+    ///
+    /// ```
+    /// use bgp_codec::{DecodeContext, Family, Notification, PeerKind, Treatment, Update, UpdateError};
+    /// let context = DecodeContext::all(PeerKind::External);
+    /// let update = Update::decode(&[0, 1, 33, 0, 0], &context)?;
+    /// assert_eq!(update.check_nlri(), Err(UpdateError::InvalidNetworkField(Family::IPV4_UNICAST)));
+    /// # Ok::<(), UpdateError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -619,6 +621,16 @@ impl<'a> Update<'a> {
     ///
     /// Borrowed from the message where neither is there, else built in `scratch`. The same octets mean another thing in
     /// another [`DecodeContext`], and only a block without [errors](Update::treatment) may be remembered.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
+    /// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// let mut scratch = Vec::new();
+    /// assert_eq!(update.interning_key(&mut scratch), update.raw_attributes());
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     pub fn interning_key<'k>(&'k self, scratch: &'k mut Vec<u8>) -> &'k [u8] {
         const MULTIPROTOCOL: u64 = (1 << code::MP_REACH_NLRI) | (1 << code::MP_UNREACH_NLRI);
@@ -646,6 +658,15 @@ impl<'a> Update<'a> {
 }
 
 /// Iterator over the fields that announce; see [`Update::announced`].
+///
+/// ```
+/// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
+/// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
+/// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+/// assert_eq!(update.announced().next().map(|announced| announced.nlri.bytes()), Some(&[8, 10][..]));
+/// # Ok::<(), bgp_codec::UpdateError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AnnouncedIter<'u, 'a> {
     update: &'u Update<'a>,
@@ -673,6 +694,15 @@ impl<'a> Iterator for AnnouncedIter<'_, 'a> {
 }
 
 /// Iterator over the fields that withdraw; see [`Update::withdrawn`].
+///
+/// ```
+/// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
+/// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
+/// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+/// assert_eq!(update.withdrawn().count(), 0);
+/// # Ok::<(), bgp_codec::UpdateError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct WithdrawnIter<'u, 'a> {
     update: &'u Update<'a>,

@@ -13,6 +13,12 @@ use crate::nlri::WriteNlri;
 use crate::update::EMPTY_LEN;
 
 /// What a session has negotiated for sending.
+///
+/// ```
+/// use bgp_codec::{FamilySet, WriteContext, header};
+/// let context = WriteContext { four_octet_asn: true, max_message: header::MAX_EXTENDED, add_path: FamilySet::EMPTY };
+/// assert!(!context.add_path.contains(bgp_codec::Family::IPV4_UNICAST));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct WriteContext {
     /// AS numbers take four octets, RFC 6793.
@@ -24,6 +30,17 @@ pub struct WriteContext {
 }
 
 /// Why an UPDATE was not written.
+///
+/// ```
+/// # use bgp_codec::{Family, FamilySet, Nlri, PathAttributes, UpdateWriter, WriteContext, WriteError, header};
+/// # let context = WriteContext { four_octet_asn: true, max_message: header::MAX_MESSAGE, add_path: FamilySet::EMPTY };
+/// # let prefix = Nlri::new("192.0.2.0/24".parse::<ipnet::Ipv4Net>()?);
+/// let mut out = Vec::new();
+/// let mut writer = UpdateWriter::new(&mut out, context);
+/// let error = writer.withdraw(Family::IPV6_UNICAST, [prefix]);
+/// assert_eq!(error, Err(WriteError::Family { family: Family::IPV6_UNICAST, written: 0 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum WriteError {
     /// Attributes and one NLRI exceed the peer's limit: the route is to be withdrawn there instead.
@@ -91,6 +108,16 @@ struct Open {
 
 impl<'b> UpdateWriter<'b> {
     /// Appends to `out`, for sessions that have negotiated `context`.
+    ///
+    /// ```
+    /// # use bgp_codec::{Family, FamilySet, Nlri, PathAttributes, UpdateWriter, WriteContext, WriteError, header};
+    /// # let context = WriteContext { four_octet_asn: true, max_message: header::MAX_MESSAGE, add_path: FamilySet::EMPTY };
+    /// # let prefix = Nlri::new("192.0.2.0/24".parse::<ipnet::Ipv4Net>()?);
+    /// let mut out = Vec::new();
+    /// let mut writer = UpdateWriter::new(&mut out, context);
+    /// assert!(writer.next_hop_ranges().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn new(out: &'b mut Vec<u8>, context: WriteContext) -> Self {
         Self {
@@ -102,18 +129,55 @@ impl<'b> UpdateWriter<'b> {
     }
 
     /// Where in the buffer next hops stand, so that each session can write its own address there: one range a message.
+    ///
+    /// ```
+    /// # use bgp_codec::{Family, FamilySet, Nlri, PathAttributes, UpdateWriter, WriteContext, WriteError, header};
+    /// # let context = WriteContext { four_octet_asn: true, max_message: header::MAX_MESSAGE, add_path: FamilySet::EMPTY };
+    /// # let prefix = Nlri::new("192.0.2.0/24".parse::<ipnet::Ipv4Net>()?);
+    /// let mut out = Vec::new();
+    /// let mut writer = UpdateWriter::new(&mut out, context);
+    /// writer.announce(Family::IPV4_UNICAST, &PathAttributes::default(), [192, 0, 2, 1].into(), [prefix])?;
+    /// let range = writer.next_hop_ranges()[0].clone();
+    /// assert_eq!(out[range], [192, 0, 2, 1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn next_hop_ranges(&self) -> &[Range<usize>] {
         &self.next_hops
     }
 
     /// The same, given away.
+    ///
+    /// ```
+    /// # use bgp_codec::{Family, FamilySet, Nlri, PathAttributes, UpdateWriter, WriteContext, WriteError, header};
+    /// # let context = WriteContext { four_octet_asn: true, max_message: header::MAX_MESSAGE, add_path: FamilySet::EMPTY };
+    /// # let prefix = Nlri::new("192.0.2.0/24".parse::<ipnet::Ipv4Net>()?);
+    /// let mut out = Vec::new();
+    /// let mut writer = UpdateWriter::new(&mut out, context);
+    /// writer.announce(Family::IPV4_UNICAST, &PathAttributes::default(), [192, 0, 2, 1].into(), [prefix])?;
+    /// for range in writer.into_next_hop_ranges() {
+    ///     // Each session writes its own address.
+    ///     out[range].copy_from_slice(&[192, 0, 2, 7]);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn into_next_hop_ranges(self) -> Vec<Range<usize>> {
         self.next_hops
     }
 
     /// Announces NLRI with owned attributes; their own `next_hop` is not looked at. Yields how many messages it took.
+    ///
+    /// ```
+    /// # use bgp_codec::{Family, FamilySet, Nlri, PathAttributes, UpdateWriter, WriteContext, WriteError, header};
+    /// # let context = WriteContext { four_octet_asn: true, max_message: header::MAX_MESSAGE, add_path: FamilySet::EMPTY };
+    /// # let prefix = Nlri::new("192.0.2.0/24".parse::<ipnet::Ipv4Net>()?);
+    /// let mut out = Vec::new();
+    /// let mut writer = UpdateWriter::new(&mut out, context);
+    /// let messages = writer.announce(Family::IPV4_UNICAST, &PathAttributes::default(), [192, 0, 2, 1].into(), [prefix])?;
+    /// assert_eq!(messages, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -134,6 +198,18 @@ impl<'b> UpdateWriter<'b> {
     ///
     /// IPv4 unicast with an IPv4 next hop takes the classic form, everything else MP_REACH_NLRI. `next_hop` is `None`
     /// only for families that have none.
+    ///
+    /// ```
+    /// # use bgp_codec::{Family, FamilySet, Nlri, PathAttributes, UpdateWriter, WriteContext, WriteError, header};
+    /// # let context = WriteContext { four_octet_asn: true, max_message: header::MAX_MESSAGE, add_path: FamilySet::EMPTY };
+    /// # let prefix = Nlri::new("192.0.2.0/24".parse::<ipnet::Ipv4Net>()?);
+    /// let mut out = Vec::new();
+    /// let mut writer = UpdateWriter::new(&mut out, context);
+    /// let mut block = Vec::new();
+    /// PathAttributes::default().encode_canonical(&mut block);
+    /// assert_eq!(writer.announce_canonical(Family::IPV4_UNICAST, &block, Some([192, 0, 2, 1].into()), [prefix])?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -164,6 +240,17 @@ impl<'b> UpdateWriter<'b> {
     }
 
     /// Withdraws NLRI. Yields how many messages it took.
+    ///
+    /// ```
+    /// # use bgp_codec::{Family, FamilySet, Nlri, PathAttributes, UpdateWriter, WriteContext, WriteError, header};
+    /// # let context = WriteContext { four_octet_asn: true, max_message: header::MAX_MESSAGE, add_path: FamilySet::EMPTY };
+    /// # let prefix = Nlri::new("192.0.2.0/24".parse::<ipnet::Ipv4Net>()?);
+    /// let mut out = Vec::new();
+    /// let mut writer = UpdateWriter::new(&mut out, context);
+    /// assert_eq!(writer.withdraw(Family::IPV4_UNICAST, [prefix])?, 1);
+    /// assert_eq!(out[16..], [0, 27, 2, 0, 4, 24, 192, 0, 2, 0, 0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -200,6 +287,17 @@ impl<'b> UpdateWriter<'b> {
     }
 
     /// Says that the initial routes of the family are complete, RFC 4724 §2.
+    ///
+    /// ```
+    /// # use bgp_codec::{Family, FamilySet, Nlri, PathAttributes, UpdateWriter, WriteContext, WriteError, header};
+    /// # let context = WriteContext { four_octet_asn: true, max_message: header::MAX_MESSAGE, add_path: FamilySet::EMPTY };
+    /// # let prefix = Nlri::new("192.0.2.0/24".parse::<ipnet::Ipv4Net>()?);
+    /// let mut out = Vec::new();
+    /// let mut writer = UpdateWriter::new(&mut out, context);
+    /// writer.end_of_rib(Family::IPV4_UNICAST);
+    /// assert_eq!(out[16..], [0, 23, 2, 0, 0, 0, 0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn end_of_rib(&mut self, family: Family) {
         let start = header::start(MessageType::Update, self.out);
         if family == Family::IPV4_UNICAST {

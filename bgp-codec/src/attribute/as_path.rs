@@ -11,6 +11,13 @@ use crate::asn::Asn;
 pub const MAX_SEGMENT: usize = 255;
 
 /// The kinds of segment.
+///
+/// ```
+/// use bgp_codec::{AsPathBuf, SegmentKind};
+/// let path: AsPathBuf = "64512 {64513,64514}".parse()?;
+/// assert_eq!(path.segments.iter().map(|segment| segment.kind).collect::<Vec<_>>(), [SegmentKind::Sequence, SegmentKind::Set]);
+/// # Ok::<(), bgp_codec::ParseAsPathError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum SegmentKind {
     /// AS_SET: unordered.
@@ -44,6 +51,10 @@ impl SegmentKind {
     }
 
     /// Whether the segment belongs to a confederation and so never leaves it.
+    ///
+    /// ```
+    /// assert!(bgp_codec::SegmentKind::ConfedSet.is_confederation());
+    /// ```
     #[must_use]
     pub const fn is_confederation(self) -> bool {
         matches!(self, Self::ConfedSequence | Self::ConfedSet)
@@ -103,6 +114,13 @@ impl<'a> AsPath<'a> {
     /// Checks the octets of the attribute's value; `None` if they are malformed.
     ///
     /// AS 0 is let through here: the caller decides (RFC 7607 §2 makes an UPDATE with it a withdraw).
+    ///
+    /// ```
+    /// use bgp_codec::AsPath;
+    /// let path = AsPath::from_bytes(&[2, 1, 0xfc, 0], false);
+    /// assert_eq!(path.map(|path| path.to_string()).as_deref(), Some("64512"));
+    /// assert_eq!(AsPath::from_bytes(&[2, 1, 0xfc], false), None);
+    /// ```
     #[must_use]
     pub fn from_bytes(bytes: &'a [u8], four_octet: bool) -> Option<Self> {
         check(bytes, four_octet).map(|_| Self { bytes, four_octet })
@@ -115,24 +133,45 @@ impl<'a> AsPath<'a> {
     }
 
     /// The attribute's value as it was on the wire.
+    ///
+    /// ```
+    /// assert_eq!(bgp_codec::AsPath::EMPTY.as_bytes(), []);
+    /// ```
     #[must_use]
     pub const fn as_bytes(self) -> &'a [u8] {
         self.bytes
     }
 
     /// Whether numbers take four octets each.
+    ///
+    /// ```
+    /// assert!(bgp_codec::AsPath::EMPTY.is_four_octet());
+    /// ```
     #[must_use]
     pub const fn is_four_octet(self) -> bool {
         self.four_octet
     }
 
     /// Whether there is no segment.
+    ///
+    /// ```
+    /// assert!(bgp_codec::AsPath::EMPTY.is_empty());
+    /// ```
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.bytes.is_empty()
     }
 
     /// The segments, nearest first.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+    /// # let bytes = "64512 {64513,64514}".parse::<AsPathBuf>()?.to_bytes();
+    /// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+    /// // 64512 {64513,64514}
+    /// assert_eq!(path.segments().map(|segment| segment.count()).collect::<Vec<_>>(), [1, 2]);
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub const fn segments(self) -> Segments<'a> {
@@ -143,18 +182,45 @@ impl<'a> AsPath<'a> {
     }
 
     /// Every number, of whatever segment, nearest first.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+    /// # let bytes = "64512 {64513,64514}".parse::<AsPathBuf>()?.to_bytes();
+    /// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+    /// // 64512 {64513,64514}
+    /// assert_eq!(path.asns().last(), Some(Asn(64_514)));
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[inline]
     pub fn asns(self) -> impl Iterator<Item = Asn> + Clone + 'a {
         self.segments().flat_map(Segment::asns)
     }
 
     /// Length for the decision: a set counts one (RFC 4271 §9.1.2.2(a)), confederation segments nothing (RFC 5065 §5.3).
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+    /// # let bytes = "(65001) 64512 {64513,64514}".parse::<AsPathBuf>()?.to_bytes();
+    /// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+    /// // (65001) 64512 {64513,64514}
+    /// assert_eq!(path.path_length(), 2);
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub fn path_length(self) -> u32 {
         self.segments().map(|segment| segment.path_length()).sum()
     }
 
     /// The neighbouring AS: the first number of the first segment outside the confederation, if that is a sequence.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+    /// # let bytes = "(65001) 64512 64513".parse::<AsPathBuf>()?.to_bytes();
+    /// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+    /// // (65001) 64512 64513
+    /// assert_eq!(path.first_asn(), Some(Asn(64_512)));
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub fn first_asn(self) -> Option<Asn> {
         let first = self.segments().find(|segment| !segment.kind.is_confederation())?;
@@ -166,6 +232,15 @@ impl<'a> AsPath<'a> {
     }
 
     /// The AS that originated the route: the last number, unless it is in a set.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+    /// # let bytes = "64512 64513".parse::<AsPathBuf>()?.to_bytes();
+    /// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+    /// // 64512 64513
+    /// assert_eq!(path.origin_asn(), Some(Asn(64_513)));
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub fn origin_asn(self) -> Option<Asn> {
         let last = self
@@ -180,12 +255,30 @@ impl<'a> AsPath<'a> {
     }
 
     /// Whether the number is anywhere in the path, sets and confederation segments included.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+    /// # let bytes = "64512 {64513}".parse::<AsPathBuf>()?.to_bytes();
+    /// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+    /// // 64512 {64513}
+    /// assert!(path.contains(Asn(64_513)) && !path.contains(Asn(1)));
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub fn contains(self, asn: Asn) -> bool {
         self.asns().any(|member| member == asn)
     }
 
     /// Whether there is an AS_SET or AS_CONFED_SET, RFC 9774; see [`AsSets`](crate::AsSets).
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+    /// # let bytes = "64512 {64513}".parse::<AsPathBuf>()?.to_bytes();
+    /// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+    /// // 64512 {64513}
+    /// assert!(path.has_set());
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub fn has_set(self) -> bool {
         self.segments()
@@ -193,6 +286,15 @@ impl<'a> AsPath<'a> {
     }
 
     /// How often the number is in the path.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+    /// # let bytes = "64512 64512".parse::<AsPathBuf>()?.to_bytes();
+    /// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+    /// // 64512 64512
+    /// assert_eq!(path.count(Asn(64_512)), 2);
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub fn count(self, asn: Asn) -> usize {
         self.asns().filter(|member| *member == asn).count()
@@ -212,6 +314,16 @@ impl fmt::Display for AsPath<'_> {
 }
 
 /// One segment of an [`AsPath`].
+///
+/// ```
+/// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+/// # let bytes = "64512 {64513,64514}".parse::<AsPathBuf>()?.to_bytes();
+/// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+/// // 64512 {64513,64514}
+/// let set = path.segments().last().ok_or(bgp_codec::ParseAsPathError)?;
+/// assert_eq!((set.kind, set.count()), (bgp_codec::SegmentKind::Set, 2));
+/// # Ok::<(), bgp_codec::ParseAsPathError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Segment<'a> {
     /// Its kind.
@@ -222,6 +334,16 @@ pub struct Segment<'a> {
 
 impl<'a> Segment<'a> {
     /// Its numbers.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+    /// # let bytes = "64512 64513".parse::<AsPathBuf>()?.to_bytes();
+    /// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+    /// // 64512 64513
+    /// let asns = path.segments().next().map(|segment| segment.asns().collect::<Vec<_>>());
+    /// assert_eq!(asns, Some(vec![Asn(64_512), Asn(64_513)]));
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub const fn asns(self) -> Asns<'a> {
@@ -232,6 +354,15 @@ impl<'a> Segment<'a> {
     }
 
     /// How many numbers it has.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+    /// # let bytes = "{1,2,3}".parse::<AsPathBuf>()?.to_bytes();
+    /// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+    /// // {1,2,3}
+    /// assert_eq!(path.segments().next().map(|segment| segment.count()), Some(3));
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub const fn count(self) -> usize {
         self.bytes.len() / if self.four_octet { 4 } else { 2 }
@@ -247,6 +378,15 @@ impl<'a> Segment<'a> {
 }
 
 /// Iterator over the segments of an [`AsPath`].
+///
+/// ```
+/// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+/// # let bytes = "64512 {64513}".parse::<AsPathBuf>()?.to_bytes();
+/// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+/// // 64512 {64513}
+/// assert_eq!(path.segments().count(), 2);
+/// # Ok::<(), bgp_codec::ParseAsPathError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Segments<'a> {
     rest: &'a [u8],
@@ -271,6 +411,15 @@ impl<'a> Iterator for Segments<'a> {
 }
 
 /// Iterator over the numbers of a [`Segment`].
+///
+/// ```
+/// # use bgp_codec::{AsPath, AsPathBuf, Asn};
+/// # let bytes = "64512 64513".parse::<AsPathBuf>()?.to_bytes();
+/// # let path = AsPath::from_bytes(&bytes, true).ok_or(bgp_codec::ParseAsPathError)?;
+/// // 64512 64513
+/// assert_eq!(path.segments().flat_map(|segment| segment.asns()).count(), 2);
+/// # Ok::<(), bgp_codec::ParseAsPathError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Asns<'a> {
     rest: &'a [u8],
@@ -341,6 +490,12 @@ fn fmt_segment(
 }
 
 /// An owned segment.
+///
+/// ```
+/// use bgp_codec::{AsPathBuf, AsPathSegment, Asn, SegmentKind};
+/// let set = AsPathSegment { kind: SegmentKind::Set, asns: vec![Asn(1), Asn(2)] };
+/// assert_eq!(AsPathBuf { segments: vec![set] }.to_string(), "{1,2}");
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct AsPathSegment {
     /// Its kind.
@@ -366,6 +521,11 @@ pub struct AsPathBuf {
 
 impl AsPathBuf {
     /// A path of one sequence.
+    ///
+    /// ```
+    /// use bgp_codec::{AsPathBuf, Asn};
+    /// assert_eq!(AsPathBuf::from_sequence([Asn(64_512), Asn(64_513)]).to_string(), "64512 64513");
+    /// ```
     #[must_use]
     pub fn from_sequence(asns: impl IntoIterator<Item = Asn>) -> Self {
         let asns: Vec<_> = asns.into_iter().collect();
@@ -380,11 +540,27 @@ impl AsPathBuf {
 
     /// Puts a number before the path `count` times; a full segment or one that is no sequence gets a new one before it
     /// (RFC 4271 §5.1.2(b)).
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPathBuf, Asn};
+    /// let mut path: AsPathBuf = "{64513}".parse()?;
+    /// path.prepend(Asn(64_512), 1);
+    /// assert_eq!(path.to_string(), "64512 {64513}");
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     pub fn prepend(&mut self, asn: Asn, count: usize) {
         self.prepend_kind(SegmentKind::Sequence, asn, count);
     }
 
     /// The same inside a confederation, RFC 5065 §4.1.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPathBuf, Asn};
+    /// let mut path: AsPathBuf = "64513".parse()?;
+    /// path.prepend_confederation(Asn(65_001), 1);
+    /// assert_eq!(path.to_string(), "(65001) 64513");
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     pub fn prepend_confederation(&mut self, asn: Asn, count: usize) {
         self.prepend_kind(SegmentKind::ConfedSequence, asn, count);
     }
@@ -410,11 +586,26 @@ impl AsPathBuf {
     }
 
     /// Drops the confederation segments at the head, as on leaving the confederation (RFC 5065 §4.1).
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPathBuf, Asn};
+    /// let mut path: AsPathBuf = "(65001) 64513".parse()?;
+    /// path.strip_confederation();
+    /// assert_eq!(path.to_string(), "64513");
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     pub fn strip_confederation(&mut self) {
         self.segments.retain(|segment| !segment.kind.is_confederation());
     }
 
     /// Every number, nearest first.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPathBuf, Asn};
+    /// let path: AsPathBuf = "64512 {64513}".parse()?;
+    /// assert_eq!(path.asns().count(), 2);
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     pub fn asns(&self) -> impl Iterator<Item = Asn> + '_ {
         self.segments
             .iter()
@@ -422,12 +613,26 @@ impl AsPathBuf {
     }
 
     /// Whether the number is anywhere in the path.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPathBuf, Asn};
+    /// let path: AsPathBuf = "64512 {64513}".parse()?;
+    /// assert!(path.contains(Asn(64_513)));
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub fn contains(&self, asn: Asn) -> bool {
         self.asns().any(|member| member == asn)
     }
 
     /// See [`AsPath::path_length`].
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPathBuf, Asn};
+    /// let path: AsPathBuf = "64512 {64513,64514}".parse()?;
+    /// assert_eq!(path.path_length(), 2);
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub fn path_length(&self) -> usize {
         let length = |segment: &AsPathSegment| match segment.kind {
@@ -439,6 +644,13 @@ impl AsPathBuf {
     }
 
     /// See [`AsPath::first_asn`].
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPathBuf, Asn};
+    /// let path: AsPathBuf = "64512 64513".parse()?;
+    /// assert_eq!(path.first_asn(), Some(Asn(64_512)));
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub fn first_asn(&self) -> Option<Asn> {
         let first = self
@@ -453,12 +665,23 @@ impl AsPathBuf {
     }
 
     /// Whether there is no segment.
+    ///
+    /// ```
+    /// assert!(bgp_codec::AsPathBuf::default().is_empty());
+    /// ```
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
 
     /// The attribute's value with four octets a number.
+    ///
+    /// ```
+    /// # use bgp_codec::{AsPathBuf, Asn};
+    /// let path: AsPathBuf = "64512".parse()?;
+    /// assert_eq!(path.to_bytes(), [2, 1, 0, 0, 0xfc, 0]);
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -467,6 +690,15 @@ impl AsPathBuf {
     }
 
     /// Appends the attribute's value; with two octets a number, those that need four become [`crate::AS_TRANS`].
+    ///
+    /// ```
+    /// # use bgp_codec::AsPathBuf;
+    /// let path: AsPathBuf = "4200000000".parse()?;
+    /// let mut value = Vec::new();
+    /// path.encode(false, &mut value);
+    /// assert_eq!(value, [2, 1, 0x5b, 0xa0]);
+    /// # Ok::<(), bgp_codec::ParseAsPathError>(())
+    /// ```
     pub fn encode(&self, four_octet: bool, out: &mut Vec<u8>) {
         for segment in &self.segments {
             for asns in segment.asns.chunks(MAX_SEGMENT) {
@@ -508,6 +740,11 @@ impl fmt::Display for AsPathBuf {
 }
 
 /// The text is not an AS path.
+///
+/// ```
+/// use bgp_codec::{AsPathBuf, ParseAsPathError};
+/// assert_eq!("64512 {".parse::<AsPathBuf>(), Err(ParseAsPathError));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("not an AS path: expected AS numbers, sets in {{}}, confederation segments in () or []")]
 pub struct ParseAsPathError;

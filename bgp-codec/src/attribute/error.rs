@@ -6,6 +6,11 @@ use super::code;
 use crate::notification::update_message;
 
 /// What is done about an error, mildest first: of several errors the strongest counts (RFC 7606 §3(h)).
+///
+/// ```
+/// use bgp_codec::Treatment;
+/// assert!(Treatment::TreatAsWithdraw > Treatment::AttributeDiscard);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Treatment {
     /// The attribute counts as not there.
@@ -19,6 +24,10 @@ pub enum Treatment {
 }
 
 /// The kinds of error.
+///
+/// ```
+/// assert_eq!(bgp_codec::AttributeErrorKind::Duplicate.to_string(), "duplicate");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum AttributeErrorKind {
     /// Optional or Transitive bit contradicts the type, RFC 7606 §3(c).
@@ -55,6 +64,16 @@ impl fmt::Display for AttributeErrorKind {
 }
 
 /// One error.
+///
+/// ```
+/// # use bgp_codec::{DecodeContext, PeerKind, Treatment, Update};
+/// // ORIGIN of no known value, AS_PATH, NEXT_HOP; 10.0.0.0/8.
+/// let body = [0, 0, 0, 20, 0x40, 1, 1, 9, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+/// let error = update.errors().iter().next();
+/// assert_eq!(error.map(|error| error.to_string()).as_deref(), Some("attribute 1: invalid value"));
+/// # Ok::<(), bgp_codec::UpdateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct AttributeError {
     /// The attribute's type code.
@@ -75,6 +94,15 @@ impl AttributeError {
     }
 
     /// The subcode of a NOTIFICATION about it, RFC 4271 §6.3.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, PeerKind, Treatment, Update};
+    /// // ORIGIN of no known value, AS_PATH, NEXT_HOP; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 9, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.errors().iter().next().map(|error| error.subcode()), Some(6));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     pub const fn subcode(&self) -> u8 {
         match (self.kind, self.code) {
@@ -129,6 +157,15 @@ const fn treatment(code: u8, kind: AttributeErrorKind) -> Treatment {
 const KEPT: usize = 8;
 
 /// The errors of one UPDATE, kept inline.
+///
+/// ```
+/// # use bgp_codec::{DecodeContext, PeerKind, Treatment, Update};
+/// // ORIGIN of no known value, AS_PATH, NEXT_HOP; 10.0.0.0/8.
+/// let body = [0, 0, 0, 20, 0x40, 1, 1, 9, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+/// assert_eq!(update.errors().iter().count(), 1);
+/// # Ok::<(), bgp_codec::UpdateError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AttributeErrors {
     kept: [AttributeError; KEPT],
@@ -152,6 +189,15 @@ impl AttributeErrors {
     };
 
     /// The strongest treatment that any error asks for; `None` if there is no error.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, PeerKind, Treatment, Update};
+    /// // ORIGIN of no known value, AS_PATH, NEXT_HOP; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 9, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.errors().treatment(), Some(Treatment::TreatAsWithdraw));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub const fn treatment(&self) -> Option<Treatment> {
@@ -159,6 +205,15 @@ impl AttributeErrors {
     }
 
     /// The first eight errors.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, PeerKind, Treatment, Update};
+    /// // ORIGIN of no known value, AS_PATH, NEXT_HOP; 10.0.0.0/8.
+    /// let body = [0, 0, 0, 20, 0x40, 1, 1, 9, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert_eq!(update.errors().iter().map(|error| error.code).collect::<Vec<_>>(), [1]);
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = AttributeError> + '_ {
         self.kept.iter().take(usize::from(self.count)).copied()
     }

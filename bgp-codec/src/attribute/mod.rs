@@ -1,10 +1,6 @@
 //! Path attributes (RFC 4271 §5): the flat, borrowed view that one validating pass over the octets yields.
 
-use std::fmt;
 use std::net::Ipv4Addr;
-use std::str::FromStr;
-
-use thiserror::Error;
 
 use crate::asn::Asn;
 use crate::family::Family;
@@ -12,24 +8,32 @@ use crate::header::MAX_EXTENDED;
 use crate::next_hop::{self, NextHop};
 use crate::update::DecodeContext;
 
+mod aggregator;
 pub mod as_path;
 pub(crate) mod clean;
 pub mod error;
 pub mod list;
 mod opaque;
+mod origin;
 pub mod path_attributes;
 pub(crate) mod slot;
 mod unknown;
 pub(crate) mod walk;
 
+pub use aggregator::{Aggregator, ParseAggregatorError};
 pub use as_path::{AsPath, AsPathBuf, AsPathSegment, ParseAsPathError, Segment, SegmentKind};
 pub use error::{AttributeError, AttributeErrorKind, AttributeErrors, Treatment};
 pub use list::{ClusterList, Communities, ExtendedCommunities, Ipv6ExtendedCommunities, LargeCommunities};
+pub use origin::{Origin, ParseOriginError};
 pub use path_attributes::PathAttributes;
 pub(crate) use unknown::write;
 pub use unknown::{RawAttribute, RawAttributes, UnknownAttribute};
 
 /// Attribute type codes.
+///
+/// ```
+/// assert_eq!(bgp_codec::attribute::code::LARGE_COMMUNITIES, 32);
+/// ```
 pub mod code {
     /// RFC 4271 §5.1.1.
     pub const ORIGIN: u8 = 1;
@@ -86,6 +90,11 @@ pub mod code {
 }
 
 /// Attribute flags, RFC 4271 §4.3.
+///
+/// ```
+/// use bgp_codec::attribute::flag;
+/// assert_eq!(flag::OPTIONAL | flag::TRANSITIVE, 0xc0);
+/// ```
 pub mod flag {
     /// The attribute is not well-known.
     pub const OPTIONAL: u8 = 0x80;
@@ -97,118 +106,20 @@ pub mod flag {
     pub const EXTENDED_LENGTH: u8 = 0x10;
 }
 
-/// ORIGIN, preferred first.
-///
-/// ```
-/// use bgp_codec::Origin;
-/// assert_eq!("incomplete".parse(), Ok(Origin::Incomplete));
-/// assert_eq!(Origin::Igp.to_string(), "igp");
-/// ```
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Origin {
-    /// Interior to the originating AS.
-    #[default]
-    Igp,
-    /// Learned by EGP.
-    Egp,
-    /// Learned otherwise.
-    Incomplete,
-}
-
-impl Origin {
-    /// The octet on the wire.
-    ///
-    /// ```
-    /// assert_eq!(bgp_codec::Origin::Incomplete.code(), 2);
-    /// ```
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        match self {
-            Self::Igp => 0,
-            Self::Egp => 1,
-            Self::Incomplete => 2,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Igp => "igp",
-            Self::Egp => "egp",
-            Self::Incomplete => "incomplete",
-        }
-    }
-
-    pub(crate) const fn from_code(code: u8) -> Option<Self> {
-        Some(match code {
-            0 => Self::Igp,
-            1 => Self::Egp,
-            2 => Self::Incomplete,
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// The text is no origin.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("not an origin: expected igp, egp or incomplete")]
-pub struct ParseOriginError;
-
-impl FromStr for Origin {
-    type Err = ParseOriginError;
-
-    fn from_str(text: &str) -> Result<Self, ParseOriginError> {
-        let named = |origin: &Self| text.eq_ignore_ascii_case(origin.name());
-        let origins = [Self::Igp, Self::Egp, Self::Incomplete];
-        origins.into_iter().find(named).ok_or(ParseOriginError)
-    }
-}
-
-/// AGGREGATOR: who formed an aggregate route.
-///
-/// ```
-/// use bgp_codec::{Aggregator, Asn};
-/// let aggregator = Aggregator { asn: Asn(64_512), address: [192, 0, 2, 1].into() };
-/// assert_eq!(aggregator.to_string(), "64512 192.0.2.1");
-/// assert_eq!("64512 192.0.2.1".parse(), Ok(aggregator));
-/// ```
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Aggregator {
-    /// Its AS.
-    pub asn: Asn,
-    /// Its BGP Identifier.
-    pub address: Ipv4Addr,
-}
-
-impl fmt::Display for Aggregator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.asn, self.address)
-    }
-}
-
-/// The text is no aggregator.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("not an aggregator: expected an AS number and an IPv4 address")]
-pub struct ParseAggregatorError;
-
-impl FromStr for Aggregator {
-    type Err = ParseAggregatorError;
-
-    fn from_str(text: &str) -> Result<Self, ParseAggregatorError> {
-        let (asn, address) = text.split_once(' ').ok_or(ParseAggregatorError)?;
-        Ok(Self {
-            asn: asn.parse().map_err(|_| ParseAggregatorError)?,
-            address: address.parse().map_err(|_| ParseAggregatorError)?,
-        })
-    }
-}
-
 /// MP_REACH_NLRI.
+///
+/// ```
+/// # use bgp_codec::{DecodeContext, Family, PeerKind, Update};
+/// // MP_REACH_NLRI: 2001:db8::/32 via 2001:db8::1; MP_UNREACH_NLRI: 2001:db9::/32; ORIGIN, AS_PATH.
+/// # let mut body = vec![0, 0, 0, 52, 0x80, 14, 26, 0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+/// # body.extend([32, 0x20, 1, 0xd, 0xb8, 0x80, 15, 8, 0, 2, 1, 32, 0x20, 1, 0xd, 0xb9]);
+/// # body.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0]);
+/// # body[3] = body.len() as u8 - 4;
+/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+/// let reach = update.attributes().mp_reach();
+/// assert_eq!(reach.map(|reach| reach.family), Some(Family::IPV6_UNICAST));
+/// # Ok::<(), bgp_codec::UpdateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MpReach<'a> {
     /// The family of the NLRI.
@@ -220,6 +131,19 @@ pub struct MpReach<'a> {
 }
 
 /// MP_UNREACH_NLRI.
+///
+/// ```
+/// # use bgp_codec::{DecodeContext, Family, PeerKind, Update};
+/// // MP_REACH_NLRI: 2001:db8::/32 via 2001:db8::1; MP_UNREACH_NLRI: 2001:db9::/32; ORIGIN, AS_PATH.
+/// # let mut body = vec![0, 0, 0, 52, 0x80, 14, 26, 0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+/// # body.extend([32, 0x20, 1, 0xd, 0xb8, 0x80, 15, 8, 0, 2, 1, 32, 0x20, 1, 0xd, 0xb9]);
+/// # body.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0]);
+/// # body[3] = body.len() as u8 - 4;
+/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+/// let unreach = update.attributes().mp_unreach();
+/// assert_eq!(unreach.map(|unreach| unreach.nlri), Some(&[32, 0x20, 1, 0xd, 0xb9][..]));
+/// # Ok::<(), bgp_codec::UpdateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MpUnreach<'a> {
     /// The family of the NLRI.
@@ -436,6 +360,11 @@ impl<'a> Attributes<'a> {
     }
 
     /// Reads a block that [`PathAttributes::encode_canonical`] wrote; anything else reads as far as it makes sense.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, Origin};
+    /// assert_eq!(Attributes::from_canonical(&[0x40, 1, 1, 2]).origin(), Some(Origin::Incomplete));
+    /// ```
     #[must_use]
     pub fn from_canonical(block: &'a [u8]) -> Self {
         walk::trusted(block)
@@ -447,6 +376,11 @@ impl<'a> Attributes<'a> {
     }
 
     /// The whole attribute block as it was on the wire.
+    ///
+    /// ```
+    /// use bgp_codec::Attributes;
+    /// assert_eq!(Attributes::from_canonical(&[0x40, 1, 1, 2]).raw(), [0x40, 1, 1, 2]);
+    /// ```
     #[must_use]
     pub fn raw(&self) -> &'a [u8] {
         self.octets
@@ -455,6 +389,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// ORIGIN.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, Origin, PathAttributes};
+    /// let owned = PathAttributes { origin: Origin::Egp, ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert_eq!(attributes.origin(), Some(Origin::Egp));
+    /// ```
     #[must_use]
     #[inline]
     pub fn origin(&self) -> Option<Origin> {
@@ -462,6 +405,16 @@ impl<'a> Attributes<'a> {
     }
 
     /// AS_PATH, in the width of the session; see [`PathAttributes`] for the one merged with AS4_PATH.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { as_path: "64512 64513".parse()?, ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert_eq!(attributes.as_path().map(|path| path.path_length()), Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn as_path(&self) -> Option<AsPath<'a>> {
@@ -470,6 +423,16 @@ impl<'a> Attributes<'a> {
     }
 
     /// AS4_PATH, from a peer that sends two-octet numbers.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, PeerKind, Update};
+    /// # let context = DecodeContext { four_octet_asn: false, ..DecodeContext::all(PeerKind::External) };
+    /// // AS_PATH 23456, AS4_PATH 4200000000.
+    /// let body = [0, 0, 0, 16, 0x40, 2, 4, 2, 1, 0x5b, 0xa0, 0xc0, 17, 6, 2, 1, 0xfa, 0x56, 0xea, 0];
+    /// let update = Update::decode(&body, &context)?;
+    /// assert_eq!(update.attributes().as4_path().map(|path| path.to_string()).as_deref(), Some("4200000000"));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     pub fn as4_path(&self) -> Option<AsPath<'a>> {
         if self.four_octet {
@@ -480,6 +443,11 @@ impl<'a> Attributes<'a> {
     }
 
     /// NEXT_HOP.
+    ///
+    /// ```
+    /// use bgp_codec::Attributes;
+    /// assert_eq!(Attributes::from_canonical(&[0x40, 3, 4, 192, 0, 2, 1]).next_hop(), Some([192, 0, 2, 1].into()));
+    /// ```
     #[must_use]
     #[inline]
     pub fn next_hop(&self) -> Option<Ipv4Addr> {
@@ -487,6 +455,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// MULTI_EXIT_DISC.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { med: Some(10), ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert_eq!(attributes.med(), Some(10));
+    /// ```
     #[must_use]
     #[inline]
     pub fn med(&self) -> Option<u32> {
@@ -494,6 +471,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// LOCAL_PREF; never from an external peer.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { local_pref: Some(200), ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert_eq!(attributes.local_pref(), Some(200));
+    /// ```
     #[must_use]
     #[inline]
     pub fn local_pref(&self) -> Option<u32> {
@@ -501,6 +487,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// Whether ATOMIC_AGGREGATE is there.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { atomic_aggregate: true, ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert!(attributes.atomic_aggregate());
+    /// ```
     #[must_use]
     #[inline]
     pub const fn atomic_aggregate(&self) -> bool {
@@ -508,6 +503,16 @@ impl<'a> Attributes<'a> {
     }
 
     /// AGGREGATOR, as it stands in the message; see [`PathAttributes`] for the one merged with AS4_AGGREGATOR.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { aggregator: Some("64512 192.0.2.1".parse()?), ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert_eq!(attributes.aggregator(), owned.aggregator);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn aggregator(&self) -> Option<Aggregator> {
@@ -519,6 +524,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// AS4_AGGREGATOR, from a peer that sends two-octet numbers.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, PeerKind, Update};
+    /// # let context = DecodeContext { four_octet_asn: false, ..DecodeContext::all(PeerKind::External) };
+    /// let body = [0, 0, 0, 11, 0xc0, 18, 8, 0xfa, 0x56, 0xea, 0, 192, 0, 2, 1];
+    /// let update = Update::decode(&body, &context)?;
+    /// assert_eq!(update.attributes().as4_aggregator(), "4200000000 192.0.2.1".parse().ok());
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     pub fn as4_aggregator(&self) -> Option<Aggregator> {
         if self.four_octet {
@@ -528,6 +542,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// COMMUNITIES; empty if there are none.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, Community, PathAttributes};
+    /// let owned = PathAttributes { communities: vec![Community::NO_EXPORT], ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert!(attributes.communities().contains(Community::NO_EXPORT));
+    /// ```
     #[must_use]
     #[inline]
     pub fn communities(&self) -> Communities<'a> {
@@ -535,6 +558,16 @@ impl<'a> Attributes<'a> {
     }
 
     /// EXTENDED COMMUNITIES; empty if there are none.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { extended_communities: vec!["rt:64512:1".parse()?], ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert!(attributes.extended_communities().iter().eq(owned.extended_communities));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn extended_communities(&self) -> ExtendedCommunities<'a> {
@@ -542,6 +575,16 @@ impl<'a> Attributes<'a> {
     }
 
     /// IPv6 address specific extended communities; empty if there are none.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { ipv6_extended_communities: vec!["rt:[2001:db8::1]:1".parse()?], ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert_eq!(attributes.ipv6_extended_communities().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn ipv6_extended_communities(&self) -> Ipv6ExtendedCommunities<'a> {
         let value = self.rare_value(code::IPV6_EXTENDED_COMMUNITIES);
@@ -549,6 +592,16 @@ impl<'a> Attributes<'a> {
     }
 
     /// LARGE COMMUNITIES; empty if there are none.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { large_communities: vec!["64512:1:2".parse()?], ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert!(attributes.large_communities().iter().eq(owned.large_communities));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn large_communities(&self) -> LargeCommunities<'a> {
@@ -556,6 +609,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// ORIGINATOR_ID; never from an external peer.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { originator_id: Some([192, 0, 2, 1].into()), ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert_eq!(attributes.originator_id(), owned.originator_id);
+    /// ```
     #[must_use]
     #[inline]
     pub fn originator_id(&self) -> Option<Ipv4Addr> {
@@ -563,6 +625,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// CLUSTER_LIST, empty if there is none; never from an external peer.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { cluster_list: vec![[192, 0, 2, 1].into()], ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert!(attributes.cluster_list().contains([192, 0, 2, 1].into()));
+    /// ```
     #[must_use]
     #[inline]
     pub fn cluster_list(&self) -> ClusterList<'a> {
@@ -570,6 +641,19 @@ impl<'a> Attributes<'a> {
     }
 
     /// MP_REACH_NLRI of a negotiated family.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, PeerKind, Update};
+    /// // MP_REACH_NLRI: 2001:db8::/32 via 2001:db8::1; MP_UNREACH_NLRI: 2001:db9::/32; ORIGIN, AS_PATH.
+    /// # let mut body = vec![0, 0, 0, 52, 0x80, 14, 26, 0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+    /// # body.extend([32, 0x20, 1, 0xd, 0xb8, 0x80, 15, 8, 0, 2, 1, 32, 0x20, 1, 0xd, 0xb9]);
+    /// # body.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0]);
+    /// # body[3] = body.len() as u8 - 4;
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// let next_hop = update.attributes().mp_reach().and_then(|reach| reach.next_hop);
+    /// assert_eq!(next_hop.map(|next_hop| next_hop.to_string()).as_deref(), Some("2001:db8::1"));
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn mp_reach(&self) -> Option<MpReach<'a>> {
@@ -595,6 +679,18 @@ impl<'a> Attributes<'a> {
     }
 
     /// MP_UNREACH_NLRI of a negotiated family.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, PeerKind, Update};
+    /// // MP_REACH_NLRI: 2001:db8::/32 via 2001:db8::1; MP_UNREACH_NLRI: 2001:db9::/32; ORIGIN, AS_PATH.
+    /// # let mut body = vec![0, 0, 0, 52, 0x80, 14, 26, 0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+    /// # body.extend([32, 0x20, 1, 0xd, 0xb8, 0x80, 15, 8, 0, 2, 1, 32, 0x20, 1, 0xd, 0xb9]);
+    /// # body.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0]);
+    /// # body[3] = body.len() as u8 - 4;
+    /// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
+    /// assert!(update.attributes().mp_unreach().is_some());
+    /// # Ok::<(), bgp_codec::UpdateError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn mp_unreach(&self) -> Option<MpUnreach<'a>> {
@@ -603,6 +699,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// The accumulated IGP metric, RFC 7311.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { aigp: Some(1000), ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert_eq!(attributes.aigp(), Some(1000));
+    /// ```
     #[must_use]
     #[inline]
     pub fn aigp(&self) -> Option<u64> {
@@ -614,6 +719,15 @@ impl<'a> Attributes<'a> {
     }
 
     /// Only to Customer, RFC 9234.
+    ///
+    /// ```
+    /// use bgp_codec::{Asn, Attributes, PathAttributes};
+    /// let owned = PathAttributes { only_to_customer: Some(Asn(64_512)), ..PathAttributes::default() };
+    /// # let mut block = Vec::new();
+    /// # owned.encode_canonical(&mut block);
+    /// # let attributes = Attributes::from_canonical(&block);
+    /// assert_eq!(attributes.only_to_customer(), Some(Asn(64_512)));
+    /// ```
     #[must_use]
     #[inline]
     pub fn only_to_customer(&self) -> Option<Asn> {
@@ -622,11 +736,25 @@ impl<'a> Attributes<'a> {
 
     /// Attributes that this crate does not read and that are to be passed on: transitive, with the Partial bit set
     /// (RFC 4271 §5). Those not transitive are left out.
+    ///
+    /// ```
+    /// use bgp_codec::Attributes;
+    /// let attributes = Attributes::from_canonical(&[0xc0, 99, 1, 7]);
+    /// // Whoever does not know it says so: the Partial bit.
+    /// assert!(attributes.unknown().all(|unknown| (unknown.code, unknown.flags) == (99, 0xe0)));
+    /// # assert_eq!(attributes.unknown().count(), 1);
+    /// ```
     pub fn unknown(&self) -> impl Iterator<Item = RawAttribute<'a>> + 'a {
         unknown::to_propagate(self.raw(), self.present)
     }
 
     /// Every attribute of the block in order, unread.
+    ///
+    /// ```
+    /// use bgp_codec::Attributes;
+    /// let attributes = Attributes::from_canonical(&[0x40, 1, 1, 0, 0x40, 2, 0]);
+    /// assert_eq!(attributes.iter_raw().map(|attribute| attribute.code).collect::<Vec<_>>(), [1, 2]);
+    /// ```
     #[must_use]
     pub fn iter_raw(&self) -> RawAttributes<'a> {
         RawAttributes::new(self.raw())

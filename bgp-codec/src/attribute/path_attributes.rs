@@ -103,6 +103,14 @@ impl PathAttributes {
     /// Appends the canonical block: ascending types, four-octet numbers, no NEXT_HOP, MP_REACH_NLRI or MP_UNREACH_NLRI.
     ///
     /// Equal attributes give equal octets.
+    ///
+    /// ```
+    /// use bgp_codec::{Attributes, PathAttributes};
+    /// let owned = PathAttributes { med: Some(1), ..PathAttributes::default() };
+    /// let mut block = Vec::new();
+    /// owned.encode_canonical(&mut block);
+    /// assert_eq!(PathAttributes::from(&Attributes::from_canonical(&block)), owned);
+    /// ```
     pub fn encode_canonical(&self, out: &mut Vec<u8>) {
         let mut block = Block {
             attributes: self,

@@ -3,6 +3,12 @@
 use super::{code, flag};
 
 /// One attribute, unread.
+///
+/// ```
+/// use bgp_codec::attribute::{RawAttribute, RawAttributes};
+/// let first = RawAttributes::new(&[0x40, 1, 1, 0]).next();
+/// assert_eq!(first, Some(RawAttribute { flags: 0x40, code: 1, value: &[0] }));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct RawAttribute<'a> {
     /// See [`flag`].
@@ -14,6 +20,14 @@ pub struct RawAttribute<'a> {
 }
 
 /// An attribute that this crate does not read, owned.
+///
+/// ```
+/// use bgp_codec::{PathAttributes, UnknownAttribute};
+/// let unknown = UnknownAttribute { flags: 0xe0, code: 99, value: vec![7] };
+/// let mut block = Vec::new();
+/// PathAttributes { unknown: vec![unknown], ..PathAttributes::default() }.encode_canonical(&mut block);
+/// assert!(block.ends_with(&[0xe0, 99, 1, 7]));
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct UnknownAttribute {
     /// See [`flag`]; the length bit follows from the value when written.
@@ -35,6 +49,12 @@ impl From<RawAttribute<'_>> for UnknownAttribute {
 }
 
 /// Iterator over an attribute block; ends where an attribute runs over the end.
+///
+/// ```
+/// use bgp_codec::attribute::RawAttributes;
+/// let mut attributes = RawAttributes::new(&[0x40, 1, 1, 0, 0xc0, 99]);
+/// assert_eq!(attributes.by_ref().count(), 1);
+/// ```
 #[derive(Clone, Debug)]
 pub struct RawAttributes<'a> {
     rest: &'a [u8],
@@ -42,12 +62,26 @@ pub struct RawAttributes<'a> {
 
 impl<'a> RawAttributes<'a> {
     /// Iterates over a block.
+    ///
+    /// ```
+    /// use bgp_codec::attribute::RawAttributes;
+    /// let mut attributes = RawAttributes::new(&[0x40, 1, 1, 0, 0xc0, 99]);
+    /// assert!(attributes.next().is_some());
+    /// ```
     #[must_use]
     pub const fn new(block: &'a [u8]) -> Self {
         Self { rest: block }
     }
 
     /// What has not been iterated over.
+    ///
+    /// ```
+    /// use bgp_codec::attribute::RawAttributes;
+    /// let mut attributes = RawAttributes::new(&[0x40, 1, 1, 0, 0xc0, 99]);
+    /// while attributes.next().is_some() {}
+    /// // An attribute that runs over the end.
+    /// assert_eq!(attributes.rest(), [0xc0, 99]);
+    /// ```
     #[must_use]
     pub const fn rest(&self) -> &'a [u8] {
         self.rest

@@ -26,9 +26,10 @@ use thiserror::Error;
 use crate::asn::Asn;
 use crate::attribute::{AttributeErrors, Attributes, RawAttributes, code, walk};
 use crate::family::{Afi, FamilySet};
+use crate::header::{self, MessageType};
 use crate::next_hop::NextHop;
 use crate::reader::Reader as Cursor;
-use crate::update::{DecodeContext, PeerKind, UpdateError};
+use crate::update::{DecodeContext, PeerKind, Update, UpdateError};
 
 mod stream;
 mod table_dump;
@@ -51,6 +52,12 @@ const BGP4MP: u16 = 16;
 const BGP4MP_ET: u16 = 17;
 
 /// What is wrong with a record.
+///
+/// ```
+/// use bgp_codec::mrt::{MrtError, Record};
+/// let record = Record { timestamp_s: 0, microseconds: 0, kind: 16, subtype: 4, body: &[] };
+/// assert_eq!(record.parse(), Err(MrtError::Truncated));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum MrtError {
     /// The record claims more octets than [`MAX_RECORD`].
@@ -68,6 +75,18 @@ pub enum MrtError {
 }
 
 /// One record, its body unread.
+///
+/// ```
+/// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+/// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+/// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+/// # let change = mrt::StateChange { session, from: 5, to: 6 };
+/// # let mut file = Vec::<u8>::new();
+/// change.encode(1_700_000_000, &mut file);
+/// let (record, _) = Record::split(&file)?.ok_or("no record")?;
+/// assert_eq!((record.timestamp_s, record.kind, record.subtype), (1_700_000_000, 16, 5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Record<'a> {
     /// When it was recorded, in seconds since 1970.
@@ -83,6 +102,18 @@ pub struct Record<'a> {
 }
 
 /// The body of a record.
+///
+/// ```
+/// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+/// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+/// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+/// # let change = mrt::StateChange { session, from: 5, to: 6 };
+/// # let mut file = Vec::<u8>::new();
+/// change.encode(0, &mut file);
+/// let (record, _) = Record::split(&file)?.ok_or("no record")?;
+/// assert_eq!(record.parse()?, Entry::StateChange(change));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Entry<'a> {
     /// The peers that the other records of a table dump refer to.
@@ -102,6 +133,17 @@ pub enum Entry<'a> {
 }
 
 /// The two ends of a session.
+///
+/// ```
+/// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+/// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+/// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+/// # let change = mrt::StateChange { session, from: 5, to: 6 };
+/// # let mut file = Vec::<u8>::new();
+/// let ipv6 = mrt::Session { peer: "2001:db8::1".parse()?, local: "2001:db8::2".parse()?, ..session };
+/// assert!(ipv6.four_octet_asn);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Session {
     /// The peer's AS.
@@ -120,6 +162,15 @@ pub struct Session {
 
 impl Session {
     /// A session with four-octet AS numbers.
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+    /// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    /// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+    /// # let change = mrt::StateChange { session, from: 5, to: 6 };
+    /// # let mut file = Vec::<u8>::new();
+    /// assert_eq!((session.peer_asn, session.interface), (Asn(64_512), 0));
+    /// ```
     #[must_use]
     pub const fn new(peer_asn: Asn, local_asn: Asn, peer: IpAddr, local: IpAddr) -> Self {
         Self {
@@ -173,6 +224,18 @@ impl Session {
 }
 
 /// A recorded BGP message.
+///
+/// ```
+/// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+/// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+/// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+/// # let change = mrt::StateChange { session, from: 5, to: 6 };
+/// # let mut file = Vec::<u8>::new();
+/// message.encode(0, &mut file);
+/// let (record, _) = Record::split(&file)?.ok_or("no record")?;
+/// assert_eq!(record.parse()?, Entry::Message(message));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Message<'a> {
     /// Whose message it is.
@@ -185,7 +248,7 @@ pub struct Message<'a> {
     pub bytes: &'a [u8],
 }
 
-impl Message<'_> {
+impl<'a> Message<'a> {
     const fn subtype(&self) -> u16 {
         match (self.sent, self.session.four_octet_asn, self.add_path) {
             (false, false, false) => 1,
@@ -199,7 +262,56 @@ impl Message<'_> {
         }
     }
 
+    /// The UPDATE that was recorded; `None` if it is a message of another kind, or not whole.
+    ///
+    /// It is read as from an internal peer, so that nothing is discarded for where it came from, and in any family.
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+    /// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    /// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+    /// # let change = mrt::StateChange { session, from: 5, to: 6 };
+    /// # let mut file = Vec::<u8>::new();
+    /// let mut bytes = Vec::new();
+    /// # let context = bgp_codec::WriteContext { four_octet_asn: true, max_message: 4096, add_path: bgp_codec::FamilySet::EMPTY };
+    /// bgp_codec::UpdateWriter::new(&mut bytes, context).end_of_rib(bgp_codec::Family::IPV6_UNICAST);
+    /// let recorded = mrt::Message { bytes: &bytes, ..message };
+    /// assert_eq!(recorded.update()?.and_then(|update| update.end_of_rib()), Some(bgp_codec::Family::IPV6_UNICAST));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError`] as [`Update::decode`].
+    pub fn update(&self) -> Result<Option<Update<'a>>, UpdateError> {
+        let frame = header::frame(self.bytes, header::MAX_EXTENDED).ok().flatten();
+        let Some(frame) = frame.filter(|frame| frame.kind == MessageType::Update) else {
+            return Ok(None);
+        };
+        let context = DecodeContext {
+            four_octet_asn: self.session.four_octet_asn,
+            add_path: if self.add_path {
+                FamilySet::ALL
+            } else {
+                FamilySet::EMPTY
+            },
+            ..DecodeContext::all(PeerKind::Internal)
+        };
+        let body = self.bytes.get(header::HEADER_LEN..frame.len).unwrap_or_default();
+        Update::decode(body, &context).map(Some)
+    }
+
     /// Appends a record.
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+    /// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    /// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+    /// # let change = mrt::StateChange { session, from: 5, to: 6 };
+    /// # let mut file = Vec::<u8>::new();
+    /// message.encode(1_700_000_000, &mut file);
+    /// assert_eq!(file.len(), 12 + 20 + 19);
+    /// ```
     pub fn encode(&self, timestamp_s: u32, out: &mut Vec<u8>) {
         write_record((timestamp_s, BGP4MP, self.subtype()), out, |out| {
             self.session.write(out);
@@ -208,6 +320,18 @@ impl Message<'_> {
     }
 
     /// Appends a record whose time has microseconds, RFC 6396 §3.
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+    /// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    /// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+    /// # let change = mrt::StateChange { session, from: 5, to: 6 };
+    /// # let mut file = Vec::<u8>::new();
+    /// message.encode_extended(1_700_000_000, 250_000, &mut file);
+    /// let (record, _) = Record::split(&file)?.ok_or("no record")?;
+    /// assert_eq!(record.microseconds, 250_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode_extended(&self, timestamp_s: u32, microseconds: u32, out: &mut Vec<u8>) {
         write_record((timestamp_s, BGP4MP_ET, self.subtype()), out, |out| {
             out.extend_from_slice(&microseconds.to_be_bytes());
@@ -218,6 +342,17 @@ impl Message<'_> {
 }
 
 /// A recorded change of a session's state.
+///
+/// ```
+/// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+/// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+/// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+/// # let change = mrt::StateChange { session, from: 5, to: 6 };
+/// # let mut file = Vec::<u8>::new();
+/// let lost = mrt::StateChange { session, from: 6, to: 1 };
+/// lost.encode(0, &mut file);
+/// assert!(file.ends_with(&[0, 6, 0, 1]));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct StateChange {
     /// Whose state it is.
@@ -230,6 +365,16 @@ pub struct StateChange {
 
 impl StateChange {
     /// Appends a record.
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+    /// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    /// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+    /// # let change = mrt::StateChange { session, from: 5, to: 6 };
+    /// # let mut file = Vec::<u8>::new();
+    /// change.encode(0, &mut file);
+    /// assert_eq!(file.len(), 12 + 20 + 4);
+    /// ```
     pub fn encode(&self, timestamp_s: u32, out: &mut Vec<u8>) {
         let subtype = if self.session.four_octet_asn { 5 } else { 0 };
         write_record((timestamp_s, BGP4MP, subtype), out, |out| {
@@ -242,6 +387,18 @@ impl StateChange {
 
 impl<'a> Record<'a> {
     /// Splits one record from the beginning of a buffer; `None` if more octets are needed.
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+    /// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    /// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+    /// # let change = mrt::StateChange { session, from: 5, to: 6 };
+    /// # let mut file = Vec::<u8>::new();
+    /// change.encode(0, &mut file);
+    /// assert!(Record::split(&file[..20])?.is_none(), "more is needed");
+    /// assert!(Record::split(&file)?.is_some_and(|(_, rest)| rest.is_empty()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -273,6 +430,17 @@ impl<'a> Record<'a> {
     }
 
     /// Reads the body.
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, mrt::{self, Entry, MrtError, Record}};
+    /// # let session = mrt::Session::new(Asn(64_512), Asn(64_513), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    /// # let message = mrt::Message { session, add_path: false, sent: false, bytes: &[0xff; 19] };
+    /// # let change = mrt::StateChange { session, from: 5, to: 6 };
+    /// # let mut file = Vec::<u8>::new();
+    /// let record = Record { timestamp_s: 0, microseconds: 0, kind: 99, subtype: 0, body: &[] };
+    /// assert_eq!(record.parse()?, Entry::Other);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

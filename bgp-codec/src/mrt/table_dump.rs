@@ -96,6 +96,21 @@ fn peer_index_table(body: &[u8]) -> Option<Entry<'_>> {
 }
 
 /// The peers of a table dump; routes name them by index.
+///
+/// ```
+/// # use bgp_codec::{Asn, NextHop, mrt::{Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibGenericWriter, RibWriter}};
+/// # let peers = [PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) }];
+/// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+/// # let next_hop = NextHop::V4([192, 0, 2, 1].into());
+/// # let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: false };
+/// # let (mut table_file, mut rib_file) = (Vec::new(), Vec::new());
+/// # PeerIndexTable::encode([192, 0, 2, 9].into(), &peers, 0, &mut table_file);
+/// # writer.encode(&[(entry, next_hop)], 0, &mut rib_file);
+/// # let (table, rib) = (Record::split(&table_file)?.ok_or("")?.0, Record::split(&rib_file)?.ok_or("")?.0);
+/// # let (Entry::PeerIndexTable(table), Entry::Rib(rib)) = (table.parse()?, rib.parse()?) else { return Err("".into()) };
+/// assert_eq!((table.collector.to_string().as_str(), table.view_name), ("192.0.2.9", &[][..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PeerIndexTable<'a> {
     /// BGP Identifier of who recorded.
@@ -107,6 +122,21 @@ pub struct PeerIndexTable<'a> {
 }
 
 /// A peer of a table dump.
+///
+/// ```
+/// # use bgp_codec::{Asn, NextHop, mrt::{Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibGenericWriter, RibWriter}};
+/// # let peers = [PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) }];
+/// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+/// # let next_hop = NextHop::V4([192, 0, 2, 1].into());
+/// # let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: false };
+/// # let (mut table_file, mut rib_file) = (Vec::new(), Vec::new());
+/// # PeerIndexTable::encode([192, 0, 2, 9].into(), &peers, 0, &mut table_file);
+/// # writer.encode(&[(entry, next_hop)], 0, &mut rib_file);
+/// # let (table, rib) = (Record::split(&table_file)?.ok_or("")?.0, Record::split(&rib_file)?.ok_or("")?.0);
+/// # let (Entry::PeerIndexTable(table), Entry::Rib(rib)) = (table.parse()?, rib.parse()?) else { return Err("".into()) };
+/// assert_eq!(table.peers().next().ok_or("no peer")??, peers[0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerEntry {
     /// Its BGP Identifier.
@@ -119,6 +149,21 @@ pub struct PeerEntry {
 
 impl<'a> PeerIndexTable<'a> {
     /// The peers in the order of their indexes.
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, NextHop, mrt::{Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibGenericWriter, RibWriter}};
+    /// # let peers = [PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) }];
+    /// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+    /// # let next_hop = NextHop::V4([192, 0, 2, 1].into());
+    /// # let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: false };
+    /// # let (mut table_file, mut rib_file) = (Vec::new(), Vec::new());
+    /// # PeerIndexTable::encode([192, 0, 2, 9].into(), &peers, 0, &mut table_file);
+    /// # writer.encode(&[(entry, next_hop)], 0, &mut rib_file);
+    /// # let (table, rib) = (Record::split(&table_file)?.ok_or("")?.0, Record::split(&rib_file)?.ok_or("")?.0);
+    /// # let (Entry::PeerIndexTable(table), Entry::Rib(rib)) = (table.parse()?, rib.parse()?) else { return Err("".into()) };
+    /// assert_eq!(table.peers().count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn peers(&self) -> Peers<'a> {
         Peers {
@@ -128,6 +173,14 @@ impl<'a> PeerIndexTable<'a> {
     }
 
     /// Appends a record.
+    ///
+    /// ```
+    /// use bgp_codec::{Asn, mrt::{PeerEntry, PeerIndexTable}};
+    /// let peer = PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) };
+    /// let mut file = Vec::new();
+    /// PeerIndexTable::encode([192, 0, 2, 9].into(), &[peer], 1_700_000_000, &mut file);
+    /// assert_eq!(file.len(), 12 + 8 + 13);
+    /// ```
     pub fn encode(collector: Ipv4Addr, peers: &[PeerEntry], timestamp_s: u32, out: &mut Vec<u8>) {
         write_record((timestamp_s, TABLE_DUMP_V2, PEER_INDEX_TABLE), out, |out| {
             out.extend_from_slice(&collector.octets());
@@ -146,6 +199,23 @@ impl<'a> PeerIndexTable<'a> {
 }
 
 /// Iterator over the peers of a [`PeerIndexTable`]; ends after the first error.
+///
+/// ```
+/// # use bgp_codec::{Asn, NextHop, mrt::{Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibGenericWriter, RibWriter}};
+/// # let peers = [PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) }];
+/// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+/// # let next_hop = NextHop::V4([192, 0, 2, 1].into());
+/// # let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: false };
+/// # let (mut table_file, mut rib_file) = (Vec::new(), Vec::new());
+/// # PeerIndexTable::encode([192, 0, 2, 9].into(), &peers, 0, &mut table_file);
+/// # writer.encode(&[(entry, next_hop)], 0, &mut rib_file);
+/// # let (table, rib) = (Record::split(&table_file)?.ok_or("")?.0, Record::split(&rib_file)?.ok_or("")?.0);
+/// # let (Entry::PeerIndexTable(table), Entry::Rib(rib)) = (table.parse()?, rib.parse()?) else { return Err("".into()) };
+/// for peer in table.peers() {
+///     assert_eq!(peer?.asn, Asn(64_512));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Peers<'a> {
     reader: Reader<'a>,
@@ -186,6 +256,21 @@ impl Peers<'_> {
 }
 
 /// One prefix of a table dump and its routes.
+///
+/// ```
+/// # use bgp_codec::{Asn, NextHop, mrt::{Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibGenericWriter, RibWriter}};
+/// # let peers = [PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) }];
+/// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+/// # let next_hop = NextHop::V4([192, 0, 2, 1].into());
+/// # let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: false };
+/// # let (mut table_file, mut rib_file) = (Vec::new(), Vec::new());
+/// # PeerIndexTable::encode([192, 0, 2, 9].into(), &peers, 0, &mut table_file);
+/// # writer.encode(&[(entry, next_hop)], 0, &mut rib_file);
+/// # let (table, rib) = (Record::split(&table_file)?.ok_or("")?.0, Record::split(&rib_file)?.ok_or("")?.0);
+/// # let (Entry::PeerIndexTable(table), Entry::Rib(rib)) = (table.parse()?, rib.parse()?) else { return Err("".into()) };
+/// assert_eq!((rib.prefix.to_string().as_str(), rib.add_path), ("192.0.2.0/24", false));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rib<'a> {
     /// Number of the record in the dump.
@@ -202,6 +287,21 @@ pub struct Rib<'a> {
 
 impl<'a> Rib<'a> {
     /// The routes.
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, NextHop, mrt::{Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibGenericWriter, RibWriter}};
+    /// # let peers = [PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) }];
+    /// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+    /// # let next_hop = NextHop::V4([192, 0, 2, 1].into());
+    /// # let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: false };
+    /// # let (mut table_file, mut rib_file) = (Vec::new(), Vec::new());
+    /// # PeerIndexTable::encode([192, 0, 2, 9].into(), &peers, 0, &mut table_file);
+    /// # writer.encode(&[(entry, next_hop)], 0, &mut rib_file);
+    /// # let (table, rib) = (Record::split(&table_file)?.ok_or("")?.0, Record::split(&rib_file)?.ok_or("")?.0);
+    /// # let (Entry::PeerIndexTable(table), Entry::Rib(rib)) = (table.parse()?, rib.parse()?) else { return Err("".into()) };
+    /// assert_eq!(rib.entries().count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn entries(&self) -> Entries<'a> {
         Entries {
@@ -243,6 +343,18 @@ pub struct RibGeneric<'a> {
 
 impl<'a> RibGeneric<'a> {
     /// The routes; their own `path_id` is 0.
+    ///
+    /// ```
+    /// # use bgp_codec::{Family, Nlri, mrt::{Entry, Record, RibEntry, RibGenericWriter}};
+    /// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+    /// let writer = RibGenericWriter { sequence: 0, family: Family::ROUTE_TARGET, nlri: Nlri::new(&[0]), add_path: false };
+    /// let mut file = Vec::new();
+    /// assert!(writer.encode(&[entry], 0, &mut file));
+    /// let (record, _) = Record::split(&file)?.ok_or("no record")?;
+    /// let Entry::RibGeneric(rib) = record.parse()? else { return Err("another record".into()) };
+    /// assert_eq!(rib.entries().next().ok_or("no route")??, entry);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn entries(&self) -> Entries<'a> {
         Entries {
@@ -254,6 +366,21 @@ impl<'a> RibGeneric<'a> {
 }
 
 /// One route of a table dump.
+///
+/// ```
+/// # use bgp_codec::{Asn, NextHop, mrt::{Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibGenericWriter, RibWriter}};
+/// # let peers = [PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) }];
+/// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+/// # let next_hop = NextHop::V4([192, 0, 2, 1].into());
+/// # let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: false };
+/// # let (mut table_file, mut rib_file) = (Vec::new(), Vec::new());
+/// # PeerIndexTable::encode([192, 0, 2, 9].into(), &peers, 0, &mut table_file);
+/// # writer.encode(&[(entry, next_hop)], 0, &mut rib_file);
+/// # let (table, rib) = (Record::split(&table_file)?.ok_or("")?.0, Record::split(&rib_file)?.ok_or("")?.0);
+/// # let (Entry::PeerIndexTable(table), Entry::Rib(rib)) = (table.parse()?, rib.parse()?) else { return Err("".into()) };
+/// assert_eq!(rib.entries().next().ok_or("no route")??.originated_s, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RibEntry<'a> {
     /// Index of the peer in the [`PeerIndexTable`].
@@ -269,6 +396,22 @@ pub struct RibEntry<'a> {
 impl<'a> RibEntry<'a> {
     /// Reads the attributes; [`RibEntry::next_hop`] knows what is left of MP_REACH_NLRI.
     ///
+    /// ```
+    /// # use bgp_codec::{Asn, NextHop, mrt::{Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibGenericWriter, RibWriter}};
+    /// # let peers = [PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) }];
+    /// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+    /// # let next_hop = NextHop::V4([192, 0, 2, 1].into());
+    /// # let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: false };
+    /// # let (mut table_file, mut rib_file) = (Vec::new(), Vec::new());
+    /// # PeerIndexTable::encode([192, 0, 2, 9].into(), &peers, 0, &mut table_file);
+    /// # writer.encode(&[(entry, next_hop)], 0, &mut rib_file);
+    /// # let (table, rib) = (Record::split(&table_file)?.ok_or("")?.0, Record::split(&rib_file)?.ok_or("")?.0);
+    /// # let (Entry::PeerIndexTable(table), Entry::Rib(rib)) = (table.parse()?, rib.parse()?) else { return Err("".into()) };
+    /// let (attributes, errors) = rib.entries().next().ok_or("no route")??.attributes()?;
+    /// assert_eq!((attributes.origin(), errors.treatment()), (Some(bgp_codec::Origin::Igp), None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`UpdateError`] as for an UPDATE.
@@ -277,6 +420,21 @@ impl<'a> RibEntry<'a> {
     }
 
     /// The next hop, from NEXT_HOP or from MP_REACH_NLRI in either form: whole, or cut down (RFC 6396 §4.3.4).
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, NextHop, mrt::{Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibGenericWriter, RibWriter}};
+    /// # let peers = [PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) }];
+    /// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+    /// # let next_hop = NextHop::V4([192, 0, 2, 1].into());
+    /// # let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: false };
+    /// # let (mut table_file, mut rib_file) = (Vec::new(), Vec::new());
+    /// # PeerIndexTable::encode([192, 0, 2, 9].into(), &peers, 0, &mut table_file);
+    /// # writer.encode(&[(entry, next_hop)], 0, &mut rib_file);
+    /// # let (table, rib) = (Record::split(&table_file)?.ok_or("")?.0, Record::split(&rib_file)?.ok_or("")?.0);
+    /// # let (Entry::PeerIndexTable(table), Entry::Rib(rib)) = (table.parse()?, rib.parse()?) else { return Err("".into()) };
+    /// assert_eq!(rib.entries().next().ok_or("no route")??.next_hop(), Some(next_hop));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn next_hop(&self) -> Option<NextHop> {
         route_next_hop(self.raw_attributes)
@@ -284,6 +442,23 @@ impl<'a> RibEntry<'a> {
 }
 
 /// Iterator over the routes of a [`Rib`]; ends after the first error.
+///
+/// ```
+/// # use bgp_codec::{Asn, NextHop, mrt::{Entry, PeerEntry, PeerIndexTable, Record, RibEntry, RibGenericWriter, RibWriter}};
+/// # let peers = [PeerEntry { bgp_identifier: [192, 0, 2, 1].into(), address: [192, 0, 2, 1].into(), asn: Asn(64_512) }];
+/// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+/// # let next_hop = NextHop::V4([192, 0, 2, 1].into());
+/// # let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: false };
+/// # let (mut table_file, mut rib_file) = (Vec::new(), Vec::new());
+/// # PeerIndexTable::encode([192, 0, 2, 9].into(), &peers, 0, &mut table_file);
+/// # writer.encode(&[(entry, next_hop)], 0, &mut rib_file);
+/// # let (table, rib) = (Record::split(&table_file)?.ok_or("")?.0, Record::split(&rib_file)?.ok_or("")?.0);
+/// # let (Entry::PeerIndexTable(table), Entry::Rib(rib)) = (table.parse()?, rib.parse()?) else { return Err("".into()) };
+/// for entry in rib.entries() {
+///     assert_eq!(peers[usize::from(entry?.peer_index)].asn, Asn(64_512));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
     reader: Reader<'a>,
@@ -321,6 +496,14 @@ impl<'a> Entries<'a> {
 }
 
 /// Writes the record of one item of a family without a subtype of its own.
+///
+/// ```
+/// # use bgp_codec::{Family, Nlri, mrt::{Entry, Record, RibEntry, RibGenericWriter}};
+/// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+/// let writer = RibGenericWriter { sequence: 0, family: Family::ROUTE_TARGET, nlri: Nlri::new(&[0]), add_path: false };
+/// let mut file = Vec::new();
+/// assert!(writer.encode(&[entry], 0, &mut file));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RibGenericWriter<'a> {
     /// Number of the record in the dump.
@@ -336,6 +519,16 @@ pub struct RibGenericWriter<'a> {
 impl RibGenericWriter<'_> {
     /// Appends a record; the attributes of the routes are written as they are, MP_REACH_NLRI with the next hop among
     /// them. `false`, and nothing written, if the item is not of the family.
+    ///
+    /// ```
+    /// # use bgp_codec::{Family, Nlri, mrt::{Entry, Record, RibEntry, RibGenericWriter}};
+    /// # let entry = RibEntry { peer_index: 0, originated_s: 7, path_id: 0, raw_attributes: &[0x40, 1, 1, 0] };
+    /// let writer = RibGenericWriter { sequence: 0, family: Family::ROUTE_TARGET, nlri: Nlri::new(&[0]), add_path: false };
+    /// let mut file = Vec::new();
+    /// assert!(writer.encode(&[entry], 0, &mut file));
+    /// // Octets that are no item of the family are not written.
+    /// assert!(!RibGenericWriter { nlri: Nlri::new(&[9]), ..writer }.encode(&[entry], 0, &mut file));
+    /// ```
     #[must_use]
     pub fn encode(&self, routes: &[RibEntry<'_>], timestamp_s: u32, out: &mut Vec<u8>) -> bool {
         let mut nlri = Vec::new();
@@ -364,6 +557,18 @@ impl RibGenericWriter<'_> {
 }
 
 /// Writes the record of one prefix.
+///
+/// ```
+/// use bgp_codec::{NextHop, PathAttributes, mrt::{RibEntry, RibWriter}};
+/// let mut block = Vec::new();
+/// PathAttributes::default().encode_canonical(&mut block);
+/// let entry = RibEntry { peer_index: 0, originated_s: 0, path_id: 7, raw_attributes: &block };
+/// let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: true };
+/// let mut file = Vec::new();
+/// writer.encode(&[(entry, NextHop::V4([192, 0, 2, 1].into()))], 0, &mut file);
+/// assert_eq!(file[4..8], [0, 13, 0, 8]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RibWriter {
     /// Number of the record in the dump.
@@ -377,6 +582,18 @@ pub struct RibWriter {
 impl RibWriter {
     /// Appends a record with canonical blocks as attributes, each with its next hop. Left out are routes whose
     /// attributes exceed what a record can say.
+    ///
+    /// ```
+    /// use bgp_codec::{NextHop, PathAttributes, mrt::{RibEntry, RibWriter}};
+    /// let mut block = Vec::new();
+    /// PathAttributes::default().encode_canonical(&mut block);
+    /// let entry = RibEntry { peer_index: 0, originated_s: 0, path_id: 7, raw_attributes: &block };
+    /// let writer = RibWriter { sequence: 0, prefix: "192.0.2.0/24".parse()?, add_path: true };
+    /// let mut file = Vec::new();
+    /// writer.encode(&[(entry, NextHop::V4([192, 0, 2, 1].into()))], 0, &mut file);
+    /// assert_eq!(file[4..8], [0, 13, 0, 8]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode(&self, routes: &[(RibEntry<'_>, NextHop)], timestamp_s: u32, out: &mut Vec<u8>) {
         let subtype = match (self.prefix, self.add_path) {
             (IpNet::V4(_), false) => 2,

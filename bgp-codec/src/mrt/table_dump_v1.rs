@@ -145,6 +145,24 @@ impl<'a> TableDump<'a> {
     ///
     /// The peer's address is written in the prefix's family: an IPv4 one as an IPv4-mapped IPv6 address, an IPv6 one as
     /// 0.0.0.0.
+    ///
+    /// ```
+    /// # use bgp_codec::{Asn, mrt::TableDump};
+    /// # let route = TableDump {
+    /// #     view: 0,
+    /// #     sequence: 1,
+    /// #     prefix: "192.0.2.0/24".parse()?,
+    /// #     originated_s: 0,
+    /// #     peer: [192, 0, 2, 1].into(),
+    /// #     peer_asn: Asn(64_512),
+    /// #     four_octet_asn: false,
+    /// #     raw_attributes: &[],
+    /// # };
+    /// let mut file = Vec::new();
+    /// route.encode(1_000_000_000, &mut file);
+    /// assert_eq!(file.len(), 12 + 22);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode(&self, timestamp_s: u32, out: &mut Vec<u8>) {
         let subtype = match (self.prefix, self.four_octet_asn) {
             (IpNet::V4(_), false) => 1,

@@ -159,6 +159,38 @@ proptest! {
         let large = LargeCommunity { global: large[0], local1: large[1], local2: large[2] };
         prop_assert_eq!(large.to_string().parse(), Ok(large));
     }
+
+    #[test]
+    fn text_of_named_kinds_round_trips(
+        asn in any::<u32>(),
+        kind in prop::sample::select(vec![[0, 2], [0, 3], [1, 2], [2, 3], [3, 0x0b], [3, 0x0c], [0x40, 4], [0x43, 0]]),
+        rest in any::<[u8; 6]>(),
+        small in prop::bool::ANY,
+        octets in any::<[u8; 20]>(),
+        addresses in any::<[u128; 2]>(),
+    ) {
+        let asn = Asn(asn);
+        prop_assert_eq!(format!("{asn:#}").parse(), Ok(asn));
+        // Those with names have zeros behind the kind.
+        let [a, b, .., y, z] = rest;
+        let rest = if small { [0, 0, 0, 0, y & 1, z & 3] } else { [a, b, rest[2], rest[3], y, z] };
+        let extended = ExtendedCommunity([kind[0], kind[1], rest[0], rest[1], rest[2], rest[3], rest[4], rest[5]]);
+        prop_assert_eq!(extended.to_string().parse(), Ok(extended));
+        let mut ipv6 = Ipv6ExtendedCommunity(octets);
+        prop_assert_eq!(ipv6.to_string().parse(), Ok(ipv6));
+        ipv6.0[0] = 0;
+        ipv6.0[1] = 2 + octets[1] % 2;
+        prop_assert_eq!(ipv6.to_string().parse(), Ok(ipv6));
+        let aggregator = Aggregator { asn, address: rest[..4].iter().fold(0, |bits, octet| bits << 8 | u32::from(*octet)).into() };
+        prop_assert_eq!(aggregator.to_string().parse(), Ok(aggregator));
+        let [global, link_local] = addresses.map(std::net::Ipv6Addr::from_bits);
+        for next_hop in [NextHop::V4(aggregator.address), NextHop::V6(global), NextHop::V6WithLinkLocal { global, link_local }] {
+            prop_assert_eq!(next_hop.to_string().parse(), Ok(next_hop));
+        }
+        for origin in [Origin::Igp, Origin::Egp, Origin::Incomplete] {
+            prop_assert_eq!(origin.to_string().parse(), Ok(origin));
+        }
+    }
 }
 
 fn write_context(four_octet_asn: bool, add_path: FamilySet) -> WriteContext {
