@@ -17,6 +17,9 @@ pub(crate) const HOSTILE: usize = 0;
 /// The peer that behaves.
 pub(crate) const WITNESS: usize = 1;
 
+/// How often the witness speaks; its hold time is 9 s.
+const WITNESS_KEEPALIVE: Duration = Duration::from_secs(2);
+
 /// The speaker, and the clock.
 pub(crate) struct Stage {
     pub node: Node,
@@ -169,8 +172,8 @@ impl Stage {
     /// Lets time pass; the witness keeps its session.
     pub(crate) fn wait(&mut self, time: Duration) {
         let end = self.now + time;
+        let mut keepalive = self.now + WITNESS_KEEPALIVE;
         loop {
-            let keepalive = self.now + Duration::from_secs(2);
             let due = self.node.next_deadline().map_or(end, |at| at.max(self.now));
             let next = due.min(keepalive).min(end);
             self.now = next;
@@ -178,6 +181,7 @@ impl Stage {
             self.settle();
             if next == keepalive {
                 self.witness_speaks();
+                keepalive += WITNESS_KEEPALIVE;
             }
             if next >= end {
                 self.witness_speaks();
