@@ -9,6 +9,14 @@ pub fn cpu_seconds(pids: &[Pid]) -> f64 {
     pids.iter().map(|pid| cpu_of(&format!("/proc/{pid}"))).sum()
 }
 
+/// Seconds that the main threads of processes, or the calling thread, were ready to run while others had the cores.
+///
+/// On a busy machine this is what wall time is too long by.
+pub fn queued_seconds(pids: &[Pid]) -> f64 {
+    let of = |pid: &Pid| scheduled(&format!("/proc/{pid}/schedstat"), 1).unwrap_or(0.0);
+    pids.iter().map(of).sum::<f64>() + scheduled("/proc/thread-self/schedstat", 1).unwrap_or(0.0)
+}
+
 /// CPU seconds of the calling thread.
 pub fn own_cpu_seconds() -> f64 {
     run_time("/proc/thread-self/schedstat").unwrap_or(0.0)
@@ -32,8 +40,13 @@ fn cpu_of(process: &str) -> f64 {
 }
 
 fn run_time(file: &str) -> Option<f64> {
+    scheduled(file, 0)
+}
+
+/// One of the scheduler's figures, in seconds: time on a core, time waiting for one.
+fn scheduled(file: &str, which: usize) -> Option<f64> {
     let text = fs::read_to_string(file).ok()?;
-    let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+    let nanoseconds: f64 = text.split_whitespace().nth(which)?.parse().ok()?;
     Some(nanoseconds / 1e9)
 }
 

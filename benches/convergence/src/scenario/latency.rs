@@ -81,7 +81,7 @@ fn measure(plan: &Plan, mut flaps: Flaps, bench: &Bench, subject: &Subject) -> R
     settle(&mut engine)?;
     subject.prepare(bench)?;
     let (cpu, start) = (subject.cpu_seconds(), Instant::now());
-    let own_cpu = usage::own_cpu_seconds();
+    let (own_cpu, queued) = (usage::own_cpu_seconds(), subject.queued_seconds());
     flaps.next = start;
     let (mut seen, lost) = probe(
         &mut engine,
@@ -91,6 +91,7 @@ fn measure(plan: &Plan, mut flaps: Flaps, bench: &Bench, subject: &Subject) -> R
     )?;
     let wall_s = start.elapsed().as_secs_f64();
     let (cpu_s, own_cpu_s) = (subject.cpu_seconds() - cpu, usage::own_cpu_seconds() - own_cpu);
+    let queued_s = subject.queued_seconds() - queued;
     flaps.finish(&mut engine);
     let settled = engine.run_until(bench.limit, "the table as it was", |engine| engine.complete());
     let mut complaint = settled
@@ -109,6 +110,7 @@ fn measure(plan: &Plan, mut flaps: Flaps, bench: &Bench, subject: &Subject) -> R
         ("flaps_per_s", flaps.sent as f64 / wall_s),
         ("peak_mib", subject.memory_mib().0),
         ("generator_cpu_s", own_cpu_s),
+        ("queued_s", queued_s),
     ];
     Ok(Outcome { figures, complaint })
 }

@@ -239,12 +239,14 @@ pub struct Load {
     wall: Duration,
     cpu_s: f64,
     own_cpu_s: f64,
+    queued_s: f64,
     complaint: Option<String>,
 }
 
 /// Sends all streams and waits until the receivers have all.
 pub fn load(engine: &mut Engine, plan: &Plan, bench: &Bench, subject: &Subject) -> Result<Load, Failure> {
     let (cpu, own_cpu) = (subject.cpu_seconds(), usage::own_cpu_seconds());
+    let queued = subject.queued_seconds();
     let start = Instant::now();
     for (at, stream) in plan.streams.iter().enumerate() {
         engine.sessions[at].send(stream);
@@ -254,6 +256,7 @@ pub fn load(engine: &mut Engine, plan: &Plan, bench: &Bench, subject: &Subject) 
         engine.complete()
     });
     let (cpu_s, own_cpu_s) = (subject.cpu_seconds() - cpu, usage::own_cpu_seconds() - own_cpu);
+    let queued_s = subject.queued_seconds() - queued;
     let mut complaint = None;
     if let Err(trouble) = came {
         complaint = Some(format!("{trouble}; {}", faults(engine)));
@@ -276,6 +279,7 @@ pub fn load(engine: &mut Engine, plan: &Plan, bench: &Bench, subject: &Subject) 
         wall,
         cpu_s,
         own_cpu_s,
+        queued_s,
         complaint,
     })
 }
@@ -310,6 +314,7 @@ impl Load {
             ("announced", mean(|ledger| ledger.announced)),
             ("rss_mib", now_mib),
             ("generator_cpu_s", self.own_cpu_s),
+            ("queued_s", self.queued_s),
         ];
         Outcome { figures, complaint }
     }

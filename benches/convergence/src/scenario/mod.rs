@@ -9,6 +9,7 @@ use crate::engine::{Engine, Trouble};
 use crate::lab::Lab;
 use crate::relay::Relay;
 use crate::table::Table;
+use crate::usage;
 
 mod cluster;
 mod latency;
@@ -253,6 +254,14 @@ impl Subject {
         match self {
             Self::Daemon(daemon) => daemon.cpu_seconds(),
             Self::Nobody(relay) => relay.cpu_seconds(),
+        }
+    }
+
+    /// Seconds that it and the generator waited for a core.
+    pub fn queued_seconds(&self) -> f64 {
+        match self {
+            Self::Daemon(daemon) => usage::queued_seconds(&daemon.pids),
+            Self::Nobody(_) => usage::queued_seconds(&[]),
         }
     }
 

@@ -45,10 +45,12 @@ fn measure(plan: &Plan, bench: &Bench, subject: &Subject) -> Result<Outcome, Fai
         ledger.forget(&engine.expected);
     }
     subject.prepare(bench)?;
+    let queued = subject.queued_seconds();
     let (cpu, own_cpu) = (subject.cpu_seconds(), usage::own_cpu_seconds());
     let connect = engine.establish(&[RECEIVER], bench.limit)?;
     let came = engine.run_until(bench.limit, "the table again", |engine| engine.complete());
     let (cpu_s, own_cpu_s) = (subject.cpu_seconds() - cpu, usage::own_cpu_seconds() - own_cpu);
+    let queued_s = subject.queued_seconds() - queued;
     let complaint = came
         .err()
         .map(|trouble| format!("{trouble}; {}", faults(&engine)));
@@ -70,6 +72,7 @@ fn measure(plan: &Plan, bench: &Bench, subject: &Subject) -> Result<Outcome, Fai
         ("wire_mib", (ledger.octets - before.1) as f64 / (1 << 20) as f64),
         ("rss_mib", now_mib),
         ("generator_cpu_s", own_cpu_s),
+        ("queued_s", queued_s),
         ("connect_s", connect.as_secs_f64()),
     ];
     Ok(Outcome { figures, complaint })
