@@ -58,8 +58,8 @@ fn exabgp(lab: &Lab, node: &Namespace) -> Process {
     let dir = lab.dir("exabgp.healthcheck");
     let config = format!(
         "process check {{ run /usr/bin/python3 -m exabgp healthcheck --interval 0.2 --fast-interval 0.2 --timeout 1 \
-         --rise 2 --fall 2 --withdraw-on-down --no-syslog --no-ip-setup --ip {VIP}/32 \
-         --command \"curl -sf -m 0.15 http://127.0.0.1:8080/\"; encoder text; }}\n\
+         --rise 2 --fall 2 --withdraw-on-down --no-syslog --no-ip-setup --ip {VIP}/32 --up-metric 0 \
+         --command \"curl -sf -m 1 http://127.0.0.1:8080/\"; encoder text; }}\n\
          neighbor {ROUTER} {{ local-address {address}; router-id {address}; local-as 64512; peer-as 65001; \
          api {{ processes [ check ]; }} }}\n",
         address = NODES[2],
