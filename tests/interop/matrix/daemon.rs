@@ -191,7 +191,8 @@ impl Daemon {
         match self {
             Self::Frr(frr) => drop(frr.vtysh(&[&format!("clear bgp ipv4 unicast {LEFT} soft in")])),
             Self::Bird(bird) => drop(bird.birdc(&format!("reload in {}", protocol(LEFT)))),
-            Self::Gobgp(gobgp) => drop(gobgp.gobgp(&format!("neighbor {LEFT} softresetin"))),
+            // Its soft reset asks its memory and not the peer.
+            Self::Gobgp(_) => return false,
             Self::Openbgpd(openbgpd) => drop(openbgpd.bgpctl(&format!("neighbor {LEFT} refresh"))),
             Self::Exabgp(exabgp) => exabgp.tell("announce route-refresh ipv4 unicast"),
         }
