@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write, stderr, stdout};
 
 use bgp_codec::mrt::{Entry, PeerEntry, Reader};
-use bgp_codec::{Attributes, NextHop, NlriBlock, Origin, PathAttributes};
+use bgp_codec::{Attributes, NextHop, NlriBlock, PathAttributes};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::fs::File::open(std::env::args_os().nth(1).ok_or("print_mrt FILE")?)?;
@@ -54,22 +54,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// What stands behind the prefix.
 fn route(attributes: &Attributes<'_>, next_hop: Option<NextHop>) -> String {
     let route = PathAttributes::from(attributes);
-    let origin = match route.origin {
-        Origin::Igp => "IGP",
-        Origin::Egp => "EGP",
-        Origin::Incomplete => "INCOMPLETE",
-    };
-    let hop = next_hop.map_or_else(String::new, |next_hop| next_hop.address().to_string());
-    let communities: Vec<_> = route.communities.iter().map(ToString::to_string).collect();
-    format!(
-        "{}|{origin}|{hop}|{}|{}|{}|{}|{}|",
-        route.as_path,
-        route.local_pref.unwrap_or(0),
-        route.med.unwrap_or(0),
-        communities.join(" "),
-        if route.atomic_aggregate { "AG" } else { "NAG" },
-        route
-            .aggregator
-            .map_or_else(String::new, |aggregator| aggregator.to_string()),
-    )
+    let (path, origin) = (&route.as_path, route.origin.to_string().to_uppercase());
+    let next_hop = next_hop.map_or_else(String::new, |next_hop| next_hop.address().to_string());
+    let (local_pref, med) = (route.local_pref.unwrap_or(0), route.med.unwrap_or(0));
+    let communities = route.communities.iter().map(ToString::to_string);
+    let communities = communities.collect::<Vec<_>>().join(" ");
+    let atomic = if route.atomic_aggregate { "AG" } else { "NAG" };
+    let aggregator = route.aggregator.map_or_else(String::new, |who| who.to_string());
+    format!("{path}|{origin}|{next_hop}|{local_pref}|{med}|{communities}|{atomic}|{aggregator}|")
 }
