@@ -80,7 +80,12 @@ macro_rules! families {
             pub const KNOWN: &'static [Self] = &[$(Self::$name),*];
 
             #[inline]
+            #[expect(clippy::as_conversions, reason = "sixteen bits into thirty-two")]
             const fn bit(self) -> u32 {
+                // Nearly always one of the first two, whose bits are their AFIs.
+                if let (Afi(1 | 2), Safi::UNICAST) = (self.afi, self.safi) {
+                    return self.afi.0 as u32;
+                }
                 match (self.afi, self.safi) {
                     $((Afi::$afi, Safi::$safi) => 1 << $bit,)*
                     _ => 0,

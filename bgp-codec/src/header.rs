@@ -174,8 +174,10 @@ fn partial(buf: &[u8], max_len: usize) -> Result<(), HeaderError> {
 /// Appends a header whose length is filled in by [`finish`].
 pub(crate) fn start(kind: MessageType, out: &mut Vec<u8>) -> usize {
     let start = out.len();
-    out.extend_from_slice(&[0xff; 16]);
-    out.extend_from_slice(&[0, 0, kind.code()]);
+    let mut header = [0xff; HEADER_LEN];
+    let [.., high, low, code] = &mut header;
+    (*high, *low, *code) = (0, 0, kind.code());
+    out.extend_from_slice(&header);
     start
 }
 

@@ -92,6 +92,7 @@ pub mod capability;
 pub mod community;
 pub mod family;
 pub mod header;
+pub mod interning;
 pub mod keepalive;
 pub mod mrt;
 pub mod next_hop;
@@ -101,6 +102,7 @@ pub mod open;
 mod reader;
 pub mod route_refresh;
 pub mod update;
+pub mod visit;
 pub mod writer;
 
 pub use asn::{AS_TRANS, Asn, ParseAsnError};
@@ -116,10 +118,12 @@ pub use community::{
 };
 pub use family::{Afi, Family, FamilySet, ParseFamilyError, Safi};
 pub use header::{Frame, HEADER_LEN, HeaderError, MAX_EXTENDED, MAX_MESSAGE, MessageType};
+pub use interning::RawUpdate;
 pub use next_hop::{NextHop, ParseNextHopError};
 pub use nlri::{Nlri, NlriBlock, NlriError, NlriIter, OpaqueIter, WirePrefix, WriteNlri};
 pub use notification::Notification;
 pub use open::{GracefulRestart, Open, OpenError};
 pub use route_refresh::{RouteRefresh, RouteRefreshError};
 pub use update::{Announced, AsSets, DecodeContext, PeerKind, Sections, Update, UpdateError};
+pub use visit::UpdateVisitor;
 pub use writer::{UpdateWriter, WriteContext, WriteError};

@@ -76,23 +76,21 @@ pub trait WirePrefix: Copy + fmt::Debug + 'static {
     /// The most bits a prefix can have.
     const MAX_BITS: u8;
 
-    /// Reads the prefix that begins at `at`, and yields where the next one does. Octets before `at` have no meaning here,
-    /// but where there are some, a short prefix is read faster.
-    ///
-    /// # Errors
-    ///
-    /// [`NlriError`] if the length is too long or the octets too few.
-    fn read_at(octets: &[u8], at: usize) -> Result<(Self, usize), NlriError>;
+    /// Reads the prefix that begins at `at`, and yields where the next one does; `None` if its length is too long or the
+    /// octets too few. Octets before `at` have no meaning here, but where there are some, a short prefix is read faster.
+    fn read_at(octets: &[u8], at: usize) -> Option<(Self, usize)>;
 
     /// Reads one prefix and what follows it.
     ///
     /// # Errors
     ///
-    /// As [`WirePrefix::read_at`].
+    /// [`NlriError`] if the length is too long or the octets too few.
     #[inline]
     fn split_from(bytes: &[u8]) -> Result<(Self, &[u8]), NlriError> {
-        let (prefix, end) = Self::read_at(bytes, 0)?;
-        Ok((prefix, bytes.get(end..).unwrap_or_default()))
+        match Self::read_at(bytes, 0) {
+            Some((prefix, end)) => Ok((prefix, bytes.get(end..).unwrap_or_default())),
+            None => Err(prefix_error(bytes, 0, Self::MAX_BITS)),
+        }
     }
 
     /// Appends the prefix.
@@ -144,30 +142,30 @@ impl WirePrefix for Ipv4Net {
     const MAX_BITS: u8 = 32;
 
     #[inline]
-    fn read_at(octets: &[u8], at: usize) -> Result<(Self, usize), NlriError> {
-        let &bits = octets.get(at).ok_or(NlriError::Truncated)?;
+    fn read_at(octets: &[u8], at: usize) -> Option<(Self, usize)> {
+        let &bits = octets.get(at)?;
         let len = octets_of(bits);
         let end = at + 1 + len;
+        if bits > 32 {
+            return None;
+        }
         // The four octets that end with the prefix are all there, except in front of the field: reading them and
         // shifting out what is before the prefix has no loop and no branch that depends on its length.
         let value = match octets.get(end.wrapping_sub(4)..end).and_then(<[u8]>::first_chunk) {
-            Some(word) if bits <= 32 => u64::from(u32::from_be_bytes(*word)) << (32 - 8 * len),
-            None if bits <= 32 => match short_field(octets, end, len) {
-                Some(number) => number >> 32,
-                None => return Err(NlriError::Truncated),
-            },
-            _ => return Err(prefix_error(octets, at, 32)),
+            Some(word) => u64::from(u32::from_be_bytes(*word)) << (32 - 8 * len),
+            None => short_field(octets, end, len)? >> 32,
         };
         let prefix = Self::new(Ipv4Addr::from_bits(low_half(value) & ipv4_mask(bits)), bits);
-        Ok((prefix.map_err(|_| NlriError::PrefixLength(bits))?, end))
+        Some((prefix.ok()?, end))
     }
 
     #[inline]
     fn append_to(self, out: &mut Vec<u8>) {
-        let octets = self.addr().octets();
-        let len = usize::from(self.prefix_len()).div_ceil(8);
-        out.push(self.prefix_len());
-        out.extend_from_slice(octets.get(..len).unwrap_or_default());
+        // All octets, then back: copying as many as there happen to be is a call.
+        let [a, b, c, d] = self.addr().octets();
+        let end = out.len() + 1 + octets_of(self.prefix_len());
+        out.extend_from_slice(&[self.prefix_len(), a, b, c, d]);
+        out.truncate(end);
     }
 
     #[inline]
@@ -192,8 +190,8 @@ impl WirePrefix for Ipv6Net {
     const MAX_BITS: u8 = 128;
 
     #[inline]
-    fn read_at(octets: &[u8], at: usize) -> Result<(Self, usize), NlriError> {
-        let &bits = octets.get(at).ok_or(NlriError::Truncated)?;
+    fn read_at(octets: &[u8], at: usize) -> Option<(Self, usize)> {
+        let &bits = octets.get(at)?;
         let len = octets_of(bits);
         let end = at + 1 + len;
         if !(1..=64).contains(&bits) {
@@ -202,19 +200,22 @@ impl WirePrefix for Ipv6Net {
         // As for IPv4, with the eight octets that end with the prefix.
         let high = match octets.get(end.wrapping_sub(8)..end).and_then(<[u8]>::first_chunk) {
             Some(word) => u64::from_be_bytes(*word) << (64 - 8 * len),
-            None => short_field(octets, end, len).ok_or(NlriError::Truncated)?,
+            None => short_field(octets, end, len)?,
         };
         let high = high & (u64::MAX << (64 - bits));
         let prefix = Self::new(Ipv6Addr::from_bits(u128::from(high) << 64), bits);
-        Ok((prefix.map_err(|_| NlriError::PrefixLength(bits))?, end))
+        Some((prefix.ok()?, end))
     }
 
     #[inline]
     fn append_to(self, out: &mut Vec<u8>) {
-        let octets = self.addr().octets();
-        let len = usize::from(self.prefix_len()).div_ceil(8);
-        out.push(self.prefix_len());
-        out.extend_from_slice(octets.get(..len).unwrap_or_default());
+        let mut item = [0; 17];
+        let (len, octets) = item.split_at_mut(1);
+        len.copy_from_slice(&[self.prefix_len()]);
+        octets.copy_from_slice(&self.addr().octets());
+        let end = out.len() + 1 + octets_of(self.prefix_len());
+        out.extend_from_slice(&item);
+        out.truncate(end);
     }
 
     #[inline]
@@ -225,19 +226,19 @@ impl WirePrefix for Ipv6Net {
 
 /// Host routes, the default route, and what is neither.
 #[inline(never)]
-fn long_ipv6(octets: &[u8], at: usize, bits: u8) -> Result<(Ipv6Net, usize), NlriError> {
+fn long_ipv6(octets: &[u8], at: usize, bits: u8) -> Option<(Ipv6Net, usize)> {
     if bits > 128 {
-        return Err(NlriError::PrefixLength(bits));
+        return None;
     }
     let end = at + 1 + octets_of(bits);
-    let found = octets.get(at + 1..end).ok_or(NlriError::Truncated)?;
+    let found = octets.get(at + 1..end)?;
     let mut address = [0; 16];
     for (to, from) in address.iter_mut().zip(found) {
         *to = *from;
     }
     let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
     let prefix = Ipv6Net::new(Ipv6Addr::from_bits(u128::from_be_bytes(address) & mask), bits);
-    Ok((prefix.map_err(|_| NlriError::PrefixLength(bits))?, end))
+    Some((prefix.ok()?, end))
 }
 
 /// Iterator over the prefixes of a field; ends after the first error.
@@ -298,32 +299,36 @@ impl<P: WirePrefix> Iterator for NlriIter<'_, P> {
             return None;
         }
         let item = match self.form {
-            Form::Plain => P::read_at(self.octets, self.at).map(|found| (0, found)),
+            Form::Plain => P::read_at(self.octets, self.at).map(|(prefix, end)| (0, prefix, end)),
             Form::PathId => with_path_id(self.octets, self.at),
-            Form::Mismatch => Err(NlriError::Family),
+            Form::Mismatch => None,
         };
-        Some(match item {
-            Ok((path_id, (prefix, end))) => {
-                self.at = end;
-                Ok(Nlri { path_id, prefix })
-            }
-            Err(error) => {
-                // Nothing behind an error can be found.
-                self.at = usize::MAX;
-                Err(error)
-            }
-        })
+        let Some((path_id, prefix, end)) = item else {
+            return Some(Err(self.error()));
+        };
+        self.at = end;
+        Some(Ok(Nlri { path_id, prefix }))
+    }
+}
+
+impl<P: WirePrefix> NlriIter<'_, P> {
+    /// What is wrong with the next item; nothing behind it can be found.
+    #[cold]
+    fn error(&mut self) -> NlriError {
+        let at = std::mem::replace(&mut self.at, usize::MAX);
+        match self.form {
+            Form::Plain => prefix_error(self.octets, at, P::MAX_BITS),
+            Form::PathId => prefix_error(self.octets, at.saturating_add(4), P::MAX_BITS),
+            Form::Mismatch => NlriError::Family,
+        }
     }
 }
 
 #[inline]
-fn with_path_id<P: WirePrefix>(octets: &[u8], at: usize) -> Result<(u32, (P, usize)), NlriError> {
-    let id = octets
-        .get(at..)
-        .and_then(<[u8]>::first_chunk)
-        .ok_or(NlriError::Truncated)?;
-    let found = P::read_at(octets, at + 4)?;
-    Ok((u32::from_be_bytes(*id), found))
+fn with_path_id<P: WirePrefix>(octets: &[u8], at: usize) -> Option<(u32, P, usize)> {
+    let id = octets.get(at..)?.first_chunk()?;
+    let (prefix, end) = P::read_at(octets, at + 4)?;
+    Some((u32::from_be_bytes(*id), prefix, end))
 }
 
 /// Steps over all prefixes from `at` on.

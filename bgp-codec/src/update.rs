@@ -6,7 +6,7 @@ use crate::attribute::error::{AttributeError, AttributeErrorKind, Report};
 use crate::attribute::{AttributeErrors, Attributes, Treatment, clean, code, flag, slot, walk};
 use crate::family::Family;
 use crate::header::{HEADER_LEN, MAX_EXTENDED};
-use crate::next_hop::NextHop;
+use crate::next_hop::{self, NextHop};
 use crate::nlri::NlriBlock;
 
 mod context;
@@ -57,15 +57,15 @@ impl<'a> Sections<'a> {
 }
 
 /// Where the path attributes begin and end in the body of an UPDATE; all else follows from that.
-struct Bounds {
-    start: usize,
-    end: usize,
+pub(crate) struct Bounds {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 impl Bounds {
     /// `None` if the lengths exceed the body, or the body what a message can hold.
     #[inline]
-    fn find(body: &[u8]) -> Option<Self> {
+    pub(crate) fn find(body: &[u8]) -> Option<Self> {
         let field = |at: usize| {
             let field = body.get(at..)?.first_chunk::<2>()?;
             Some(usize::from(u16::from_be_bytes(*field)))
@@ -408,7 +408,7 @@ impl<'a> Update<'a> {
     }
 
     /// The NLRI of one of [`field`] that is there.
-    #[inline]
+    #[inline(always)]
     fn block(&self, which: u8) -> NlriBlock<'a> {
         let body = self.attributes.octets();
         let bounds = self.attributes.bounds();
@@ -726,6 +726,14 @@ fn take_first(fields: &mut u8) -> Option<u8> {
     let which = *fields & fields.wrapping_neg();
     *fields ^= which;
     (which != 0).then_some(which)
+}
+
+/// Family, next hop and what stands before the NLRI of MP_REACH_NLRI, if it is perfect and of a family in use.
+#[inline]
+pub(crate) fn read_reach(value: &[u8], context: &DecodeContext) -> Option<(Family, Option<NextHop>, usize)> {
+    let (family, len) = clean::reach(value, context)?;
+    let next_hop = NextHop::read(value.get(4..4 + len)?, next_hop::has_distinguisher(family));
+    Some((family, next_hop, 5 + len))
 }
 
 /// Octets of an UPDATE without withdrawn routes, attributes and NLRI.

@@ -91,8 +91,37 @@ pub enum WriteError {
 pub struct UpdateWriter<'b> {
     out: &'b mut Vec<u8>,
     context: WriteContext,
-    next_hops: Vec<Range<usize>>,
+    next_hops: Ranges,
     scratch: Vec<u8>,
+}
+
+/// Ranges, of which there is nearly always one: that one takes no allocation.
+#[derive(Clone, Debug, Default)]
+struct Ranges {
+    one: Option<Range<usize>>,
+    /// All, if there are more.
+    all: Vec<Range<usize>>,
+}
+
+impl Ranges {
+    fn push(&mut self, range: Range<usize>) {
+        if self.one.is_none() {
+            self.one = Some(range);
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.extend(self.one.clone());
+        }
+        self.all.push(range);
+    }
+
+    fn as_slice(&self) -> &[Range<usize>] {
+        if self.all.is_empty() {
+            self.one.as_slice()
+        } else {
+            &self.all
+        }
+    }
 }
 
 /// The message that is being filled.
@@ -123,7 +152,10 @@ impl<'b> UpdateWriter<'b> {
         Self {
             out,
             context,
-            next_hops: Vec::new(),
+            next_hops: Ranges {
+                one: None,
+                all: Vec::new(),
+            },
             scratch: Vec::new(),
         }
     }
@@ -143,7 +175,7 @@ impl<'b> UpdateWriter<'b> {
     /// ```
     #[must_use]
     pub fn next_hop_ranges(&self) -> &[Range<usize>] {
-        &self.next_hops
+        self.next_hops.as_slice()
     }
 
     /// The same, given away.
@@ -163,7 +195,7 @@ impl<'b> UpdateWriter<'b> {
     /// ```
     #[must_use]
     pub fn into_next_hop_ranges(self) -> Vec<Range<usize>> {
-        self.next_hops
+        self.next_hops.as_slice().to_vec()
     }
 
     /// Announces NLRI with owned attributes; their own `next_hop` is not looked at. Yields how many messages it took.
@@ -189,9 +221,41 @@ impl<'b> UpdateWriter<'b> {
         next_hop: NextHop,
         nlri: impl IntoIterator<Item = N>,
     ) -> Result<usize, WriteError> {
+        if let (Family::IPV4_UNICAST, NextHop::V4(address), true) =
+            (family, next_hop, self.context.four_octet_asn)
+        {
+            return self.classic_owned(attributes, address.octets(), nlri.into_iter());
+        }
         let mut block = Vec::new();
         attributes.encode_canonical(&mut block);
         self.announce_canonical(family, &block, Some(next_hop), nlri)
+    }
+
+    /// The first message from the attributes, those behind it from the first.
+    fn classic_owned<N: WriteNlri>(
+        &mut self,
+        attributes: &PathAttributes,
+        next_hop: [u8; 4],
+        nlri: impl Iterator<Item = N>,
+    ) -> Result<usize, WriteError> {
+        let first = self.out.len();
+        let mut written: Option<(Range<usize>, usize)> = None;
+        let begin = |out: &mut Vec<u8>| match &written {
+            Some((head, _)) => out.extend_from_within(head.clone()),
+            None => {
+                let start = out.len();
+                out.extend_from_slice(&[0; 4]);
+                let next_hop_at = attributes.encode_with_next_hop(Some(next_hop), out);
+                patch_len(out, start.saturating_add(2));
+                let at = next_hop_at.unwrap_or(start).saturating_sub(first);
+                written = Some((start..out.len(), at));
+            }
+        };
+        let messages = self.fill(Family::IPV4_UNICAST, 0, nlri, (begin, |_: &mut Vec<u8>, _| {}));
+        if let Some((_, at)) = written {
+            self.record_next_hops(first, at, 4);
+        }
+        messages
     }
 
     /// Announces NLRI with the block that [`PathAttributes::encode_canonical`] wrote. Yields how many messages it took.
@@ -382,7 +446,7 @@ impl<'b> UpdateWriter<'b> {
         family: Family,
         reserved: usize,
         nlri: impl Iterator<Item = N>,
-        (begin, finish): (impl Fn(&mut Vec<u8>), impl Fn(&mut Vec<u8>, usize)),
+        (mut begin, finish): (impl FnMut(&mut Vec<u8>), impl Fn(&mut Vec<u8>, usize)),
     ) -> Result<usize, WriteError> {
         let limit = self.context.max_message.min(MAX_EXTENDED);
         let add_path = self.context.add_path.contains(family);

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::bench_codec;
 use crate::run::{self, Step};
 
 const CONVERGENCE: &str = "benches/convergence/Cargo.toml";
@@ -9,6 +10,7 @@ const CONVERGENCE: &str = "benches/convergence/Cargo.toml";
 /// Runs the benchmark that the first argument names, or those that cargo knows.
 pub(crate) fn run(rest: &[String]) -> Result<()> {
     match rest.split_first() {
+        Some((name, options)) if name == "codec" => bench_codec::run(options),
         Some((name, options)) if name == "convergence" => convergence(options),
         Some((name, options)) if name == "sessions" => sessions(options),
         Some((name, options)) if name == "kernel" => kernel(options),

@@ -12,6 +12,7 @@
 )]
 
 mod bench;
+mod bench_codec;
 mod daemons;
 mod fuzz;
 mod rfc;

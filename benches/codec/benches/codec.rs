@@ -1,72 +1,119 @@
-//! `cargo bench --manifest-path benches/codec/Cargo.toml`: nanoseconds for an UPDATE read or written in full, against the
-//! hand-written limit. `STONECHAT_MRT=FILE` adds the UPDATEs of an MRT file. `-- --count READER STREAM`
-//! reads one stream three times and prints nothing, for valgrind.
+//! `cargo xtask bench codec`: nanoseconds for an UPDATE read or written in full, against the hand-written limit and, with
+//! the feature `others`, against other crates. `-- --mrt FILE` adds the UPDATEs of an MRT file; `-- --count READER STREAM
+//! TIMES` reads one stream so often and prints its UPDATEs, for valgrind; `-- --list` names both.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use stonechat_bench_codec::stream::{self, Stream};
-use stonechat_bench_codec::sum::Sum;
-use stonechat_bench_codec::{limit, ours};
+use stonechat_bench_codec::stream::{self, Route, Stream};
+use stonechat_bench_codec::{OURS, Reader, allocations, limit, ours};
 
-type Reader = (&'static str, fn(&Stream) -> Sum);
-
-/// Rounds of each measurement; the readers take turns, so that a noisy moment hits all.
+/// Rounds of each measurement.
 const ROUNDS: usize = 15;
+/// Messages in a part: short enough that most parts are read without being interrupted.
+const PART: usize = 500;
+/// UPDATEs of a stream whose instructions are counted.
+const COUNTED: usize = 2000;
 
 fn main() {
-    let mut streams = vec![
-        stream::ipv4(false),
-        stream::ipv6(),
-        stream::withdrawals(),
-        stream::ipv4(true),
-    ];
-    if let Some(path) = std::env::var_os("STONECHAT_MRT") {
-        streams.push(stream::recorded(path.as_ref()).expect("STONECHAT_MRT names an MRT file"));
-    }
-    let readers: [Reader; 2] = [("limit", limit::read), ("bgp-codec", ours::read)];
     let arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| argument != "--bench")
         .collect();
-    if let [_, reader, stream] = &arguments[..] {
-        count(&readers, &streams, reader, stream);
-        return;
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match &words[..] {
+        ["--count", reader, stream, times] => {
+            count(reader, stream, times.parse().expect("a number of times"))
+        }
+        ["--list"] => list(),
+        ["--mrt", file] => table(Some(file)),
+        [] => table(None),
+        _ => panic!("arguments: [--mrt FILE | --list | --count READER STREAM TIMES]"),
+    }
+}
+
+fn readers() -> Vec<Reader> {
+    #[cfg(feature = "others")]
+    return [OURS, stonechat_bench_codec::others::READERS].concat();
+    #[cfg(not(feature = "others"))]
+    OURS.to_vec()
+}
+
+fn list() {
+    for stream in stream::made(1) {
+        for (reader, _) in OURS {
+            println!("{reader}\t{}", stream.name);
+        }
+    }
+}
+
+fn count(reader: &str, stream: &str, times: usize) {
+    let read = OURS
+        .iter()
+        .find(|(name, _)| *name == reader)
+        .expect("no such reader")
+        .1;
+    let streams = stream::made(COUNTED);
+    let stream = streams
+        .iter()
+        .find(|candidate| candidate.name == stream)
+        .expect("no such stream");
+    for _ in 0..times {
+        black_box(read(black_box(stream)));
+    }
+    println!("{}", stream.ends.len());
+}
+
+fn table(mrt: Option<&str>) {
+    let mut streams = Vec::from(stream::made(stream::UPDATES));
+    if let Some(path) = mrt {
+        streams.push(stream::recorded(path.as_ref()).expect("--mrt names an MRT file"));
     }
     println!(
-        "{:16} {:28} {:>9} {:>9} {:>7}",
-        "stream", "reader", "ns/UPDATE", "spread", "ratio"
+        "{:14} {:26} {:>9} {:>8} {:>9} {:>11}  prefixes",
+        "stream", "reader", "ns/UPDATE", "spread", "x limit", "allocations"
     );
     for stream in &streams {
-        let expected = limit::read(stream);
-        assert_eq!(
-            ours::read(stream),
-            expected,
-            "{}: the readers disagree",
-            stream.name
-        );
-        measure(stream, &readers);
+        measure(stream, &readers());
     }
     writers();
 }
 
 fn measure(stream: &Stream, readers: &[Reader]) {
-    let mut times = vec![Vec::new(); readers.len()];
+    let expected = limit::read(stream);
+    for (name, read) in &OURS[1..] {
+        assert_eq!(
+            read(stream),
+            expected,
+            "{}: {name} read something else",
+            stream.name
+        );
+    }
+    let parts = stream.parts(PART);
+    let mut times = vec![vec![Vec::new(); parts.len()]; readers.len()];
     for _ in 0..ROUNDS {
-        for ((_, read), times) in readers.iter().zip(&mut times) {
-            times.push(time(|| read(black_box(stream))));
+        for (index, part) in parts.iter().enumerate() {
+            for ((_, read), times) in readers.iter().zip(&mut times) {
+                times[index].push(time(|| read(black_box(part))));
+            }
         }
     }
-    report(
-        stream.name,
-        readers.iter().map(|(name, _)| *name),
-        &mut times,
-        stream.ends.len(),
-    );
+    let updates = stream.ends.len() as f64;
+    let results: Vec<_> = times.iter_mut().map(|times| Result::of(times, updates)).collect();
+    for ((name, read), result) in readers.iter().zip(&results) {
+        let allocations = allocations::during(|| read(stream)) as f64 / updates;
+        let prefixes = read(stream).prefixes;
+        let verdict = if prefixes == expected.prefixes {
+            format!("{prefixes}")
+        } else {
+            format!("{prefixes} of {}", expected.prefixes)
+        };
+        result.print(stream.name, name, &results[0], allocations, &verdict);
+    }
 }
 
 fn writers() {
-    let routes = stream::routes(false);
+    let routes = stream::routes(false, stream::UPDATES);
     let blocks: Vec<_> = routes
         .iter()
         .map(|route| {
@@ -76,19 +123,37 @@ fn writers() {
         })
         .collect();
     let mut out = Vec::with_capacity(65_536);
-    assert_eq!(limit::write(&routes, &mut out), ours::write(&blocks, &mut out));
-    let mut times = vec![Vec::new(); 3];
+    let octets = limit::write(&routes, &mut out);
+    assert_eq!(octets, ours::write(&blocks, &mut out));
+    assert_eq!(octets, ours::write_owned(&routes, &mut out));
+    let count = routes.len().div_ceil(PART);
+    let mut times = vec![vec![Vec::new(); count]; 3];
     for _ in 0..ROUNDS {
-        times[0].push(time(|| limit::write(&routes, &mut out)));
-        times[1].push(time(|| ours::write(&blocks, &mut out)));
-        times[2].push(time(|| ours::write_owned(&routes, &mut out)));
+        for (index, (routes, blocks)) in routes.chunks(PART).zip(blocks.chunks(PART)).enumerate() {
+            times[0][index].push(time(|| limit::write(routes, &mut out)));
+            times[1][index].push(time(|| ours::write(blocks, &mut out)));
+            times[2][index].push(time(|| ours::write_owned(routes, &mut out)));
+        }
     }
-    let names = [
-        "limit",
-        "bgp-codec, interned block",
-        "bgp-codec, owned attributes",
+    let updates = routes.len() as f64;
+    let results: Vec<_> = times.iter_mut().map(|times| Result::of(times, updates)).collect();
+    let counted = [
+        allocations::during(|| limit::write(&routes, &mut out)),
+        allocations::during(|| ours::write(&blocks, &mut out)),
+        allocations::during(|| ours::write_owned(&routes, &mut out)),
     ];
-    report("write ipv4", names, &mut times, routes.len());
+    let names = ["limit", "bgp-codec, interned block", "bgp-codec, owned fields"];
+    let prefixes = |routes: &[Route]| routes.iter().map(|route| route.prefixes.len()).sum::<usize>();
+    for ((name, result), counted) in names.into_iter().zip(&results).zip(counted) {
+        let each = counted as f64 / updates;
+        result.print(
+            "write ipv4",
+            name,
+            &results[0],
+            each,
+            &prefixes(&routes).to_string(),
+        );
+    }
 }
 
 fn time<T>(work: impl FnOnce() -> T) -> Duration {
@@ -97,37 +162,35 @@ fn time<T>(work: impl FnOnce() -> T) -> Duration {
     start.elapsed()
 }
 
-/// The fastest round counts; the spread is that of the middle half.
-fn report(
-    stream: &str,
-    names: impl IntoIterator<Item = &'static str>,
-    times: &mut [Vec<Duration>],
-    updates: usize,
-) {
-    let each = |time: Duration| time.as_nanos() as f64 / updates as f64;
-    let limit = times[0].iter().min().copied().map_or(1.0, each);
-    for (name, times) in names.into_iter().zip(times) {
-        times.sort_unstable();
-        let best = each(times[0]);
-        let spread = each(times[ROUNDS * 3 / 4]) - each(times[ROUNDS / 4]);
-        println!(
-            "{stream:16} {name:28} {best:9.1} {spread:9.1} {:7.2}",
-            best / limit
-        );
-    }
+/// Nanoseconds for an UPDATE.
+struct Result {
+    median: f64,
+    /// Between the quartiles.
+    spread: f64,
 }
 
-fn count(readers: &[Reader], streams: &[Stream], reader: &str, stream: &str) {
-    let read = readers
-        .iter()
-        .find(|(name, _)| *name == reader)
-        .expect("no such reader")
-        .1;
-    let stream = streams
-        .iter()
-        .find(|candidate| candidate.name == stream)
-        .expect("no such stream");
-    for _ in 0..3 {
-        black_box(read(black_box(stream)));
+impl Result {
+    /// The median round of each part, and its quartiles, summed over the parts.
+    fn of(parts: &mut [Vec<Duration>], updates: f64) -> Self {
+        let mut quarters = [0.0; 3];
+        for rounds in parts {
+            rounds.sort_unstable();
+            for (quarter, sum) in (1..).zip(&mut quarters) {
+                *sum += rounds[(rounds.len() - 1) * quarter / 4].as_nanos() as f64;
+            }
+        }
+        let [low, median, high] = quarters.map(|sum| sum / updates);
+        Self {
+            median,
+            spread: high - low,
+        }
+    }
+
+    fn print(&self, stream: &str, reader: &str, limit: &Self, allocations: f64, prefixes: &str) {
+        let ratio = self.median / limit.median;
+        println!(
+            "{stream:14} {reader:26} {:9.1} {:8.1} {ratio:9.2} {allocations:11.2}  {prefixes}",
+            self.median, self.spread
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The hand-written limit: reads and writes the benchmark's own streams and knows nothing else. It trusts the peer.
+//! The hand-written limit: reads and writes the benchmark's own streams and knows nothing else.
 
 use crate::stream::{Route, Stream};
 use crate::sum::Sum;
@@ -13,37 +13,97 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 /// Every value of every message, without any check but the ends of slices.
 pub fn read(stream: &Stream) -> Sum {
-    if stream.add_path { walk::<true>(&stream.bytes) } else { walk::<false>(&stream.bytes) }
+    if stream.add_path {
+        walk::<true, false>(&stream.bytes)
+    } else {
+        walk::<false, false>(&stream.bytes)
+    }
 }
 
-fn walk<const ADD_PATH: bool>(mut rest: &[u8]) -> Sum {
+/// The same with the checks of syntax: header, flags, lengths, duplicates, values, segments, prefix lengths. What is wrong
+/// ends the walk.
+pub fn read_checking(stream: &Stream) -> Sum {
+    if stream.add_path {
+        walk::<true, true>(&stream.bytes)
+    } else {
+        walk::<false, true>(&stream.bytes)
+    }
+}
+
+fn walk<const ADD_PATH: bool, const CHECK: bool>(mut rest: &[u8]) -> Sum {
     let mut sum = Sum::default();
     while rest.len() >= 19 {
+        if CHECK && (rest[..16] != [0xff; 16] || !(23..=4096).contains(&u16_at(rest, 16)) || rest[18] != 2) {
+            return sum;
+        }
         let (message, after) = rest.split_at(u16_at(rest, 16));
         rest = after;
         let (withdrawn, tail) = message[21..].split_at(u16_at(message, 19));
         let (mut attributes, nlri) = tail[2..].split_at(u16_at(tail, 0));
-        ipv4::<ADD_PATH>(withdrawn, &mut sum);
+        if !ipv4::<ADD_PATH, CHECK>(withdrawn, &mut sum) {
+            return sum;
+        }
+        let mut seen = 0_u64;
         while attributes.len() >= 3 {
-            let extended = attributes[0] & 0x10 != 0;
-            let (len, head) =
-                if extended { (u16_at(attributes, 2), 4) } else { (usize::from(attributes[2]), 3) };
+            let (flags, code) = (attributes[0], attributes[1]);
+            let extended = flags & 0x10 != 0;
+            let (len, head) = if extended {
+                (u16_at(attributes, 2), 4)
+            } else {
+                (usize::from(attributes[2]), 3)
+            };
             let (value, after) = attributes[head..].split_at(len);
-            attribute::<ADD_PATH>(attributes[1], value, &mut sum);
+            if CHECK && (code > 63 || seen & (1 << code) != 0 || !is_right(flags & 0xc0, code, value)) {
+                return sum;
+            }
+            seen |= 1 << (code & 63);
+            if !attribute::<ADD_PATH, CHECK>(code, value, &mut sum) {
+                return sum;
+            }
             attributes = after;
         }
-        ipv4::<ADD_PATH>(nlri, &mut sum);
+        if CHECK && !nlri.is_empty() && seen & 0b1110 != 0b1110 {
+            return sum;
+        }
+        if !ipv4::<ADD_PATH, CHECK>(nlri, &mut sum) {
+            return sum;
+        }
     }
     sum
 }
 
+/// Flags and length.
 #[inline(always)]
-fn attribute<const ADD_PATH: bool>(code: u8, mut value: &[u8], sum: &mut Sum) {
+fn is_right(kind: u8, code: u8, value: &[u8]) -> bool {
+    let len = value.len();
+    match code {
+        1 => kind == 0x40 && len == 1 && value[0] <= 2,
+        2 => kind == 0x40,
+        3 | 5 => kind == 0x40 && len == 4,
+        4 => kind == 0x80 && len == 4,
+        6 => kind == 0x40 && len == 0,
+        7 => kind == 0xc0 && len == 8,
+        8 => kind == 0xc0 && len != 0 && len.is_multiple_of(4),
+        32 => kind == 0xc0 && len != 0 && len.is_multiple_of(12),
+        14 => kind == 0x80 && len >= 5 && len > 4 + usize::from(value[3]),
+        15 => kind == 0x80 && len >= 3,
+        _ => true,
+    }
+}
+
+#[inline(always)]
+fn attribute<const ADD_PATH: bool, const CHECK: bool>(code: u8, mut value: &[u8], sum: &mut Sum) -> bool {
     match code {
         1 => sum.value(u32::from(value[0])),
         2 => {
             while value.len() >= 2 {
+                if CHECK && (!(1..=4).contains(&value[0]) || value[1] == 0) {
+                    return false;
+                }
                 let (asns, after) = value[2..].split_at(usize::from(value[1]) * 4);
+                if CHECK && asns.as_chunks::<4>().0.contains(&[0; 4]) {
+                    return false;
+                }
                 words(asns, sum);
                 value = after;
             }
@@ -55,10 +115,21 @@ fn attribute<const ADD_PATH: bool>(code: u8, mut value: &[u8], sum: &mut Sum) {
             for address in value[4..4 + next_hop].as_chunks::<16>().0 {
                 sum.address6(u128::from_be_bytes(*address));
             }
-            ipv6(&value[5 + next_hop..], sum);
+            return family::<CHECK>(value, &value[5 + next_hop..], sum);
         }
-        15 => ipv6(&value[3..], sum),
+        15 => return family::<CHECK>(value, &value[3..], sum),
         _ => {}
+    }
+    true
+}
+
+/// NLRI in a multiprotocol attribute.
+#[inline(always)]
+fn family<const CHECK: bool>(value: &[u8], nlri: &[u8], sum: &mut Sum) -> bool {
+    if value[..3] == [0, 2, 1] {
+        ipv6::<CHECK>(nlri, sum)
+    } else {
+        true
     }
 }
 
@@ -70,7 +141,7 @@ fn words(value: &[u8], sum: &mut Sum) {
 }
 
 #[inline(always)]
-fn ipv4<const ADD_PATH: bool>(mut rest: &[u8], sum: &mut Sum) {
+fn ipv4<const ADD_PATH: bool, const CHECK: bool>(mut rest: &[u8], sum: &mut Sum) -> bool {
     while !rest.is_empty() {
         let mut path_id = 0;
         if ADD_PATH {
@@ -78,6 +149,9 @@ fn ipv4<const ADD_PATH: bool>(mut rest: &[u8], sum: &mut Sum) {
             rest = &rest[4..];
         }
         let bits = rest[0];
+        if CHECK && bits > 32 {
+            return false;
+        }
         let len = usize::from(bits).div_ceil(8);
         let mut octets = [0; 4];
         if rest.len() > 4 {
@@ -89,12 +163,16 @@ fn ipv4<const ADD_PATH: bool>(mut rest: &[u8], sum: &mut Sum) {
         sum.ipv4(path_id, u32::from_be_bytes(octets) & mask, bits);
         rest = &rest[1 + len..];
     }
+    true
 }
 
 #[inline(always)]
-fn ipv6(mut rest: &[u8], sum: &mut Sum) {
+fn ipv6<const CHECK: bool>(mut rest: &[u8], sum: &mut Sum) -> bool {
     while !rest.is_empty() {
         let bits = rest[0];
+        if CHECK && bits > 128 {
+            return false;
+        }
         let len = usize::from(bits).div_ceil(8);
         let mut octets = [0; 16];
         if rest.len() > 16 {
@@ -106,6 +184,7 @@ fn ipv6(mut rest: &[u8], sum: &mut Sum) {
         sum.ipv6(0, u128::from_be_bytes(octets) & mask, bits);
         rest = &rest[1 + len..];
     }
+    true
 }
 
 /// Writes every route from native fields into the buffer, emptied before each.

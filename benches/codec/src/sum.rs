@@ -18,18 +18,26 @@ impl Sum {
     #[inline(always)]
     pub fn ipv4(&mut self, path_id: u32, address: u32, len: u8) {
         self.prefixes += 1;
-        self.values = self.values.wrapping_add(u64::from(address) + u64::from(path_id) + u64::from(len));
+        self.values = self
+            .values
+            .wrapping_add(u64::from(address) + u64::from(path_id) + u64::from(len));
     }
 
     #[inline(always)]
     pub fn ipv6(&mut self, path_id: u32, address: u128, len: u8) {
         self.prefixes += 1;
         let halves = ((address >> 64) as u64).wrapping_add(address as u64);
-        self.values = self.values.wrapping_add(halves).wrapping_add(u64::from(path_id) + u64::from(len));
+        self.values = self
+            .values
+            .wrapping_add(halves)
+            .wrapping_add(u64::from(path_id) + u64::from(len));
     }
 
     #[inline(always)]
     pub fn address6(&mut self, address: u128) {
-        self.values = self.values.wrapping_add((address >> 64) as u64).wrapping_add(address as u64);
+        self.values = self
+            .values
+            .wrapping_add((address >> 64) as u64)
+            .wrapping_add(address as u64);
     }
 }

@@ -440,6 +440,17 @@ impl Iterator for Asns<'_> {
         self.rest = rest;
         Some(Asn::from(u16::from_be_bytes(*asn)))
     }
+
+    /// Decides on the width once.
+    #[inline]
+    fn fold<B, F: FnMut(B, Asn) -> B>(self, init: B, mut fold: F) -> B {
+        if self.four_octet {
+            let asns = self.rest.as_chunks::<4>().0.iter();
+            return asns.fold(init, |sum, asn| fold(sum, Asn(u32::from_be_bytes(*asn))));
+        }
+        let asns = self.rest.as_chunks::<2>().0.iter();
+        asns.fold(init, |sum, asn| fold(sum, Asn::from(u16::from_be_bytes(*asn))))
+    }
 }
 
 /// What is in the path; `None` if it is malformed.
@@ -687,6 +698,18 @@ impl AsPathBuf {
         let mut out = Vec::new();
         self.encode(true, &mut out);
         out
+    }
+
+    /// Octets of the attribute's value with four octets a number.
+    pub(crate) fn encoded_len(&self) -> usize {
+        let segment = |segment: &AsPathSegment| {
+            let count = segment.asns.len();
+            count
+                .div_ceil(MAX_SEGMENT)
+                .saturating_mul(2)
+                .saturating_add(count.saturating_mul(4))
+        };
+        self.segments.iter().map(segment).sum()
     }
 
     /// Appends the attribute's value; with two octets a number, those that need four become [`crate::AS_TRANS`].

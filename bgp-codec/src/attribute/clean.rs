@@ -78,14 +78,67 @@ impl Rule {
     }
 }
 
+/// What stands before a value, and where that starts.
+#[derive(Clone, Copy)]
+pub(crate) struct Head {
+    /// As in [`Rule`].
+    word: u32,
+    pub(crate) start: usize,
+}
+
+impl Head {
+    /// `None` also for an attribute of three octets at the very end of a message, which is rare enough for the exact walk.
+    #[inline(always)]
+    pub(crate) fn read(octets: &[u8], at: usize) -> Option<Self> {
+        let head = u32::from_le_bytes(*octets.get(at..)?.first_chunk::<4>()?);
+        if head & u32::from(flag::EXTENDED_LENGTH) == 0 {
+            return Some(Self {
+                word: head & !0xff00_0000,
+                start: at + 3,
+            });
+        }
+        let [.., first, second] = head.to_le_bytes();
+        let len = u32::from(u16::from_be_bytes([first, second]));
+        Some(Self {
+            word: (head & !LENGTH) | (len << 16),
+            start: at + 4,
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn code(self) -> u8 {
+        let [_, code, ..] = self.word.to_le_bytes();
+        code
+    }
+
+    /// Optional and Transitive.
+    #[inline(always)]
+    pub(crate) fn kind(self) -> u8 {
+        let [flags, ..] = self.word.to_le_bytes();
+        flags & walk::KIND
+    }
+
+    #[inline(always)]
+    pub(crate) const fn span(self) -> Span {
+        Span::of_word(self.start, self.word)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn len(self) -> usize {
+        self.span().len()
+    }
+}
+
 /// Types from 64 on are for the exact walk.
 type Table = [Rule; 64];
 
 const fn table(four_octet: bool, internal: bool) -> Table {
     let mut table = [Rule::NONE; 64];
     let mut code = 0;
-    while code < 64 {
-        table[code as usize] = Rule::of(code, four_octet, internal);
+    let mut rows: &mut [Rule] = &mut table;
+    while let Some((row, rest)) = rows.split_first_mut() {
+        *row = Rule::of(code, four_octet, internal);
+        rows = rest;
         code += 1;
     }
     table
@@ -111,17 +164,8 @@ pub(crate) fn read(attributes: &mut Attributes<'_>, context: &DecodeContext) -> 
     let (mut seen, mut sum) = (0_u64, 0_u64);
     let mut wrong = 0_u32;
     while at < end {
-        // An attribute of three octets at the very end of a message is rare enough for the exact walk.
-        let Some(head) = octets.get(at..).and_then(<[u8]>::first_chunk::<4>) else {
+        let Some(Head { word, start: value }) = Head::read(octets, at) else {
             return false;
-        };
-        let head = u32::from_le_bytes(*head);
-        let (word, value) = if head & u32::from(flag::EXTENDED_LENGTH) == 0 {
-            (head & !0xff00_0000, at + 3)
-        } else {
-            let [.., first, second] = head.to_le_bytes();
-            let len = u32::from(u16::from_be_bytes([first, second]));
-            ((head & !LENGTH) | (len << 16), at + 4)
         };
         let [_, code, ..] = word.to_le_bytes();
         let rule = &rules[usize::from(code & 63)];
@@ -144,7 +188,7 @@ fn values(attributes: &Attributes<'_>, context: &DecodeContext) -> bool {
     const LESS_COMMON: u64 = (1 << code::AGGREGATOR) | (1 << code::LARGE_COMMUNITIES);
     let origin = attributes.value_in(slot::ORIGIN).first();
     origin.is_none_or(|origin| *origin <= 2)
-        && path(attributes, context)
+        && is_path(attributes.octets(), attributes.span(slot::AS_PATH), context)
         && (attributes.present & LESS_COMMON == 0 || less_common(attributes))
 }
 
@@ -164,16 +208,15 @@ static MASKS: [u32; 16] = {
     [ALL, ALL, ALL, ALL, ALL, ALL, ALL, ALL, 0, 0, 0, 0, 0, 0, 0, 0]
 };
 
-/// Whether AS_PATH is a single sequence without AS 0, or else what the exact walk finds nothing wrong with.
+/// Whether AS_PATH at `span` is a single sequence without AS 0, or else what the exact walk finds nothing wrong with.
 #[inline(always)]
-fn path(attributes: &Attributes<'_>, context: &DecodeContext) -> bool {
-    let span = attributes.span(slot::AS_PATH);
+pub(crate) fn is_path(octets: &[u8], span: Span, context: &DecodeContext) -> bool {
     // The first two octets of the value, and the 32 behind them, whether or not the path goes so far: no loop whose end
     // is a guess.
-    if let Some(window) = attributes.window::<34>(span)
-        && let [kind, count, numbers @ ..] = window
+    if let Some(window) = octets.get(span.start()..span.start() + 34)
+        && let Some([kind, count, numbers @ ..]) = window.first_chunk::<34>()
         && (*kind, span.len()) == (2, usize::from(*count) * 4 + 2)
-        && attributes.four_octet
+        && context.four_octet_asn
         && let Some(counted) = MASKS.get(8_usize.wrapping_sub(usize::from(*count))..)
         && let Some(counted) = counted.first_chunk::<8>()
     {
@@ -184,13 +227,12 @@ fn path(attributes: &Attributes<'_>, context: &DecodeContext) -> bool {
         }
         return zero == 0 && *count != 0;
     }
-    other_path(attributes, context)
+    is_other_path(span.of(octets), context)
 }
 
 #[inline(never)]
-fn other_path(attributes: &Attributes<'_>, context: &DecodeContext) -> bool {
-    let value = attributes.value_in(slot::AS_PATH);
-    walk::path(value, attributes.four_octet, context).is_ok()
+fn is_other_path(value: &[u8], context: &DecodeContext) -> bool {
+    walk::path(value, context.four_octet_asn, context).is_ok()
 }
 
 /// Whether a next hop and the family of MP_REACH_NLRI are such as were negotiated, and the length of the next hop.

@@ -182,7 +182,7 @@ pub struct Attributes<'a> {
 pub(crate) struct Span(u32);
 
 impl Span {
-    const NOWHERE: Self = Self(0);
+    pub(crate) const NOWHERE: Self = Self(0);
 
     /// `start` and `len` lie in a message of at most 65,535 octets.
     #[inline]
@@ -219,6 +219,14 @@ impl Span {
     #[inline]
     pub(crate) const fn is_empty(self) -> bool {
         self.0 >> 16 == 0
+    }
+
+    /// The value, in what the span counts from.
+    #[inline]
+    pub(crate) fn of(self, octets: &[u8]) -> &[u8] {
+        octets
+            .get(self.start()..self.start() + self.len())
+            .unwrap_or_default()
     }
 
     /// Where the value goes on behind its first `skip` octets, and where it ends.
@@ -313,8 +321,7 @@ impl<'a> Attributes<'a> {
 
     #[inline]
     pub(crate) fn at(&self, span: Span) -> &'a [u8] {
-        let start = span.start();
-        self.octets.get(start..start + span.len()).unwrap_or_default()
+        span.of(self.octets)
     }
 
     /// Notes where the value of an attribute stands.
@@ -328,12 +335,6 @@ impl<'a> Attributes<'a> {
     #[expect(clippy::indexing_slicing, reason = "the index is masked")]
     pub(crate) fn span(&self, slot: u8) -> Span {
         self.spans[usize::from(slot) & (slot::COUNT - 1)]
-    }
-
-    /// `LEN` octets from the beginning of a value on, if there are so many before the message ends.
-    #[inline]
-    fn window<const LEN: usize>(&self, span: Span) -> Option<&'a [u8; LEN]> {
-        self.octets.get(span.start()..span.start() + LEN)?.first_chunk()
     }
 
     /// The value of an attribute; empty if it is not there or not usable.

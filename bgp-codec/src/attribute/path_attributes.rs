@@ -112,15 +112,24 @@ impl PathAttributes {
     /// assert_eq!(PathAttributes::from(&Attributes::from_canonical(&block)), owned);
     /// ```
     pub fn encode_canonical(&self, out: &mut Vec<u8>) {
+        self.encode_with_next_hop(None, out);
+    }
+
+    /// The same with NEXT_HOP in its place; yields where its address stands.
+    pub(crate) fn encode_with_next_hop(&self, next_hop: Option<[u8; 4]>, out: &mut Vec<u8>) -> Option<usize> {
         let mut block = Block {
             attributes: self,
             out,
             written: None,
         };
-        let mut scratch = Vec::new();
         block.known(code::ORIGIN, flag::TRANSITIVE, &[self.origin.code()]);
-        self.as_path.encode(true, &mut scratch);
-        block.known(code::AS_PATH, flag::TRANSITIVE, &scratch);
+        block.head(code::AS_PATH, flag::TRANSITIVE, self.as_path.encoded_len());
+        self.as_path.encode(true, block.out);
+        let mut next_hop_at = None;
+        if let Some(next_hop) = next_hop {
+            block.known(code::NEXT_HOP, flag::TRANSITIVE, &next_hop);
+            next_hop_at = Some(block.out.len().saturating_sub(4));
+        }
         if let Some(med) = self.med {
             block.known(code::MULTI_EXIT_DISC, flag::OPTIONAL, &med.to_be_bytes());
         }
@@ -131,10 +140,9 @@ impl PathAttributes {
             block.known(code::ATOMIC_AGGREGATE, flag::TRANSITIVE, &[]);
         }
         if let Some(Aggregator { asn, address }) = self.aggregator {
-            scratch.clear();
-            scratch.extend_from_slice(&asn.0.to_be_bytes());
-            scratch.extend_from_slice(&address.octets());
-            block.optional_transitive(code::AGGREGATOR, &scratch);
+            let [a, b, c, d] = asn.0.to_be_bytes();
+            let [e, f, g, h] = address.octets();
+            block.optional_transitive(code::AGGREGATOR, &[a, b, c, d, e, f, g, h]);
         }
         block.list(code::COMMUNITIES, &self.communities, |community| {
             community.0.to_be_bytes()
@@ -143,9 +151,21 @@ impl PathAttributes {
             block.known(code::ORIGINATOR_ID, flag::OPTIONAL, &originator_id.octets());
         }
         if !self.cluster_list.is_empty() {
-            let octets: Vec<u8> = self.cluster_list.iter().flat_map(Ipv4Addr::octets).collect();
-            block.known(code::CLUSTER_LIST, flag::OPTIONAL, &octets);
+            block.head(
+                code::CLUSTER_LIST,
+                flag::OPTIONAL,
+                self.cluster_list.len().saturating_mul(4),
+            );
+            for cluster in &self.cluster_list {
+                block.out.extend_from_slice(&cluster.octets());
+            }
         }
+        self.encode_later(&mut block);
+        next_hop_at
+    }
+
+    /// The types above those that nearly every route has.
+    fn encode_later(&self, block: &mut Block<'_>) {
         block.list(
             code::EXTENDED_COMMUNITIES,
             &self.extended_communities,
@@ -182,32 +202,56 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
+    #[inline]
     fn known(&mut self, code: u8, flags: u8, value: &[u8]) {
-        self.unknown_up_to(code);
-        unknown::write(flags, code, value, self.out);
+        self.head(code, flags, value.len());
+        self.out.extend_from_slice(value);
     }
 
+    /// What stands before a value of `len` octets.
+    #[inline]
+    fn head(&mut self, code: u8, flags: u8, len: usize) {
+        self.unknown_up_to(code);
+        unknown::write_head(flags, code, len, self.out);
+    }
+
+    #[inline]
     fn optional_transitive(&mut self, code: u8, value: &[u8]) {
+        self.known(code, self.flags(code), value);
+    }
+
+    const fn flags(&self, code: u8) -> u8 {
         let partial = if self.attributes.partial & (1 << code) != 0 {
             flag::PARTIAL
         } else {
             0
         };
-        self.known(code, flag::OPTIONAL | flag::TRANSITIVE | partial, value);
+        flag::OPTIONAL | flag::TRANSITIVE | partial
     }
 
+    #[inline]
     fn list<T, const N: usize>(&mut self, code: u8, items: &[T], octets: impl Fn(&T) -> [u8; N]) {
-        if !items.is_empty() {
-            let value: Vec<u8> = items.iter().flat_map(octets).collect();
-            self.optional_transitive(code, &value);
+        if items.is_empty() {
+            return;
+        }
+        // Cut to whole items that one attribute can have.
+        let items = items.get(..usize::from(u16::MAX) / N).unwrap_or(items);
+        self.head(code, self.flags(code), items.len().saturating_mul(N));
+        for item in items {
+            self.out.extend_from_slice(&octets(item));
         }
     }
 
     /// Writes the unknown attributes whose types lie behind those written and not behind `code`.
+    #[inline]
     fn unknown_up_to(&mut self, code: u8) {
-        if self.attributes.unknown.is_empty() {
-            return;
+        if !self.attributes.unknown.is_empty() {
+            self.write_unknown_up_to(code);
         }
+    }
+
+    #[cold]
+    fn write_unknown_up_to(&mut self, code: u8) {
         let from = self.written.map_or(0, |written| written.saturating_add(1));
         for wanted in from..=code {
             let of_type = |attribute: &&UnknownAttribute| attribute.code == wanted;

@@ -152,18 +152,20 @@ pub(crate) fn to_propagate(block: &[u8], present: u64) -> impl Iterator<Item = R
 
 /// Appends one attribute, with a length of two octets only where one is too small.
 pub(crate) fn write(flags: u8, code: u8, value: &[u8], out: &mut Vec<u8>) {
+    // An attribute came in a message or is cut to the size that one can have.
+    let value = value.get(..usize::from(u16::MAX)).unwrap_or(value);
+    write_head(flags, code, value.len(), out);
+    out.extend_from_slice(value);
+}
+
+/// Appends what stands before a value of `len` octets.
+#[inline]
+pub(crate) fn write_head(flags: u8, code: u8, len: usize, out: &mut Vec<u8>) {
     let flags = flags & !flag::EXTENDED_LENGTH;
-    match u8::try_from(value.len()) {
-        Ok(len) => out.extend_from_slice(&[flags, code, len]),
-        Err(_) => {
-            // An attribute came in a message or is cut to the size that one can have.
-            let [high, low] = u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes();
-            out.extend_from_slice(&[flags | flag::EXTENDED_LENGTH, code, high, low]);
-        }
+    if let Ok(len) = u8::try_from(len) {
+        out.extend_from_slice(&[flags, code, len]);
+    } else {
+        let [high, low] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+        out.extend_from_slice(&[flags | flag::EXTENDED_LENGTH, code, high, low]);
     }
-    out.extend_from_slice(
-        value
-            .get(..value.len().min(usize::from(u16::MAX)))
-            .unwrap_or_default(),
-    );
 }

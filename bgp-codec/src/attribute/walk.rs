@@ -11,9 +11,9 @@ use crate::asn::Asn;
 use crate::family::{Afi, Family, Safi};
 use crate::update::{AsSets, DecodeContext, PeerKind, UpdateError};
 
-pub(super) const WELL_KNOWN: u8 = flag::TRANSITIVE;
-pub(super) const OPTIONAL: u8 = flag::OPTIONAL;
-pub(super) const OPTIONAL_TRANSITIVE: u8 = flag::OPTIONAL | flag::TRANSITIVE;
+pub(crate) const WELL_KNOWN: u8 = flag::TRANSITIVE;
+pub(crate) const OPTIONAL: u8 = flag::OPTIONAL;
+pub(crate) const OPTIONAL_TRANSITIVE: u8 = flag::OPTIONAL | flag::TRANSITIVE;
 /// The flags that the type decides.
 pub(super) const KIND: u8 = flag::OPTIONAL | flag::TRANSITIVE;
 
@@ -275,7 +275,7 @@ fn as4_path(value: &[u8], context: &DecodeContext) -> Checked {
 
 /// RFC 7606 §7.7: eight octets with four-octet AS numbers, else six.
 #[inline]
-pub(super) fn aggregator(value: &[u8], four_octet: bool) -> Result<Aggregator, Kind> {
+pub(crate) fn aggregator(value: &[u8], four_octet: bool) -> Result<Aggregator, Kind> {
     let (asn, address) = match (four_octet, value) {
         (true, &[a, b, c, d, e, f, g, h]) => (u32::from_be_bytes([a, b, c, d]), [e, f, g, h]),
         (false, &[c, d, e, f, g, h]) => (u32::from_be_bytes([0, 0, c, d]), [e, f, g, h]),

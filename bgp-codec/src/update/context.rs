@@ -64,6 +64,11 @@ pub struct DecodeContext {
 }
 
 impl DecodeContext {
+    #[inline]
+    pub(crate) const fn is_internal(&self) -> bool {
+        matches!(self.peer, PeerKind::Internal)
+    }
+
     /// Accepts whatever a session could carry, without Add-Path: for recorded messages.
     ///
     /// ```

@@ -5,6 +5,7 @@
 mod as4;
 mod common;
 mod corpus;
+mod interning;
 mod mrt;
 mod nlri_families;
 mod open;
