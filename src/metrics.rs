@@ -22,7 +22,7 @@ pub struct Snapshot {
     pub fib: Vec<(&'static str, u64)>,
     /// Each VIP.
     pub vips: Vec<Vip>,
-    /// Reloads by result (`applied`, `unchanged`, `refused`).
+    /// Reloads by result (`applied`, `unchanged`, `refused`, `undone`).
     pub reloads: Vec<(&'static str, u64)>,
     /// Each part of the daemon and whether it is well, as `/readyz` has it.
     pub parts: Vec<(String, bool)>,

@@ -28,6 +28,7 @@ pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Res
                 file: Some(file),
                 dry_run: true,
                 no_reset: false,
+                confirm_s: None,
             },
             terminal,
         );

@@ -8,12 +8,14 @@ mod cleanup;
 mod client;
 mod completions;
 mod config;
+mod confirm;
 mod demo;
 mod drain;
 mod enable;
 mod output;
 mod peer;
 mod peers;
+mod policy;
 mod reload;
 mod reset;
 mod routes;
@@ -82,8 +84,10 @@ enum Verb {
     Run(run::Arguments),
     /// Say whether a configuration is valid, or what it would change
     Check(check::Arguments),
-    /// Print what can be configured
+    /// Print the effective configuration, or what can be configured
     Config(config::Arguments),
+    /// Try filters out on routes written down in a file
+    Policy(policy::Arguments),
     /// Show the daemon: uptime, tables, whether each part is well
     Status,
     /// Show every peer
@@ -98,6 +102,8 @@ enum Verb {
     Why(why::Arguments),
     /// Read the configuration again and print what changed
     Reload(reload::Arguments),
+    /// Keep what `reload --confirm` has applied
+    Confirm,
     /// Begin a peer's session or its routes anew
     Reset(reset::Arguments),
     /// Take a peer down and keep it down
@@ -226,6 +232,8 @@ impl Verb {
         match self {
             Self::Run(arguments) => run::execute(arguments, terminal, entrypoints.run),
             Self::Check(arguments) => check::execute(arguments, terminal),
+            Self::Policy(arguments) => policy::execute(arguments, terminal),
+            Self::Confirm => confirm::execute(terminal),
             Self::Config(arguments) => config::execute(arguments, terminal),
             Self::Status => status::execute(terminal),
             Self::Peers => peers::execute(terminal),

@@ -1,6 +1,9 @@
 //! `stonechat reload`: what SIGHUP does, and its plan.
 
+use std::time::Duration;
+
 use super::{Error, Terminal};
+use crate::config::parse_duration;
 use crate::control::show::Plan;
 use crate::control::{Request, Response};
 
@@ -12,15 +15,28 @@ pub(super) struct Arguments {
     /// Change nothing if that would reset a session
     #[arg(long)]
     no_reset: bool,
+    /// Go back after this time unless `stonechat confirm` comes first: 60s
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "dry_run")]
+    confirm: Option<Duration>,
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text).filter(|time| (1..=86_400).contains(&time.as_secs()));
+    time.ok_or_else(|| format!("{text:?} is no time from 1s to 24h, such as 60s or 5m"))
 }
 
 pub(super) fn execute(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Error> {
-    let Arguments { dry_run, no_reset } = *arguments;
+    let Arguments {
+        dry_run,
+        no_reset,
+        confirm,
+    } = *arguments;
     show_plan(
         &Request::Reload {
             file: None,
             dry_run,
             no_reset,
+            confirm_s: confirm.map(|time| time.as_secs()),
         },
         terminal,
     )
@@ -43,7 +59,10 @@ fn text(plan: &Plan) -> String {
     let lines = plan.text();
     let indent = if heading.is_empty() { "" } else { "  " };
     let lines: String = lines.lines().map(|line| format!("{indent}{line}\n")).collect();
-    format!("{heading}{lines}")
+    let until = plan.confirm_s.map_or_else(String::new, |seconds| {
+        format!("undone in {seconds} s unless `stonechat confirm` comes first\n")
+    });
+    format!("{heading}{lines}{until}")
 }
 
 #[cfg(test)]
@@ -62,6 +81,7 @@ mod tests {
             Response::Plan(Plan {
                 changes: changes(),
                 applied: !dry_run,
+                confirm_s: None,
             })
         });
         let reload = |dry_run| {
@@ -70,6 +90,7 @@ mod tests {
                     &Arguments {
                         dry_run,
                         no_reset: false,
+                        confirm: None,
                     },
                     terminal,
                 )
@@ -91,11 +112,13 @@ mod tests {
             Response::Plan(Plan {
                 changes: vec![],
                 applied: true,
+                confirm_s: None,
             })
         });
         let arguments = Arguments {
             dry_run: false,
             no_reset: false,
+            confirm: None,
         };
         assert_eq!(
             daemon.text(|terminal| execute(&arguments, terminal)),
@@ -113,6 +136,7 @@ mod tests {
         let arguments = Arguments {
             dry_run: false,
             no_reset: false,
+            confirm: None,
         };
         let (_, refused) = daemon.ask(false, |terminal| execute(&arguments, terminal));
         assert_eq!(refused, Err("node.toml:4:3: no key `pear`".into()));

@@ -17,10 +17,12 @@ mod environment;
 mod file;
 mod load;
 mod nearest;
+mod policy_test;
 mod reader;
 mod report;
 mod scalar;
 mod schema;
+mod show;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -36,8 +38,10 @@ use bgp_codec::Asn;
 pub use self::diff::{Change, Effect, PeerChanges, Plan};
 pub use self::environment::Variables;
 pub use self::load::{Loaded, minimal_file};
+pub use self::policy_test::{CaseResult, policy_test};
 pub use self::report::{Problem, Report};
 pub(crate) use self::scalar::parse_duration;
+pub use self::show::effective;
 use crate::policy::Filter;
 use crate::{kernel, originate, session, vip};
 
@@ -45,6 +49,12 @@ use crate::{kernel, originate, session, vip};
 #[must_use]
 pub fn json_schema() -> serde_json::Value {
     schema::json_schema()
+}
+
+/// As an operator writes a duration: `90s`, `1m30s`, or a number of seconds.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    scalar::duration_text(text)
 }
 
 /// A whole, valid configuration.

@@ -4,7 +4,7 @@
 //! reading goes on, so that one pass finds all of them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub(super) struct Reader<'a> {
     problems: RefCell<Vec<Problem>>,
     references: RefCell<Vec<Reference>>,
     known: RefCell<BTreeSet<(Referent, Arc<str>)>>,
+    /// Values in TOML by their span.
+    values: Option<RefCell<BTreeMap<(usize, usize), String>>>,
 }
 
 /// A name that must exist elsewhere in the file; checked when everything has been read.
@@ -61,6 +63,15 @@ impl<'a> Reader<'a> {
             problems: RefCell::new(Vec::new()),
             references: RefCell::default(),
             known: RefCell::default(),
+            values: None,
+        }
+    }
+
+    /// A reader that remembers each value as read, so that it can be shown.
+    pub(super) fn recording(environment: Environment<'a>) -> Self {
+        Self {
+            values: Some(RefCell::default()),
+            ..Self::new(environment)
         }
     }
 
@@ -97,11 +108,13 @@ impl<'a> Reader<'a> {
             .map_or_else(PathBuf::new, Path::to_path_buf)
     }
 
-    /// What stands there, environment variables put in.
-    pub(super) fn written(&self, span: &Range<usize>) -> String {
-        let source = self.source.borrow();
-        let text = source.text(span);
-        substitute(text, self.environment.variable).unwrap_or_else(|_| text.to_owned())
+    /// A value as it was read, if this reader was to remember values.
+    pub(super) fn written(&self, span: &Range<usize>) -> Option<String> {
+        self.values
+            .as_ref()?
+            .borrow()
+            .get(&(span.start, span.end))
+            .cloned()
     }
 
     /// Reports an error; `help` says what to write.
@@ -131,6 +144,41 @@ impl<'a> Reader<'a> {
 
     pub(super) fn note_known(&self, to: Referent, names: impl Iterator<Item = Arc<str>>) {
         self.known.borrow_mut().extend(names.map(|name| (to, name)));
+    }
+
+    /// A value in TOML, environment variables put in.
+    fn rendered(&self, node: &DeValue<'_>) -> String {
+        match node {
+            DeValue::String(text) => {
+                let text = substitute(text, self.environment.variable).unwrap_or_else(|_| text.to_string());
+                toml::Value::String(text).to_string()
+            }
+            DeValue::Array(items) => {
+                let items: Vec<String> = items.iter().map(|item| self.rendered(item.get_ref())).collect();
+                format!("[{}]", items.join(", "))
+            }
+            DeValue::Table(table) => {
+                let pairs = table.iter().map(|(key, value)| {
+                    let key = key.get_ref();
+                    let bare = key
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+                    let value = self.rendered(value.get_ref());
+                    if bare {
+                        format!("{key} = {value}")
+                    } else {
+                        format!("{key:?} = {value}")
+                    }
+                });
+                let pairs: Vec<String> = pairs.collect();
+                format!("{{ {} }}", pairs.join(", "))
+            }
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| number.as_str().to_owned(), |number| number.to_string()),
+            DeValue::Float(number) => number.as_str().to_owned(),
+            DeValue::Boolean(value) => value.to_string(),
+            DeValue::Datetime(value) => value.to_string(),
+        }
     }
 
     /// Who answers for the file read last.
@@ -388,6 +436,12 @@ impl<'r> Section<'r> {
             node: node.get_ref(),
             key,
         };
+        if let Some(values) = &self.reader.values {
+            let text = self.reader.rendered(value.node);
+            values
+                .borrow_mut()
+                .insert((value.span.start, value.span.end), text);
+        }
         parse(&value).map(|parsed| Spanned::new(value.span.clone(), parsed))
     }
 

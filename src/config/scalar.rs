@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{Asn, Community, ExtendedCommunity, Family, FamilySet, LargeCommunity};
+use bgp_codec::{Asn, Community, ExtendedCommunity, Family, FamilySet, LargeCommunity, Origin};
 use ipnet::IpNet;
 
 use super::file::Keys;
@@ -101,6 +101,12 @@ pub(super) fn positive_duration(value: &Value<'_>) -> Option<Duration> {
     } else {
         Some(duration)
     }
+}
+
+/// As an operator writes a duration: `90s`, `1m30s`, or seconds.
+#[must_use]
+pub(super) fn duration_text(text: &str) -> Option<Duration> {
+    parse_duration(text)
 }
 
 /// `1h30m`, `90s`, `1m30s`, `500ms`, `90`; each unit at most once, the larger first.
@@ -258,6 +264,33 @@ pub(super) fn extended_community_patterns(value: &Value<'_>) -> Option<Vec<Exten
 
 pub(super) fn as_path_patterns(value: &Value<'_>) -> Option<Vec<AsPathPattern>> {
     value.one_or_many(|value| value.parse(AS_PATH_PATTERN, str::parse::<AsPathPattern>))
+}
+
+pub(super) fn origin(value: &Value<'_>) -> Option<Origin> {
+    word(
+        value,
+        &[
+            ("igp", Origin::Igp),
+            ("egp", Origin::Egp),
+            ("incomplete", Origin::Incomplete),
+        ],
+    )
+}
+
+/// A next hop to set.
+pub(super) fn next_hop(value: &Value<'_>) -> Option<NextHopEdit> {
+    let expected = "`self`, `unchanged` or an address";
+    match value.text(expected)?.as_str() {
+        "self" => Some(NextHopEdit::Own),
+        "unchanged" => Some(NextHopEdit::Unchanged),
+        other => match other.parse::<IpAddr>() {
+            Ok(address) => Some(NextHopEdit::Address(address)),
+            Err(_) => value.fail(
+                format_args!("`{other}` is not known"),
+                format_args!("expected {expected}"),
+            ),
+        },
+    }
 }
 
 /// An inline table of keys.

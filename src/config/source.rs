@@ -108,11 +108,6 @@ impl Source {
         Location { file, line }
     }
 
-    /// What stands there.
-    pub(super) fn text(&self, span: &Range<usize>) -> &str {
-        self.text.get(span.clone()).unwrap_or_default()
-    }
-
     /// The line that holds this byte offset, without its line break.
     pub(super) fn line_at(&self, offset: usize) -> &str {
         let line = self.line_index(offset);

@@ -65,6 +65,79 @@ fn every_sample_loads_without_a_warning() {
     }
 }
 
+/// What is shown, written to a file, means the same again.
+#[test]
+fn the_effective_configuration_means_the_same() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let scratch = nix::unistd::mkdtemp(&std::env::temp_dir().join("stonechat-show-XXXXXX")).unwrap();
+    for name in ["node.toml", "reflector.toml", "tor.toml", "adc.toml"] {
+        let path = directory.join(name);
+        let text = effective(&path, &variable).unwrap_or_else(|report| panic!("{report}"));
+        let shown = scratch.join(name);
+        std::fs::write(&shown, &text).unwrap();
+        let again = Config::load(&shown, &variable).unwrap_or_else(|report| panic!("{report}\n{text}"));
+        let meant = Config::load(&path, &variable).unwrap().config;
+        assert_eq!(again.config, meant, "{text}");
+    }
+    let text = effective(&directory.join("node.toml"), &variable).unwrap();
+    for line in [
+        "state_dir = \"/run/stonechat\"",
+        "always_compare_med = false",
+        "# keepalive_time: a third of the negotiated hold time",
+        "import = [\"from-nodes\"]",
+        "max_prefixes = 200",
+    ] {
+        assert!(
+            text.lines().any(|shown| shown == line),
+            "{line} is not in\n{text}"
+        );
+    }
+    std::fs::remove_dir_all(&scratch).unwrap();
+}
+
+#[test]
+fn a_profile_stands_behind_what_peer_and_group_say() {
+    let peers = peers(
+        "[[peer_group]]\nname = \"g\"\nprofile = \"tor\"\nmax_prefixes = 5\n\
+         [[peer]]\nname = \"p\"\naddress = \"192.0.2.1\"\ngroup = \"g\"\n\
+         [[peer]]\nname = \"q\"\naddress = \"192.0.2.2\"\ngroup = \"g\"\nmultihop = 3\nasn = 65001\nhold_time = 30\n\
+         [[peer]]\nname = \"r\"\naddress = \"192.0.2.3\"\nprofile = \"calico-bird\"\nasn = 64512\n",
+    );
+    let [p, q, r] = peers.as_slice() else {
+        panic!("{peers:?}")
+    };
+    assert_eq!(
+        (&p.remote_asn, p.hold_time, p.ttl_security),
+        (&RemoteAsn::External, Duration::from_secs(9), Some(1))
+    );
+    assert_eq!(p.policy.max_prefixes, Some(5));
+    assert_eq!(
+        (q.hold_time, q.ttl_security, q.multihop),
+        (Duration::from_secs(30), None, Some(3))
+    );
+    assert_eq!(q.remote_asn, RemoteAsn::Is(Asn(65_001)));
+    assert_eq!(r.hold_time, Duration::from_secs(240));
+    assert!(!r.add_path_send.is_empty() && !r.add_path_receive.is_empty());
+}
+
+#[test]
+fn fragments_add_to_the_file() {
+    let config = config("conf_d = \"web.d\"\n");
+    assert_eq!(config.peers.len(), 1);
+    assert_eq!(&*config.peers[0].name, "web");
+}
+
+#[test]
+fn a_prefix_set_is_read_from_a_file_and_asked_by_name() {
+    let text = "[[prefix_set]]\nname = \"s\"\nprefixes = \"172.16.0.0/12\"\nfile = \"lists/good.prefixes\"\n\
+                [[filter]]\nname = \"f\"\ndefault = \"reject\"\nrules = [ { prefix_set = \"s\", action = \"accept\" } ]\n\
+                [[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\nimport = \"f\"\n";
+    let config = config(text);
+    let taken = |prefix: &str| verdict(&config.peers[0].policy.import, prefix, learned("a"));
+    assert!(taken("10.1.0.0/16") && taken("192.0.2.0/24") && taken("172.16.0.0/12"));
+    assert!(!taken("10.0.0.0/8") && !taken("192.0.2.0/25"));
+}
+
 #[test]
 fn the_minimal_file_is_one_that_works() {
     let loaded = parse("minimal.toml", minimal_file()).unwrap_or_else(|report| panic!("{report}"));

@@ -52,7 +52,12 @@ pub enum Request {
         dry_run: bool,
         /// Refuse when a session would be reset.
         no_reset: bool,
+        /// Go back after so many seconds unless [`Request::Confirm`] comes first.
+        #[serde(default)]
+        confirm_s: Option<u64>,
     },
+    /// What a reload with `confirm_s` applied stays.
+    Confirm,
     /// Make these everybody's last choice, then withdraw them (RFC 8326).
     Drain {
         /// Which; all of them, or none where one does not exist.

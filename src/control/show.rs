@@ -146,6 +146,9 @@ pub struct Plan {
     pub changes: Vec<PlannedChange>,
     /// It has been done, and is not only a plan.
     pub applied: bool,
+    /// It is undone after so many seconds unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_s: Option<u64>,
 }
 
 /// One change of a [`Plan`].

@@ -1,7 +1,7 @@
 //! Sets of prefixes with length ranges, built for thousands of entries.
 //!
-//! A lookup costs one hash probe for each distinct base length among the entries that share the prefix's first octet (a
-//! list of ten thousand /24s: one probe), never a walk over the entries.
+//! A lookup costs one hash probe for each distinct base length among the entries that begin as the prefix
+//! does (a list of ten thousand /24s: one probe), never a walk over the entries.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher};
@@ -173,7 +173,11 @@ impl PrefixSet {
     pub fn new(mut patterns: Vec<PrefixPattern>) -> Self {
         patterns.sort_unstable();
         patterns.dedup();
-        let (mut v4, mut v6) = (Index::new(), Index::new());
+        let ipv4 = patterns
+            .iter()
+            .filter(|pattern| pattern.base.addr().is_ipv4())
+            .count();
+        let (mut v4, mut v6) = (Index::new(ipv4), Index::new(patterns.len() - ipv4));
         for pattern in &patterns {
             let range = (pattern.min_len, pattern.max_len);
             match pattern.base {
@@ -230,82 +234,91 @@ impl Hash for PrefixSet {
 struct Index<A> {
     /// The entries are the operator's own and lookups insert nothing, so a fixed seed invites no flooding.
     bases: HashMap<(A, u8), LengthRanges, FixedState>,
-    /// For each first octet of an address, the base lengths under which something may be found, as bits.
-    lens: Box<[u128; 256]>,
-    /// The same for the one length that no 128 bits hold: 128 of IPv6.
-    hosts: bool,
+    /// For each beginning of an address, the base lengths under which something may be found, as bits: [`Bits::WORDS`]
+    /// words a cell.
+    lens: Vec<u64>,
+    /// How many bits of an address choose the cell.
+    cell_bits: u32,
 }
+
+/// From so many entries on a set has cells for 16 bits of an address instead of 8: half a megabyte for IPv4, where a list
+/// of ten thousand prefixes of all lengths leaves one or two lengths to look under.
+const LARGE: usize = 256;
 
 /// An address as bits.
 trait Bits: Copy + Eq + Hash {
     const WIDTH: u8;
+    /// Words that hold a bit for each length from 0 to the width.
+    const WORDS: usize;
     /// Without the bits beyond this length.
     fn network(self, len: u8) -> Self;
-    fn first_octet(self) -> u8;
+    /// The first bits, at most 16.
+    fn first(self, bits: u32) -> usize;
 }
 
 impl Bits for u32 {
     const WIDTH: u8 = 32;
+    const WORDS: usize = 1;
 
     fn network(self, len: u8) -> Self {
         self & Self::MAX.checked_shl(u32::from(Self::WIDTH - len)).unwrap_or(0)
     }
 
-    fn first_octet(self) -> u8 {
-        self.to_be_bytes()[0]
+    fn first(self, bits: u32) -> usize {
+        (self >> (Self::BITS - bits)) as usize
     }
 }
 
 impl Bits for u128 {
     const WIDTH: u8 = 128;
+    const WORDS: usize = 3;
 
     fn network(self, len: u8) -> Self {
         self & Self::MAX.checked_shl(u32::from(Self::WIDTH - len)).unwrap_or(0)
     }
 
-    fn first_octet(self) -> u8 {
-        self.to_be_bytes()[0]
+    fn first(self, bits: u32) -> usize {
+        (self >> (Self::BITS - bits)) as usize
     }
 }
 
 impl<A: Bits> Index<A> {
-    fn new() -> Self {
+    fn new(entries: usize) -> Self {
+        let cell_bits = if entries < LARGE { 8 } else { 16 };
         Self {
-            bases: HashMap::default(),
-            lens: Box::new([0; 256]),
-            hosts: false,
+            bases: HashMap::with_capacity_and_hasher(entries, FixedState::default()),
+            lens: vec![0; if entries == 0 { 0 } else { A::WORDS << cell_bits }],
+            cell_bits,
         }
     }
 
     fn insert(&mut self, base: A, len: u8, range: (u8, u8)) {
         let base = base.network(len);
         self.bases.entry((base, len)).or_default().push(range);
-        let first = usize::from(base.first_octet());
-        let covered = if len < 8 { 1_usize << (8 - len) } else { 1 };
-        match 1_u128.checked_shl(len.into()) {
-            Some(bit) => self.lens[first..first + covered]
-                .iter_mut()
-                .for_each(|lens| *lens |= bit),
-            None => self.hosts = true,
+        let first = base.first(self.cell_bits);
+        let covered = 1 << self.cell_bits.saturating_sub(len.into());
+        for cell in first..first + covered {
+            self.lens[cell * A::WORDS + usize::from(len / 64)] |= 1 << (len % 64);
         }
     }
 
     fn matches(&self, address: A, len: u8) -> bool {
-        let holds = |base_len: u8| {
-            let ranges = self.bases.get(&(address.network(base_len), base_len));
-            ranges.is_some_and(|ranges| ranges.iter().any(|(min, max)| (*min..=*max).contains(&len)))
+        let cell = address.first(self.cell_bits) * A::WORDS;
+        let Some(words) = self.lens.get(cell..=cell + usize::from(len / 64)) else {
+            return false;
         };
-        if self.hosts && len == 128 && holds(128) {
-            return true;
-        }
-        let upto = u128::MAX >> (127 - len.min(127));
-        let mut lens = self.lens[usize::from(address.first_octet())] & upto;
-        while lens != 0 {
-            let base_len = lens.trailing_zeros();
-            lens &= lens - 1;
-            // Fewer than 128 bits: it fits.
-            if holds(base_len as u8) {
-                return true;
+        // Lengths beyond that of the prefix contain none of it.
+        let mut upto = u64::MAX >> (63 - len % 64);
+        for (index, word) in words.iter().enumerate().rev() {
+            let mut lens = word & upto;
+            upto = u64::MAX;
+            while lens != 0 {
+                let base_len = (index as u32 * 64 + lens.trailing_zeros()) as u8;
+                lens &= lens - 1;
+                let ranges = self.bases.get(&(address.network(base_len), base_len));
+                if ranges.is_some_and(|ranges| ranges.iter().any(|(min, max)| (*min..=*max).contains(&len))) {
+                    return true;
+                }
             }
         }
         false
@@ -401,6 +414,43 @@ mod tests {
                 .iter()
                 .any(|p| p.base.contains(&prefix) && (p.min_len..=p.max_len).contains(&prefix.prefix_len()));
             assert_eq!(set.matches(&prefix), walked, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn agrees_with_a_walk_in_ipv6_too_in_small_sets_and_large() {
+        for count in [3_u32, 40, 600] {
+            let spread = |n: u32| {
+                u128::from(n.wrapping_mul(2_654_435_761)) << 96 | u128::from(n) << 64 | u128::from(n % 7)
+            };
+            let patterns: Vec<PrefixPattern> = (0..count)
+                .map(|n| {
+                    let len = [0, 1, 7, 32, 48, 63, 64, 65, 127, 128][n as usize % 10].max(if n < 2 {
+                        64
+                    } else {
+                        1
+                    });
+                    let base = IpNet::new(std::net::Ipv6Addr::from(spread(n)).into(), len).unwrap();
+                    PrefixPattern {
+                        base: base.trunc(),
+                        min_len: len,
+                        max_len: len.saturating_add((n % 3) as u8).min(128),
+                    }
+                })
+                .filter(|pattern| pattern.base.prefix_len() > 7 || count > 40)
+                .collect();
+            let set = PrefixSet::new(patterns.clone());
+            for n in 0..2 * count {
+                for len in [0_u8, 1, 8, 33, 48, 64, 65, 66, 128] {
+                    let prefix = IpNet::new(std::net::Ipv6Addr::from(spread(n / 2)).into(), len)
+                        .unwrap()
+                        .trunc();
+                    let walked = patterns.iter().any(|p| {
+                        p.base.contains(&prefix) && (p.min_len..=p.max_len).contains(&prefix.prefix_len())
+                    });
+                    assert_eq!(set.matches(&prefix), walked, "{prefix}");
+                }
+            }
         }
     }
 

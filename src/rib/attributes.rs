@@ -43,6 +43,10 @@ pub(crate) struct KeyValues {
     pub(crate) no_llgr: bool,
     /// RFC 8326.
     pub(crate) graceful_shutdown: bool,
+    /// RFC 3765.
+    pub(crate) no_peer: bool,
+    /// RFC 7999.
+    pub(crate) blackhole: bool,
 }
 
 /// Who we are, as far as loops are concerned.
@@ -305,6 +309,8 @@ fn key_values(attributes: &Attributes<'_>, identity: Identity) -> KeyValues {
         llgr_stale: has(Community::LLGR_STALE),
         no_llgr: has(Community::NO_LLGR),
         graceful_shutdown: has(Community::GRACEFUL_SHUTDOWN),
+        no_peer: has(Community::NO_PEER),
+        blackhole: has(Community::BLACKHOLE),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use bgp_codec::{Afi, AsPathBuf, Asn, Family, NextHop, PathAttributes, PeerKind};
+use bgp_codec::{Afi, AsPathBuf, Asn, Family, NextHop, PathAttributes, PeerKind, Role};
 
 use super::attributes::{AttributeSet, DEFAULT_LOCAL_PREF};
 use super::border;
@@ -72,6 +72,10 @@ pub(crate) enum Withheld {
     LongStale,
     /// RFC 9234 §5: it came from a provider, a lateral peer or a route server.
     OnlyToCustomers,
+    /// RFC 3765: not between two networks that peer with each other.
+    NoPeer,
+    /// RFC 7999 §3.2: whoever was asked to drop the traffic is not to pass the wish on.
+    Blackhole,
     /// A filter, or none where one is needed (RFC 8212).
     Policy(Reason),
     /// "Self" has no address of the family on this session.
@@ -95,6 +99,8 @@ impl fmt::Display for Withheld {
             Self::NoExport => "community NO_EXPORT",
             Self::NoExportSubconfed => "community NO_EXPORT_SUBCONFED",
             Self::LongStale => "stale for long, and the peer has no long-lived graceful restart (RFC 9494)",
+            Self::NoPeer => "community NOPEER, and the peer's role is that of a lateral peer",
+            Self::Blackhole => "community BLACKHOLE on a learned route: it stays in this AS (RFC 7999)",
             Self::OnlyToCustomers => "ONLY_TO_CUSTOMER: it goes to customers alone (RFC 9234)",
             Self::Policy(reason) => return write!(f, "rejected by {reason}"),
             Self::NoOwnAddress => "this session has no address of the family to use as next hop",
@@ -142,6 +148,12 @@ fn withheld_by_rules(key: &GroupKey, route: &ExportRoute<'_>) -> Option<Withheld
     }
     if communities.llgr_stale && !key.long_lived {
         return Some(Withheld::LongStale);
+    }
+    if external && communities.no_peer && key.role == Some(Role::Peer) {
+        return Some(Withheld::NoPeer);
+    }
+    if external && communities.blackhole && !matches!(route.origin, Origin::Local) {
+        return Some(Withheld::Blackhole);
     }
     if border::would_leak(key.role, route.set) {
         return Some(Withheld::OnlyToCustomers);

@@ -38,6 +38,13 @@ pub(super) enum Order {
         dry_run: bool,
         /// Refuse a plan that resets a session.
         no_reset: bool,
+        /// Go back after so long unless it is confirmed.
+        confirm: Option<Duration>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Response>,
+    },
+    /// What was applied for the time being stays.
+    Confirm {
         /// Where the answer goes.
         reply: oneshot::Sender<Response>,
     },
@@ -93,6 +100,7 @@ pub(super) struct Reloads {
     pub(super) applied: u64,
     pub(super) unchanged: u64,
     pub(super) refused: u64,
+    pub(super) undone: u64,
 }
 
 /// Everything that is needed to answer.
@@ -126,15 +134,18 @@ impl Answerer {
                     file,
                     dry_run,
                     no_reset,
+                    confirm_s,
                 } => {
                     self.order(Order::Reload {
                         file,
                         dry_run,
                         no_reset,
+                        confirm: confirm_s.map(Duration::from_secs),
                         reply,
                     })
                     .await;
                 }
+                Request::Confirm => self.order(Order::Confirm { reply }).await,
                 Request::Drain {
                     targets,
                     settle_ms,
@@ -198,9 +209,11 @@ impl Answerer {
             }
             Request::EnablePeer { name } => self.command(&name, Command::Enable, "enabled").await,
             Request::Drains => Ok(Response::Drains(self.drains.statuses())),
-            Request::Reload { .. } | Request::Drain { .. } | Request::Undrain { .. } | Request::Stop => {
-                Err(Failure::Unanswered)
-            }
+            Request::Reload { .. }
+            | Request::Confirm
+            | Request::Drain { .. }
+            | Request::Undrain { .. }
+            | Request::Stop => Err(Failure::Unanswered),
         }
     }
 
@@ -348,6 +361,7 @@ impl Answerer {
                 ("applied", reloads.applied),
                 ("unchanged", reloads.unchanged),
                 ("refused", reloads.refused),
+                ("undone", reloads.undone),
             ],
             readiness: &self.readiness().await,
         })

@@ -28,6 +28,7 @@ use tokio::time::Instant;
 
 use self::answer::{Answerer, Order};
 use self::memory::Memory;
+use self::reload::ReloadWish;
 use crate::cli::{CleanupOptions, EntryError, RunOptions};
 use crate::config::Config;
 use crate::control::Response;
@@ -101,6 +102,8 @@ struct Speaker {
     rooms: Answerer,
     originator: Originator,
     memory: Memory,
+    /// What ran before a reload that is not confirmed yet, and when it returns.
+    unconfirmed: Option<(Instant, Config)>,
     /// When our End-of-RIB goes out whatever is missing; none once it has.
     complete_by: Option<Instant>,
     inputs: Inputs,
@@ -166,14 +169,17 @@ impl Speaker {
         let mut alive = tokio::time::interval(watchdog.unwrap_or(std::time::Duration::from_secs(3_600)));
         let end = loop {
             let complete_by = self.complete_by;
+            let back_at = self.unconfirmed.as_ref().map(|(at, _)| *at);
             let settled_at = self.rooms.drains.next_deadline();
             tokio::select! {
                 _ = self.inputs.signals.hangup.recv() => self.hangup().await,
                 _ = self.inputs.signals.terminate.recv() => break self.terminated(),
                 _ = self.inputs.signals.interrupt.recv() => break End::Leave(None),
                 Some(order) = self.inputs.orders.recv() => match order {
-                    Order::Reload { file, dry_run, no_reset, reply } => {
-                        let response = self.reload(file.as_deref(), dry_run, no_reset).await;
+                    Order::Confirm { reply } => drop(reply.send(self.confirm())),
+                    Order::Reload { file, dry_run, no_reset, confirm, reply } => {
+                        let wish = ReloadWish { dry_run, no_reset, confirm };
+                        let response = self.reload(file.as_deref(), wish).await;
                         // Whoever asked may have gone.
                         drop(reply.send(response));
                     }
@@ -195,6 +201,7 @@ impl Speaker {
                 Some(event) = self.inputs.events.recv() => report::log(&event, &self.rooms.sessions),
                 Ok(()) = self.inputs.installed.changed() => self.save(false).await,
                 Ok(()) = self.inputs.verdicts.changed() => self.save(false).await,
+                () = until(back_at), if back_at.is_some() => self.go_back().await,
                 () = until(settled_at), if settled_at.is_some() => self.settled().await,
                 () = until(complete_by), if complete_by.is_some() => {
                     tracing::warn!("not every local source has reported in time; our End-of-RIB goes out without it");
@@ -255,7 +262,7 @@ impl Speaker {
 
     async fn hangup(&mut self) {
         telemetry::tell(Service::Reloading);
-        match self.reload(None, false, false).await {
+        match self.reload(None, ReloadWish::default()).await {
             Response::Plan(plan) => {
                 for change in &plan.changes {
                     tracing::info!(what = %change.what, effect = %change.effect, "reloaded");

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Speaker;
 use super::answer::Reloads;
@@ -11,9 +14,31 @@ use crate::config::{Effect, Plan};
 use crate::control::show::{Plan as ShownPlan, PlannedChange};
 use crate::control::{Failure, Response};
 
+/// How a reload is to be done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ReloadWish {
+    /// Apply nothing.
+    pub(super) dry_run: bool,
+    /// Refuse a plan that resets a session.
+    pub(super) no_reset: bool,
+    /// Go back after so long unless it is confirmed.
+    pub(super) confirm: Option<Duration>,
+}
+
 impl Speaker {
     /// Reads the configuration again; an invalid one changes nothing.
-    pub(super) async fn reload(&mut self, file: Option<&Path>, dry_run: bool, no_reset: bool) -> Response {
+    pub(super) async fn reload(&mut self, file: Option<&Path>, wish: ReloadWish) -> Response {
+        let ReloadWish {
+            dry_run,
+            no_reset,
+            confirm,
+        } = wish;
+        if self.unconfirmed.is_some() && !dry_run {
+            let text = "the last reload waits for `stonechat confirm`; until then, or until it has been undone, there is no other";
+            return Response::Failed(Failure::Other {
+                text: text.to_owned(),
+            });
+        }
         let path = file.unwrap_or(&self.rooms.facts.config);
         let loaded = match start::load(path) {
             Ok(loaded) => loaded,
@@ -48,6 +73,10 @@ impl Speaker {
             self.note(|reloads| reloads.unchanged += 1, "nothing changes");
         } else {
             let changes = plan.changes.len();
+            if let Some(time) = confirm {
+                self.unconfirmed = Some((Instant::now() + time, self.config.clone()));
+                shown.confirm_s = Some(time.as_secs());
+            }
             self.apply(plan).await;
             self.note(
                 |reloads| reloads.applied += 1,
@@ -56,6 +85,35 @@ impl Speaker {
         }
         shown.applied = true;
         Response::Plan(shown)
+    }
+
+    /// What was applied for the time being stays.
+    pub(super) fn confirm(&mut self) -> Response {
+        if self.unconfirmed.take().is_none() {
+            let text = String::from("no reload waits to be confirmed");
+            return Response::Failed(Failure::Other { text });
+        }
+        self.note(|_| {}, "confirmed");
+        tracing::info!("the reload is confirmed");
+        let text = String::from("confirmed: what runs stays");
+        Response::Done { text }
+    }
+
+    /// Nobody confirmed: what ran before runs again. The file stays as it is.
+    pub(super) async fn go_back(&mut self) {
+        let Some((_, before)) = self.unconfirmed.take() else {
+            return;
+        };
+        let plan = Plan::new(&self.config, before);
+        for change in &plan.changes {
+            tracing::warn!(what = %change.what, "undone: the reload was not confirmed");
+        }
+        plan.settle_places();
+        self.apply(plan).await;
+        self.note(
+            |reloads| reloads.undone += 1,
+            "undone: it was not confirmed; the file says something else than what runs",
+        );
     }
 
     async fn apply(&mut self, plan: Plan) {
@@ -114,5 +172,6 @@ fn show(plan: &Plan) -> ShownPlan {
     ShownPlan {
         changes: changes.collect(),
         applied: false,
+        confirm_s: None,
     }
 }

@@ -119,6 +119,7 @@ pub(super) async fn start(
         telemetry,
         rooms: answerer,
         originator,
+        unconfirmed: None,
         complete_by: None,
         inputs,
     };

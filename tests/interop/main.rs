@@ -18,5 +18,6 @@ mod matrix;
 mod md5;
 mod pair;
 mod reflector;
+mod reload;
 mod start;
 mod vips;

@@ -1,6 +1,5 @@
 //! `[[filter]]`: rules, conditions, and what they set.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp_codec::{Asn, Community, ExtendedCommunity, FamilySet, LargeCommunity, Origin};
@@ -110,7 +109,7 @@ keys! {
         /// It is of this family.
         family: FamilySet = scalar::families => FAMILIES, NONE, LIVE;
         /// ORIGIN is one of these.
-        origin: Vec<Origin> = |value| value.one_or_many(origin) => Shape::OneOrMany(&ORIGIN), NONE, LIVE;
+        origin: Vec<Origin> = |value| value.one_or_many(scalar::origin) => Shape::OneOrMany(&ORIGIN), NONE, LIVE;
         /// MED is there and is this.
         med: u32 = scalar::any_u32 => U32, NONE, LIVE;
         /// LOCAL_PREF is this; 100 where there is none.
@@ -135,13 +134,13 @@ keys! {
             U32, Shape::Words(&["remove", "igp"]), Shape::Table(|| Table::new("set.med", &[MedKeys::KEYS])),
         ]), NONE, LIVE;
         /// ORIGIN.
-        origin: Origin = origin => ORIGIN, NONE, LIVE;
+        origin: Origin = scalar::origin => ORIGIN, NONE, LIVE;
         /// Put our AS in front this many times, or another one.
         prepend: Prepend = prepend => Shape::Either(&[
             number(1, 64), Shape::Table(|| Table::new("set.prepend", &[PrependKeys::KEYS])),
         ]), NONE, LIVE;
         /// Ourselves, what it was, or an address.
-        next_hop: NextHopEdit = next_hop
+        next_hop: NextHopEdit = scalar::next_hop
             => Shape::Either(&[Shape::Words(&["self", "unchanged"]), text("an address", "192.0.2.1")]), NONE, LIVE;
         /// Communities: replace, remove, add, in this order. `community.add = [...]` is short for `community = { add = [...] }`.
         community: CommunityKeys = scalar::table
@@ -356,17 +355,6 @@ fn fallthrough(value: &Value<'_>) -> Option<Fallthrough> {
     scalar::word(value, &words)
 }
 
-fn origin(value: &Value<'_>) -> Option<Origin> {
-    scalar::word(
-        value,
-        &[
-            ("igp", Origin::Igp),
-            ("egp", Origin::Egp),
-            ("incomplete", Origin::Incomplete),
-        ],
-    )
-}
-
 fn med(value: &Value<'_>) -> Option<MedEdit> {
     if value.is_text() {
         scalar::word(
@@ -393,19 +381,4 @@ fn prepend(value: &Value<'_>) -> Option<Prepend> {
         asn: keys.asn.map(Spanned::into_inner),
         count: keys.count.map_or(1, Spanned::into_inner),
     })
-}
-
-fn next_hop(value: &Value<'_>) -> Option<NextHopEdit> {
-    let expected = "`self`, `unchanged` or an address";
-    match value.text(expected)?.as_str() {
-        "self" => Some(NextHopEdit::Own),
-        "unchanged" => Some(NextHopEdit::Unchanged),
-        other => match other.parse::<IpAddr>() {
-            Ok(address) => Some(NextHopEdit::Address(address)),
-            Err(_) => value.fail(
-                format_args!("`{other}` is not known"),
-                format_args!("expected {expected}"),
-            ),
-        },
-    }
 }

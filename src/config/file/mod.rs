@@ -56,6 +56,10 @@ macro_rules! keys {
                 &self.header
             }
 
+            fn spans(&self) -> Vec<Option<std::ops::Range<usize>>> {
+                vec![$(self.$key.as_ref().map(toml::Spanned::span)),*]
+            }
+
             fn read(section: &$crate::config::reader::Section<'_>) -> Self {
                 Self {
                     header: $crate::config::file::Header::new(
@@ -68,7 +72,7 @@ macro_rules! keys {
         }
     };
 }
-use keys;
+pub(in crate::config) use keys;
 
 /// The keys of one table.
 pub(super) trait Keys: Sized {
@@ -80,12 +84,15 @@ pub(super) trait Keys: Sized {
     /// Where the table begins and which keys it holds.
     fn header(&self) -> &Header;
 
+    /// Where each value stands, in the order of the keys.
+    fn spans(&self) -> Vec<Option<Range<usize>>>;
+
     /// Reads what is there; unknown keys are the caller's business, because a table may have several such types.
     fn read(section: &Section<'_>) -> Self;
 }
 
 /// A key as it is written in the file: Rust's `r#type` is the file's `type`.
-const fn plain(key: &'static str) -> &'static str {
+pub(in crate::config) const fn plain(key: &'static str) -> &'static str {
     match key.as_bytes() {
         [b'r', b'#', rest @ ..] => match std::str::from_utf8(rest) {
             Ok(key) => key,

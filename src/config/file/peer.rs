@@ -1,5 +1,6 @@
 //! `[[peer]]` and `[[peer_group]]`.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -62,6 +63,8 @@ macro_rules! shared_keys {
 }
 
 shared_keys! {
+    /// What is assumed for keys that neither the peer nor its group has: see below.
+    profile: Profile = profile => Shape::Words(&["bigip", "calico-bird", "frr", "tor"]), "none", "as the keys that it stands for";
     /// Free text.
     description: String = scalar::text => TEXT, "empty", LIVE;
     /// The AS that the peer must announce, a list of those that it may announce, or `"internal"` (ours), `"external"` (any
@@ -204,6 +207,37 @@ impl PeerGroup {
             shared: SharedKeys::read(section),
         }
     }
+}
+
+/// A kind of counterpart whose best settings are known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::config) enum Profile {
+    /// F5 BIG-IP (ZebOS).
+    BigIp,
+    /// BIRD as Calico configures it.
+    CalicoBird,
+    /// FRR with its defaults.
+    Frr,
+    /// A top-of-rack router, next to us, in another AS.
+    Tor,
+}
+
+const PROFILES: [(&str, Profile); 4] = [
+    ("bigip", Profile::BigIp),
+    ("calico-bird", Profile::CalicoBird),
+    ("frr", Profile::Frr),
+    ("tor", Profile::Tor),
+];
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = PROFILES.iter().find(|(_, profile)| profile == self);
+        f.write_str(name.map_or("", |(name, _)| name))
+    }
+}
+
+fn profile(value: &Value<'_>) -> Option<Profile> {
+    scalar::word(value, &PROFILES)
 }
 
 /// `shutdown = true`, or the text that the peer is told.

@@ -115,9 +115,15 @@ impl Key {
         lines.join(" ")
     }
 
-    /// The default, where it is a value and not words.
+    /// The default as it would be written, where it is a value and not words.
+    pub(in crate::config) fn default_text(&self) -> Option<&'static str> {
+        let text = self.default.strip_prefix('`')?.strip_suffix('`')?;
+        (!text.contains('`')).then_some(text)
+    }
+
+    /// The same as JSON.
     pub(super) fn default_value(&self) -> Option<Value> {
-        let written = self.default.strip_prefix('`')?.strip_suffix('`')?;
+        let written = self.default_text()?;
         let table: toml::Table = toml::from_str(&format!("value = {written}")).ok()?;
         serde_json::to_value(table.get("value")?).ok()
     }

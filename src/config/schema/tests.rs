@@ -210,7 +210,7 @@ fn base_and(section: &SectionSchema, line: &str) -> (String, String) {
 /// The default as written in the file.
 fn written_default(key: &Key) -> Option<&'static str> {
     key.default_value()?;
-    key.default.strip_prefix('`')?.strip_suffix('`')
+    key.default_text()
 }
 
 /// Values that a shape allows, as TOML; each part of it at least once, to this depth of tables.

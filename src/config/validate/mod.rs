@@ -8,6 +8,7 @@ mod filters;
 mod names;
 mod password;
 mod peers;
+mod profiles;
 mod sources;
 mod vips;
 
@@ -26,6 +27,8 @@ use super::{Config, Speaker};
 use crate::kernel::settings::{Metric, OnStop, Settings};
 use crate::route::TableId;
 use crate::session::settings::PeerSettings;
+
+pub(super) use self::profiles::effective_keys;
 
 /// rtm_protocol of our routes.
 const KERNEL_PROTOCOL: u8 = 179;

@@ -10,7 +10,7 @@ use bgp_codec::{Asn, Family, FamilySet};
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::{BGP_PORT, inner, or, password, twice};
+use super::{BGP_PORT, inner, or, password, profiles, twice};
 use crate::config::file::File;
 use crate::config::file::peer::{AddPath, Announcement, PeerTable, Restart, SharedKeys};
 use crate::config::reader::Reader;
@@ -64,8 +64,8 @@ pub(super) fn build(reader: &Reader<'_>, file: &File, filters: &[Arc<Filter>]) -
                 address: PeerAddress::Range(*range.get_ref()),
                 address_span: range.span(),
                 header: &group.own.header.span,
-                keys: group.shared.clone(),
                 asn_written: group.shared.header.has("asn"),
+                keys: profiles::effective_keys(reader, &group.shared, None),
             }
         }));
     }
@@ -86,17 +86,10 @@ fn peer_drafts<'f>(reader: &Reader<'_>, peer: &'f PeerTable, file: &'f File) -> 
         .groups
         .iter()
         .find(|group| wanted.is_some() && group.own.name.as_ref().map(Spanned::get_ref) == wanted);
-    let keys = match group {
-        // A group's ranges are sessions of the group, not of each peer in it.
-        Some(group) => peer.shared.clone().or(&SharedKeys {
-            listen_range: None,
-            ..group.shared.clone()
-        }),
-        None => peer.shared.clone(),
-    };
+    let keys = profiles::effective_keys(reader, &peer.shared, group);
     // A group that does not exist has been reported; what it would have said is not missing besides.
     let in_group = group.map_or_else(|| wanted.is_some(), |group| group.shared.header.has("asn"));
-    let asn_written = peer.shared.header.has("asn") || in_group;
+    let asn_written = peer.shared.header.has("asn") || in_group || keys.asn.is_some();
     let draft = |name, address, address_span| Draft {
         name,
         group: inner(peer.own.group.as_ref()),

@@ -23,7 +23,9 @@ fn source(reader: &Reader<'_>, keys: &OriginateKeys) -> Option<Source> {
     let name = keys
         .header
         .require(reader, keys.name.as_ref(), "name", "\"pod-blocks\"");
-    if let (Some(discard), None) = (&keys.discard, &keys.prefixes) {
+    if let (Some(discard), None) = (&keys.discard, &keys.prefixes)
+        && *discard.get_ref()
+    {
         reader.error(
             &discard.span(),
             "`discard` goes with `prefixes`".to_owned(),

@@ -189,3 +189,19 @@ fn a_mark_is_never_changed() {
     lab.announce(a, &attributes, &["192.0.2.0/24"]);
     assert_eq!(lab.held(b, "192.0.2.0/24").only_to_customer, Some(Asn(65_009)));
 }
+
+/// RFC 3765: a lateral peer, by its role, is not told; a provider is.
+#[test]
+fn no_peer_keeps_a_route_from_lateral_peers() {
+    let mut lab = Lab::new(settings());
+    let [a, peer, provider] = lab.up([client(1), with_role(2, Role::Peer), with_role(3, Role::Customer)])[..]
+    else {
+        panic!()
+    };
+    let tagged = PathAttributes {
+        communities: vec![bgp_codec::Community::NO_PEER],
+        ..via("10.0.0.1")
+    };
+    lab.announce(a, &tagged, &["192.0.2.0/24"]);
+    assert_eq!((lab.holds(peer).len(), lab.holds(provider).len()), (0, 1));
+}

@@ -269,13 +269,16 @@ fn a_route_server_is_not_on_the_path() {
     assert_eq!(held.next_hop, Some(NextHop::V4([10, 0, 0, 1].into())));
 }
 
-/// RFC 1997, without any policy.
+/// RFC 1997, RFC 3765 and RFC 7999, without any policy.
 #[test]
 fn well_known_communities_hold() {
     for (community, internal_gets, external_gets) in [
         (Community::NO_EXPORT, true, false),
         (Community::NO_EXPORT_SUBCONFED, true, false),
         (Community::NO_ADVERTISE, false, false),
+        (Community::BLACKHOLE, true, false),
+        // Only between lateral peers, and nothing says that these are.
+        (Community::NO_PEER, true, true),
     ] {
         let mut lab = Lab::new(settings());
         let [a, b, e] = lab.up([client(1), client(2), external(3)])[..] else {
