@@ -63,6 +63,12 @@ impl World {
         }
     }
 
+    /// The time of this world, which stands still.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
     pub fn up(&mut self, peer: Peer) -> PeerId {
         let id = peer.id;
         self.handle(Input::PeerUp(Box::new(peer)));
@@ -211,6 +217,7 @@ pub fn peer(n: u32, external: bool) -> Peer {
             route_refresh: true,
             enhanced_route_refresh: true,
             graceful_restart: None,
+            role: None,
         },
         policy: PeerPolicy {
             import: Chain::accept_all(),
@@ -218,6 +225,7 @@ pub fn peer(n: u32, external: bool) -> Peer {
             rr_client: !external,
             route_server_client: false,
             next_hop: NextHopPolicy::Standard,
+            as_path: Default::default(),
             allow_own_as: 0,
             max_prefixes: None,
             max_prefixes_accepted: None,
