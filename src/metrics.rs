@@ -4,6 +4,8 @@
 //! transitions), so a change between two scrapes is never missed and no second copy can disagree. `bgp_` is for
 //! sessions and routes, `stonechat_` for the rest.
 
+use std::sync::Arc;
+
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
@@ -63,7 +65,7 @@ pub struct PeerFamily {
 }
 
 /// The RIB as a whole.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rib {
     /// Prefixes with a best path.
     pub prefixes: u64,
@@ -75,6 +77,8 @@ pub struct Rib {
     pub groups: u64,
     /// Octets in all rings.
     pub ring_bytes: u64,
+    /// Octets by what they are used for.
+    pub memory: Vec<(Arc<str>, u64)>,
 }
 
 /// One VIP.
@@ -201,7 +205,10 @@ impl Page {
             ),
         ];
         all.into_iter()
-            .try_for_each(|(name, help, value)| self.gauges(name, help, [], [([], value)]))
+            .try_for_each(|(name, help, value)| self.gauges(name, help, [], [([], value)]))?;
+        let help = "Octets that the RIB has asked for, by what they are used for";
+        let memory = rib.memory.iter().map(|(kind, bytes)| ([&**kind], *bytes));
+        self.gauges("stonechat_rib_memory_bytes", help, ["kind"], memory)
     }
 
     fn vips(&self, vips: &[Vip]) -> Added {
@@ -340,6 +347,7 @@ mod tests {
         };
         let rib = Rib {
             prefixes: 7,
+            memory: vec![("paths".into(), 20)],
             ..Rib::default()
         };
         let page = page(&Snapshot {

@@ -12,6 +12,7 @@ mod confirm;
 mod demo;
 mod drain;
 mod enable;
+mod memory;
 mod output;
 mod peer;
 mod peers;
@@ -90,6 +91,8 @@ enum Verb {
     Policy(policy::Arguments),
     /// Show the daemon: uptime, tables, whether each part is well
     Status,
+    /// Show what the tables' memory is used for
+    Memory,
     /// Show every peer
     Peers,
     /// Show everything about one peer
@@ -236,6 +239,7 @@ impl Verb {
             Self::Confirm => confirm::execute(terminal),
             Self::Config(arguments) => config::execute(arguments, terminal),
             Self::Status => status::execute(terminal),
+            Self::Memory => memory::execute(terminal),
             Self::Peers => peers::execute(terminal),
             Self::Peer(arguments) => peer::execute(arguments, terminal),
             Self::Routes(arguments) => routes::execute(arguments, terminal),

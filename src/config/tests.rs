@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bgp_codec::{Attributes, Family, FamilySet, PathAttributes, PeerKind};
+use bgp_codec::{Family, FamilySet, PathAttributes, PeerKind};
 
 use super::environment::{Environment, SecretFile};
 use super::load::{self, Loaded};
 use super::*;
-use crate::policy::{Chain, RouteView, Source};
+use crate::policy::{CanonicalBlock, Chain, RouteView, Source};
 use crate::route::OriginKind;
 use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
 
@@ -372,7 +372,7 @@ fn verdict(chain: &Chain, prefix: &str, source: Source<'_>) -> bool {
     } else {
         Family::IPV6_UNICAST
     };
-    let attributes = &Attributes::from_canonical(&block);
+    let attributes = &CanonicalBlock::new(&block);
     chain
         .evaluate(&RouteView {
             prefix,

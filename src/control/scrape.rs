@@ -1,5 +1,7 @@
 //! From what the rooms say of themselves to what a metrics page needs.
 
+use std::sync::Arc;
+
 use crate::metrics::{Peer, PeerFamily, Rib, Snapshot, Vip};
 use crate::rib::explain::{Counters, PeerCounters};
 use crate::session::status::{MessageCounts, State, Status};
@@ -35,6 +37,7 @@ pub fn snapshot(sources: Sources<'_>) -> Snapshot {
         attribute_sets,
         groups,
         ring_bytes,
+        memory,
         peers,
     } = sources.counters;
     // A session of this machine with itself never comes up and would look like a failure.
@@ -50,6 +53,10 @@ pub fn snapshot(sources: Sources<'_>) -> Snapshot {
             attribute_sets: *attribute_sets,
             groups: *groups,
             ring_bytes: *ring_bytes,
+            memory: memory
+                .iter()
+                .map(|used| (Arc::clone(&used.kind), used.bytes))
+                .collect(),
         },
         fib: sources.fib.to_vec(),
         vips: sources.vips.iter().map(vip).collect(),

@@ -3,10 +3,11 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use bgp_codec::{Attributes, NextHop, PathAttributes};
+use bgp_codec::{NextHop, PathAttributes};
 
 use super::{
-    Action, Condition, Edits, Fallthrough, Filter, NextHopEdit, Reason, RouteView, Verdict, martian,
+    Action, CanonicalBlock, Condition, Edits, Fallthrough, Filter, NextHopEdit, Reason, RouteView, Verdict,
+    martian,
 };
 
 /// What decides for one peer in one direction. Cheap to clone; equality and hash are by content.
@@ -114,6 +115,12 @@ impl Chain {
     #[must_use]
     pub fn is_no_policy(&self) -> bool {
         self.0.rest == Rest::NoPolicy
+    }
+
+    /// Whether every route passes as it is.
+    #[must_use]
+    pub fn accepts_all(&self) -> bool {
+        self.0.guard.is_none() && self.0.last.is_empty() && self.0.rest == Rest::AcceptAll
     }
 
     /// Whether a default route reaches the filters.
@@ -291,7 +298,7 @@ impl Progress<'_, '_> {
         }
         let (route, edits) = (self.route, &self.edits);
         let edited = self.edited.get_or_insert_with(|| {
-            let mut attributes = PathAttributes::from(route.attributes);
+            let mut attributes = PathAttributes::from(&**route.attributes);
             edits.apply(&mut attributes, route.local_asn);
             let mut canonical = Vec::new();
             attributes.encode_canonical(&mut canonical);
@@ -302,7 +309,7 @@ impl Progress<'_, '_> {
             Edited { canonical, next_hop }
         });
         condition.matches(&RouteView {
-            attributes: &Attributes::from_canonical(&edited.canonical),
+            attributes: &CanonicalBlock::new(&edited.canonical),
             next_hop: edited.next_hop,
             ..*route
         })

@@ -4,6 +4,7 @@
 //! Evaluating returns the [`Reason`] that decided, and `why` prints that value: there is no second implementation.
 
 mod as_path_pattern;
+mod canonical_block;
 mod chain;
 mod community_pattern;
 mod condition;
@@ -19,9 +20,10 @@ mod tests;
 
 use std::net::IpAddr;
 
-use bgp_codec::{Asn, Attributes, Family, NextHop, PeerKind};
+use bgp_codec::{Asn, Family, NextHop, PeerKind};
 
 pub use self::as_path_pattern::{AsPathPattern, AsPathPatternError};
+pub use self::canonical_block::CanonicalBlock;
 pub use self::chain::{Chain, ImportGuard};
 pub use self::community_pattern::{CommunityPattern, CommunityPatternError, LargeCommunityPattern};
 pub use self::condition::{Condition, SourcePattern};
@@ -42,8 +44,8 @@ pub struct RouteView<'a> {
     pub family: Family,
     /// Where it comes from.
     pub source: Source<'a>,
-    /// Path attributes, read from their canonical form.
-    pub attributes: &'a Attributes<'a>,
+    /// Path attributes.
+    pub attributes: &'a CanonicalBlock<'a>,
     /// The route's next hop; none for a route of our own.
     pub next_hop: Option<NextHop>,
     /// The kernel's metric, for routes read from its table.

@@ -311,7 +311,7 @@ fn with_view<T>(prefix: &str, source: Source<'_>, look: impl FnOnce(&RouteView<'
             Family::IPV6_UNICAST
         },
         source,
-        attributes: &Attributes::from_canonical(&block),
+        attributes: &CanonicalBlock::new(&block),
         next_hop: Some(NextHop::V4(Ipv4Addr::new(192, 0, 2, 1))),
         kernel_metric: None,
         local_asn: Asn(64_512),

@@ -1,7 +1,5 @@
 //! Adj-RIB-Out of one update group: one dense array, 12 octets a prefix (or path, with Add-Path), for all members together.
 
-use std::collections::BTreeMap;
-
 use super::ids::{AttributesId, PeerIndex};
 
 /// What a group is sent for one id.
@@ -27,11 +25,18 @@ impl OutSlot {
         }
     }
 
-    const EMPTY: Self = Self {
+    /// Nothing is sent.
+    pub(crate) const EMPTY: Self = Self {
         attributes: AttributesId::NONE,
         edits: 0,
         source: PeerIndex(u32::MAX),
     };
+
+    /// The slot unless it is [`EMPTY`](Self::EMPTY).
+    #[inline]
+    pub(crate) fn some(self) -> Option<Self> {
+        (self.attributes != AttributesId::NONE).then_some(self)
+    }
 
     /// Number of the changes.
     pub(crate) const fn edits(self) -> u32 {
@@ -49,12 +54,60 @@ impl OutSlot {
     }
 }
 
+/// How many slots go out, and how many of them come from each peer.
+#[derive(Debug, Default)]
+pub(crate) struct SlotCounts {
+    present: u32,
+    /// By the place of the peer.
+    by_source: Vec<u32>,
+}
+
+impl SlotCounts {
+    pub(crate) fn add(&mut self, slot: OutSlot) {
+        if !slot.is_too_long() {
+            self.present += 1;
+            if let Some(of_source) = self.of_source(slot) {
+                *of_source += 1;
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, slot: OutSlot) {
+        if !slot.is_too_long() {
+            self.present -= 1;
+            if let Some(of_source) = self.of_source(slot) {
+                *of_source -= 1;
+            }
+        }
+    }
+
+    /// Our own sources are nobody to send to.
+    fn of_source(&mut self, slot: OutSlot) -> Option<&mut u32> {
+        if slot.source.is_local() {
+            return None;
+        }
+        let place = slot.source.index();
+        if self.by_source.len() <= place {
+            self.by_source.resize(place + 1, 0);
+        }
+        self.by_source.get_mut(place)
+    }
+
+    /// How many go to a member that is this peer.
+    pub(crate) fn sent_to(&self, peer: PeerIndex) -> u32 {
+        self.present - self.by_source.get(peer.index()).copied().unwrap_or(0)
+    }
+
+    const fn bytes(&self) -> usize {
+        self.by_source.capacity() * size_of::<u32>()
+    }
+}
+
 /// The slots of a group, indexed by `PrefixId`, or by `PathSlot` where all paths are sent.
 #[derive(Debug, Default)]
 pub(crate) struct AdjRibOut {
     slots: Vec<OutSlot>,
-    present: u32,
-    by_source: BTreeMap<PeerIndex, u32>,
+    counts: SlotCounts,
 }
 
 impl AdjRibOut {
@@ -75,29 +128,27 @@ impl AdjRibOut {
         let old = self.at(id);
         self.slots[id as usize] = new.unwrap_or(OutSlot::EMPTY);
         if let Some(old) = old {
-            self.count(old, false);
+            self.counts.remove(old);
         }
         if let Some(new) = new {
-            self.count(new, true);
+            self.counts.add(new);
         }
         old
     }
 
-    fn count(&mut self, slot: OutSlot, more: bool) {
-        if slot.is_too_long() {
-            return;
-        }
-        let of_source = self.by_source.entry(slot.source).or_insert(0);
-        if more {
-            self.present += 1;
-            *of_source += 1;
-        } else {
-            self.present -= 1;
-            *of_source -= 1;
-            if *of_source == 0 {
-                self.by_source.remove(&slot.source);
-            }
-        }
+    /// All slots, empty ones included.
+    pub(crate) fn slots(&self) -> &[OutSlot] {
+        &self.slots
+    }
+
+    /// How many slots are sent.
+    pub(crate) const fn len(&self) -> usize {
+        self.counts.present as usize
+    }
+
+    /// Octets that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<OutSlot>() + self.counts.bytes()
     }
 
     /// Notes that the slot does not fit.
@@ -125,7 +176,7 @@ impl AdjRibOut {
 
     /// How many slots are sent to a member that is this peer.
     pub(crate) fn sent_to(&self, peer: PeerIndex) -> u32 {
-        self.present - self.by_source.get(&peer).copied().unwrap_or(0)
+        self.counts.sent_to(peer)
     }
 }
 

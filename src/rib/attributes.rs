@@ -1,15 +1,17 @@
 //! Attribute sets, interned by content.
 //!
-//! First by the raw attribute block of the message with the context it was read in: a hit parses nothing. Then by canonical
-//! octets and next hop. A set keeps its octets, ready to send, and the few values that the decision compares.
+//! A block that is in canonical form already, as most are, is looked up as it is. Any other is looked up by its raw octets
+//! with the context they were read in, and only if they are not known it is brought into that form. A set keeps its octets, ready to send, and
+//! the few values that deciding code compares.
 
 use std::hash::{BuildHasher, Hash};
 use std::net::Ipv4Addr;
 
 use bgp_codec::{Asn, Attributes, Community, NextHop, PathAttributes, PeerKind};
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 
+use super::canonical;
+use super::id_table::IdTable;
 use super::ids::AttributesId;
 use super::next_hop::{NextHopId, NextHopTable, Unusable};
 
@@ -65,31 +67,134 @@ pub(crate) struct RawContext {
     pub(crate) multiprotocol: bool,
 }
 
-/// One interned set.
+/// One interned set, in 56 octets and its own.
 #[derive(Debug)]
 pub(crate) struct AttributeSet {
-    canonical: Box<[u8]>,
-    next_hop: Option<NextHop>,
-    next_hop_id: Option<NextHopId>,
-    pub(crate) key: KeyValues,
+    /// The canonical block, and behind it the octets of the next hop.
+    octets: Box<[u8]>,
+    /// What RFC 4271 §9.1.2.2 compares before MULTI_EXIT_DISC, as one number: the lower the better.
+    rank: u64,
+    next_hop: u32,
     references: u32,
     /// Grows whenever the id gets a new meaning.
     generation: u32,
+    med: u32,
+    first_as: u32,
+    originator_id: u32,
+    cluster_list_length: u16,
+    /// Which of the optional values there are, and the communities with a meaning.
+    flags: u16,
+    own_as: u8,
+    next_hop_len: u8,
 }
 
+const NO_NEXT_HOP: u32 = u32::MAX;
+const LOCAL_PREF: u16 = 1;
+const MED: u16 = 1 << 1;
+const FIRST_AS: u16 = 1 << 2;
+const ORIGINATOR_ID: u16 = 1 << 3;
+const OWN_CLUSTER: u16 = 1 << 4;
+const NO_EXPORT: u16 = 1 << 5;
+const NO_ADVERTISE: u16 = 1 << 6;
+const NO_EXPORT_SUBCONFED: u16 = 1 << 7;
+const GRACEFUL_SHUTDOWN: u16 = 1 << 8;
+const LLGR_STALE: u16 = 1 << 9;
+const NO_LLGR: u16 = 1 << 10;
+/// Of a path, as far as it is compared: an attribute cannot hold more.
+const MAX_PATH_LENGTH: u32 = (1 << 24) - 1;
+
 impl AttributeSet {
+    fn new(octets: &[u8], next_hop_len: u8, next_hop: u32, key: &KeyValues) -> Self {
+        let flag = |has: bool, flag: u16| if has { flag } else { 0 };
+        let local_pref = key.local_pref.unwrap_or(DEFAULT_LOCAL_PREF);
+        let length = key.as_path_length.min(MAX_PATH_LENGTH);
+        Self {
+            octets: octets.into(),
+            rank: u64::from(!local_pref) << 32 | u64::from(length) << 8 | u64::from(key.origin),
+            next_hop,
+            references: 1,
+            generation: 0,
+            med: key.med.unwrap_or(0),
+            first_as: key.first_as.map_or(0, |asn| asn.0),
+            originator_id: key.originator_id.map_or(0, Ipv4Addr::to_bits),
+            cluster_list_length: u16::try_from(key.cluster_list_length).unwrap_or(u16::MAX),
+            flags: flag(key.local_pref.is_some(), LOCAL_PREF)
+                | flag(key.med.is_some(), MED)
+                | flag(key.first_as.is_some(), FIRST_AS)
+                | flag(key.originator_id.is_some(), ORIGINATOR_ID)
+                | flag(key.own_cluster, OWN_CLUSTER)
+                | flag(key.no_export, NO_EXPORT)
+                | flag(key.no_advertise, NO_ADVERTISE)
+                | flag(key.no_export_subconfed, NO_EXPORT_SUBCONFED)
+                | flag(key.graceful_shutdown, GRACEFUL_SHUTDOWN)
+                | flag(key.llgr_stale, LLGR_STALE)
+                | flag(key.no_llgr, NO_LLGR),
+            own_as: key.own_as,
+            next_hop_len,
+        }
+    }
+
+    /// The values that deciding code looks at.
+    #[inline]
+    pub(crate) fn key(&self) -> KeyValues {
+        let has = |flag: u16| self.flags & flag != 0;
+        KeyValues {
+            local_pref: has(LOCAL_PREF).then_some(!((self.rank >> 32) as u32)),
+            med: has(MED).then_some(self.med),
+            as_path_length: (self.rank >> 8) as u32 & MAX_PATH_LENGTH,
+            first_as: has(FIRST_AS).then_some(Asn(self.first_as)),
+            originator_id: has(ORIGINATOR_ID).then(|| Ipv4Addr::from_bits(self.originator_id)),
+            cluster_list_length: self.cluster_list_length.into(),
+            own_as: self.own_as,
+            own_cluster: has(OWN_CLUSTER),
+            origin: self.rank as u8,
+            no_export: has(NO_EXPORT),
+            no_advertise: has(NO_ADVERTISE),
+            no_export_subconfed: has(NO_EXPORT_SUBCONFED),
+            graceful_shutdown: has(GRACEFUL_SHUTDOWN),
+            llgr_stale: has(LLGR_STALE),
+            no_llgr: has(NO_LLGR),
+        }
+    }
+
+    /// Whether RFC 9494 makes it the last resort.
+    #[inline]
+    pub(crate) const fn is_last_resort(&self) -> bool {
+        self.flags & LLGR_STALE != 0
+    }
+
+    /// Tells apart the sets that one id stands for in turn.
+    #[inline]
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// LOCAL_PREF, length of AS_PATH and ORIGIN as one number: the lower the better.
+    #[inline]
+    pub(crate) const fn rank(&self) -> u64 {
+        self.rank
+    }
+
+    /// The canonical block.
+    #[inline]
+    pub(crate) fn canonical(&self) -> &[u8] {
+        &self.octets[..self.octets.len() - usize::from(self.next_hop_len)]
+    }
+
     /// The attributes without next hop.
     pub(crate) fn attributes(&self) -> Attributes<'_> {
-        Attributes::from_canonical(&self.canonical)
+        Attributes::from_canonical(self.canonical())
     }
 
     /// None for routes of our own.
-    pub(crate) const fn next_hop(&self) -> Option<NextHop> {
-        self.next_hop
+    #[inline]
+    pub(crate) fn next_hop(&self) -> Option<NextHop> {
+        canonical::read_next_hop(&self.octets[self.octets.len() - usize::from(self.next_hop_len)..])
     }
 
-    pub(crate) const fn next_hop_id(&self) -> Option<NextHopId> {
-        self.next_hop_id
+    #[inline]
+    pub(crate) fn next_hop_id(&self) -> Option<NextHopId> {
+        (self.next_hop != NO_NEXT_HOP).then(|| NextHopId::from_number(self.next_hop))
     }
 }
 
@@ -107,11 +212,13 @@ struct RawLine {
 pub(crate) struct AttributeTable {
     identity: Identity,
     hasher: FixedState,
-    ids: HashTable<u32>,
+    ids: IdTable,
     sets: Vec<AttributeSet>,
     free: Vec<AttributesId>,
     raw: Vec<Option<RawLine>>,
     scratch: Vec<u8>,
+    /// Octets that the sets own.
+    octets: usize,
     pub(crate) next_hops: NextHopTable,
 }
 
@@ -120,18 +227,35 @@ impl AttributeTable {
         Self {
             identity,
             hasher: FixedState::with_seed(seed.rotate_left(32) ^ 0x5eed),
-            ids: HashTable::new(),
+            ids: IdTable::default(),
             sets: Vec::new(),
             free: Vec::new(),
             raw: Vec::new(),
             scratch: Vec::new(),
+            octets: 0,
             next_hops: NextHopTable::new(track_next_hops),
         }
     }
 
     /// How many distinct sets there are.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    /// Octets that the sets take, the table that finds them included.
+    pub(crate) fn bytes(&self) -> usize {
+        let lines = self
+            .raw
+            .iter()
+            .flatten()
+            .map(|line| line.block.len())
+            .sum::<usize>();
+        self.octets
+            + self.ids.bytes()
+            + self.sets.capacity() * size_of::<AttributeSet>()
+            + self.free.capacity() * size_of::<AttributesId>()
+            + self.raw.capacity() * size_of::<Option<RawLine>>()
+            + lines
     }
 
     #[inline]
@@ -143,8 +267,27 @@ impl AttributeTable {
     #[inline]
     pub(crate) fn metric(&self, id: AttributesId) -> Result<u32, Unusable> {
         self.set(id)
-            .next_hop_id
+            .next_hop_id()
             .map_or(Ok(0), |next_hop| self.next_hops.usable(next_hop))
+    }
+
+    /// The set of a received block without errors, with one more reference, if the block is in canonical form but for its next
+    /// hop; `received` is the same block, read.
+    pub(crate) fn intern_received(
+        &mut self,
+        context: RawContext,
+        received: &Attributes<'_>,
+        next_hop: Option<NextHop>,
+    ) -> Option<AttributesId> {
+        if !context.four_octet_asn {
+            return None;
+        }
+        let mut octets = std::mem::take(&mut self.scratch);
+        octets.clear();
+        let canonical = canonical::copy(received, context.peer, &mut octets);
+        let id = canonical.then(|| self.intern_octets(&mut octets, next_hop, received));
+        self.scratch = octets;
+        id
     }
 
     /// The set that these octets stood for before, with one more reference.
@@ -182,30 +325,37 @@ impl AttributeTable {
 
     /// The id of these attributes, with one more reference. The next hop is part of what is compared.
     pub(crate) fn intern(&mut self, attributes: &PathAttributes) -> AttributesId {
-        let mut canonical = std::mem::take(&mut self.scratch);
-        canonical.clear();
-        attributes.encode_canonical(&mut canonical);
-        let id = self.intern_canonical(&canonical, attributes.next_hop);
-        self.scratch = canonical;
-        id
+        let mut octets = Vec::new();
+        attributes.encode_canonical(&mut octets);
+        let block = octets.clone();
+        self.intern_octets(
+            &mut octets,
+            attributes.next_hop,
+            &Attributes::from_canonical(&block),
+        )
     }
 
-    fn intern_canonical(&mut self, canonical: &[u8], next_hop: Option<NextHop>) -> AttributesId {
-        let hash = self.hash(canonical, next_hop);
-        let same = |set: &AttributeSet| set.next_hop == next_hop && *set.canonical == *canonical;
-        if let Some(id) = self.ids.find(hash, |id| same(&self.sets[*id as usize])) {
-            let id = AttributesId(*id);
+    /// `octets`: the canonical block of `attributes`; the next hop is appended.
+    fn intern_octets(
+        &mut self,
+        octets: &mut Vec<u8>,
+        next_hop: Option<NextHop>,
+        attributes: &Attributes<'_>,
+    ) -> AttributesId {
+        let block_len = octets.len();
+        canonical::append_next_hop(next_hop, octets);
+        let next_hop_len = u8::try_from(octets.len() - block_len).unwrap_or_default();
+        let hash = self.hash(octets);
+        let same = |set: &AttributeSet| set.next_hop_len == next_hop_len && *set.octets == **octets;
+        if let Some(id) = self.ids.find(hash, |id| same(&self.sets[id as usize])) {
+            let id = AttributesId(id);
             self.retain(id);
             return id;
         }
-        let mut set = AttributeSet {
-            canonical: canonical.into(),
-            next_hop,
-            next_hop_id: next_hop.map(|next_hop| self.next_hops.acquire(next_hop)),
-            key: key_values(&Attributes::from_canonical(canonical), self.identity),
-            references: 1,
-            generation: 0,
-        };
+        let next_hop = next_hop.map_or(NO_NEXT_HOP, |next_hop| self.next_hops.acquire(next_hop).number());
+        let key = key_values(attributes, self.identity);
+        let mut set = AttributeSet::new(octets, next_hop_len, next_hop, &key);
+        self.octets += octets.len();
         let id = match self.free.pop() {
             Some(id) => {
                 set.generation = self.sets[id.index()].generation.wrapping_add(1);
@@ -217,32 +367,31 @@ impl AttributeTable {
                 AttributesId::from_index(self.sets.len() - 1)
             }
         };
-        let (hasher, sets) = (&self.hasher, &self.sets);
-        self.ids.insert_unique(hash, id.0, |id| {
-            let set = &sets[*id as usize];
-            hasher.hash_one((&*set.canonical, set.next_hop))
-        });
+        self.ids.insert(hash, id.0);
         id
     }
 
     /// A set as it would be interned, for questions alone.
     pub(crate) fn preview(&self, attributes: &PathAttributes) -> AttributeSet {
-        let mut canonical = Vec::new();
-        attributes.encode_canonical(&mut canonical);
-        AttributeSet {
-            key: key_values(&Attributes::from_canonical(&canonical), self.identity),
-            canonical: canonical.into(),
-            next_hop: attributes.next_hop,
-            next_hop_id: None,
-            references: 0,
-            generation: 0,
-        }
+        let mut octets = Vec::new();
+        attributes.encode_canonical(&mut octets);
+        let key = key_values(&Attributes::from_canonical(&octets), self.identity);
+        let block_len = octets.len();
+        canonical::append_next_hop(attributes.next_hop, &mut octets);
+        let next_hop_len = u8::try_from(octets.len() - block_len).unwrap_or_default();
+        AttributeSet::new(&octets, next_hop_len, NO_NEXT_HOP, &key)
     }
 
     /// Takes one more reference.
     #[inline]
     pub(crate) fn retain(&mut self, id: AttributesId) {
-        self.sets[id.index()].references += 1;
+        self.retain_many(id, 1);
+    }
+
+    /// Takes more references.
+    #[inline]
+    pub(crate) fn retain_many(&mut self, id: AttributesId, count: u32) {
+        self.sets[id.index()].references += count;
     }
 
     /// Gives a reference back; [`AttributesId::NONE`] is let pass.
@@ -260,20 +409,21 @@ impl AttributeTable {
 
     fn forget(&mut self, id: AttributesId) {
         let set = &self.sets[id.index()];
-        let hash = self.hash(&set.canonical, set.next_hop);
-        if let Ok(entry) = self.ids.find_entry(hash, |other| *other == id.0) {
-            entry.remove();
-        }
+        let hash = self.hash(&set.octets);
+        self.ids.remove(hash, id.0);
         let set = &mut self.sets[id.index()];
-        set.canonical = Box::default();
-        if let Some(next_hop) = set.next_hop_id.take() {
+        self.octets -= set.octets.len();
+        set.octets = Box::default();
+        set.next_hop_len = 0;
+        if let Some(next_hop) = set.next_hop_id() {
+            set.next_hop = NO_NEXT_HOP;
             self.next_hops.release(next_hop);
         }
         self.free.push(id);
     }
 
-    fn hash(&self, canonical: &[u8], next_hop: Option<NextHop>) -> u64 {
-        self.hasher.hash_one((canonical, next_hop))
+    fn hash(&self, octets: &[u8]) -> u64 {
+        self.hasher.hash_one(octets)
     }
 
     fn raw_hash(&self, context: RawContext, block: &[u8]) -> u64 {
@@ -357,7 +507,7 @@ mod tests {
             ..attributes("65001 64512 {64513 64512}", [10, 0, 0, 9])
         };
         let id = table.intern(&looped);
-        let key = table.set(id).key;
+        let key = table.set(id).key();
         assert_eq!(
             (key.own_as, key.own_cluster, key.cluster_list_length),
             (2, true, 2)

@@ -94,6 +94,11 @@ pub(crate) fn import_edits(settings: &Settings, peer: &Peer, family: Family, set
     Edits::new(edits)
 }
 
+/// Whether routes from a peer may be refused or changed here.
+pub(crate) fn concerns(settings: &Settings, peer: &Peer) -> bool {
+    peer.kind == PeerKind::External && (peer.negotiated.role.is_some() || peer.local_asn != settings.asn)
+}
+
 /// The AS in ONLY_TO_CUSTOMER of a route that has leaked to us, RFC 9234 §5.
 pub(crate) fn leaked_by(peer: &Peer, family: Family, set: &AttributeSet) -> Option<Asn> {
     let role = role(peer, family)?;

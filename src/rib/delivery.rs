@@ -7,14 +7,16 @@ use super::core::Core;
 use super::ids::PeerIndex;
 use super::interface::{Chunk, Event, Output};
 use super::membership::Position;
-use super::pack::{self, Entry, ITEM_BYTES};
+use super::pack::{self, Entries};
 use super::ring::{Audience, Cursor, Item, ItemKind, MemberId, Ring};
-use super::stream::{Marker, STREAM_BYTES, Walk};
+use super::stream::{Marker, STREAM_BYTES, Stream, Walk};
 use super::table_data::TableData;
-use super::update_group::UpdateGroup;
+use super::update_group::{UpdateGroup, prefix_id};
 
 /// Ids that are encoded for a stream at once.
 const BATCH: usize = 4_096;
+/// Bytes at which encoding a batch stops.
+const BATCH_BYTES: usize = 256 * 1024;
 /// Batches that one stream is given before others have their turn.
 const ROUNDS: usize = 4;
 /// Chunks handed to a session in one output.
@@ -147,27 +149,46 @@ impl UpdateGroup {
         let mut ids = Vec::with_capacity(BATCH.min(stream.pending()));
         let of_walk = stream.take(BATCH, &mut ids);
         let members = stream.members.clone();
-        let mut entries = Vec::with_capacity(ids.len());
+        let mut entries = Entries::with_capacity(ids.len());
         for id in &ids {
-            let held = self.streams[index]
-                .as_ref()
-                .is_some_and(|stream| stream.may_hold.contains(*id));
-            self.stream_entries((*id, held), &members, (core, data), &mut entries);
+            let Some(stream) = self.streams[index].as_ref() else {
+                continue;
+            };
+            if !self.is_held(stream, *id, core, data) {
+                let held = stream.may_hold.contains(*id);
+                self.stream_entries((*id, held), &members, (core, data), &mut entries);
+            }
         }
-        let packed = self.pack(entries, ITEM_BYTES / 2, core, data);
+        let packed = self.pack(entries, BATCH_BYTES, core, data);
         let Some(stream) = self.streams[index].as_mut() else {
             return;
         };
-        let mut left: Vec<u32> = packed.left.iter().map(|entry| entry.id).collect();
-        left.sort_unstable();
         for id in ids {
-            if left.binary_search(&id).is_ok() {
+            if packed.left.binary_search(&id).is_ok() {
                 stream.put_back(id, of_walk.contains(id));
             } else {
                 stream.may_hold.remove(id);
+                if let Some(before) = &mut stream.before {
+                    before.ids.remove(id);
+                }
             }
         }
         packed.items.into_iter().for_each(|item| stream.ring.push(item));
+    }
+
+    /// Whether the only member of a stream brought what it is to be told of an id from another group.
+    fn is_held(&self, stream: &Stream, id: u32, core: &Core, data: &TableData) -> bool {
+        let (Some(before), [member]) = (&stream.before, stream.members.as_slice()) else {
+            return false;
+        };
+        let Some(slot) = self.out.at(id).filter(|slot| !slot.is_too_long()) else {
+            return false;
+        };
+        let prefix = prefix_id(&self.key, id, data);
+        before.has((id, prefix), slot, &self.key, (core, data))
+            && self
+                .member(*member)
+                .is_some_and(|at| self.audience(id, slot, core, data).includes(*member, at.peer))
     }
 
     /// What the members of a stream are told of an id.
@@ -176,20 +197,14 @@ impl UpdateGroup {
         (id, held): (u32, bool),
         members: &[MemberId],
         (core, data): (&Core, &TableData),
-        entries: &mut Vec<Entry>,
+        entries: &mut Entries,
     ) {
         let Some(slot) = self.out.at(id).filter(|slot| !slot.is_too_long()) else {
             if held {
-                entries.push(Entry {
-                    id,
-                    prefix: self.prefix(id, data),
-                    slot: None,
-                    audience: Audience::default(),
-                });
+                entries.add(id, None, &Audience::default());
             }
             return;
         };
-        let prefix = self.prefix(id, data);
         let audience = self.audience(id, slot, core, data);
         let included = |id: &MemberId| {
             self.member(*id)
@@ -197,25 +212,11 @@ impl UpdateGroup {
         };
         if held {
             for member in members.iter().filter(|member| !included(member)) {
-                let audience = Audience {
-                    only: Some(*member),
-                    ..Audience::default()
-                };
-                entries.push(Entry {
-                    id,
-                    prefix,
-                    slot: None,
-                    audience,
-                });
+                entries.add(id, None, &Audience::only(*member));
             }
         }
         if members.iter().any(included) {
-            entries.push(Entry {
-                id,
-                prefix,
-                slot: Some(slot),
-                audience,
-            });
+            entries.add(id, Some(slot), &audience);
         }
     }
 
@@ -373,6 +374,27 @@ impl UpdateGroup {
                 .sum::<usize>()
     }
 
+    /// Items in all queues of the group.
+    pub(crate) fn queued_items(&self) -> usize {
+        self.rings().map(Ring::len).sum()
+    }
+
+    /// Octets of the ids that the queued items name.
+    pub(crate) fn queued_id_bytes(&self) -> usize {
+        self.rings().map(Ring::id_bytes).sum()
+    }
+
+    fn rings(&self) -> impl Iterator<Item = &Ring> {
+        let streams = self.streams.iter().flatten().map(|stream| &stream.ring);
+        std::iter::once(&self.ring).chain(streams)
+    }
+
+    /// Octets of the verdicts of members' own filters.
+    pub(crate) fn filter_bytes(&self) -> usize {
+        let classes = self.classes.iter().flatten();
+        classes.map(|class| class.accepted.bytes()).sum()
+    }
+
     /// Ids and chunks that wait for a member.
     pub(crate) fn pending(&self, peer: PeerIndex) -> u64 {
         let Some(member) = self.by_peer.get(&peer).and_then(|id| self.member(*id)) else {
@@ -422,14 +444,9 @@ impl UpdateGroup {
         let Some(member) = self.by_peer.get(&peer).and_then(|id| self.member(*id)) else {
             return 0;
         };
-        let Some(class) = member.class.and_then(|class| self.classes[class].as_ref()) else {
-            return u64::from(self.out.sent_to(peer));
-        };
-        let sent = |id: &u32| {
-            self.out
-                .at(*id)
-                .is_some_and(|slot| slot.source != peer && !slot.is_too_long())
-        };
-        class.accepted.iter().filter(sent).count() as u64
+        let class = member.class.and_then(|class| self.classes[class].as_ref());
+        class
+            .map_or_else(|| self.out.sent_to(peer), |class| class.counts.sent_to(peer))
+            .into()
     }
 }

@@ -155,8 +155,22 @@ pub struct Counters {
     pub groups: u64,
     /// Bytes in all rings.
     pub ring_bytes: u64,
+    /// What memory is used for.
+    #[serde(default)]
+    pub memory: Vec<MemoryUse>,
     /// Per Established (or retained) peer.
     pub peers: Vec<PeerCounters>,
+}
+
+/// Memory of one kind.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct MemoryUse {
+    /// What it is used for, such as `paths`.
+    pub kind: Arc<str>,
+    /// How many of them there are.
+    pub count: u64,
+    /// Octets.
+    pub bytes: u64,
 }
 
 /// Counts of one peer and family.

@@ -13,7 +13,7 @@ use super::attributes::{AttributeSet, DEFAULT_LOCAL_PREF};
 use super::border;
 use super::group::{GroupKey, OwnNextHop};
 use super::interface::NextHopPolicy;
-use crate::policy::{Chain, Edit, Edits, NextHopEdit, Reason, RouteView, Source};
+use crate::policy::{CanonicalBlock, Chain, Edit, Edits, NextHopEdit, Reason, RouteView, Source};
 use crate::route::Prefix;
 
 /// Where a route comes from, as far as export rules look.
@@ -135,7 +135,7 @@ pub(crate) fn export(key: &GroupKey, route: &ExportRoute<'_>) -> Verdict {
 
 /// What no policy can override.
 fn withheld_by_rules(key: &GroupKey, route: &ExportRoute<'_>) -> Option<Withheld> {
-    let communities = &route.set.key;
+    let communities = route.set.key();
     let external = key.kind == PeerKind::External;
     if communities.no_advertise {
         return Some(Withheld::NoAdvertise);
@@ -171,7 +171,7 @@ fn evaluate(chain: &Chain, route: &ExportRoute<'_>, local_asn: Asn) -> crate::po
         prefix: route.prefix,
         family: route.family,
         source: route.source,
-        attributes: &route.set.attributes(),
+        attributes: &CanonicalBlock::new(route.set.canonical()),
         next_hop: route.set.next_hop(),
         kernel_metric: route.kernel_metric,
         local_asn,

@@ -3,6 +3,7 @@
 //! It is evaluated once for each change of a slot; the verdicts are one bit a prefix, so what a member held before a change is
 //! known without evaluating anything again.
 
+use super::adj_rib_out::{OutSlot, SlotCounts};
 use super::id_set::IdSet;
 use super::ring::{MemberId, MemberSet};
 use crate::policy::Chain;
@@ -18,6 +19,8 @@ pub(crate) struct FilterClass {
     pub(crate) set: MemberSet,
     /// Ids whose slots the filter lets pass.
     pub(crate) accepted: IdSet,
+    /// Of those, how many are sent.
+    pub(crate) counts: SlotCounts,
     /// Slots from here on have not been looked at yet.
     pub(crate) from: Option<u32>,
 }
@@ -31,6 +34,7 @@ impl FilterClass {
             reserved: Vec::new(),
             set: MemberSet::default(),
             accepted: IdSet::default(),
+            counts: SlotCounts::default(),
             from,
         }
     }
@@ -60,11 +64,24 @@ impl FilterClass {
         self.from.is_none_or(|from| id < from)
     }
 
-    pub(crate) fn note(&mut self, id: u32, accepted: bool) {
-        if accepted {
-            self.accepted.insert(id);
-        } else {
-            self.accepted.remove(id);
+    /// Takes note of a slot in the place of another; `new`: only if the filter lets it pass.
+    pub(crate) fn note(&mut self, id: u32, old: Option<OutSlot>, new: Option<OutSlot>) {
+        let was_sent = match new {
+            Some(_) => !self.accepted.insert(id),
+            None => self.accepted.remove(id),
+        };
+        if let Some(old) = old.filter(|_| was_sent) {
+            self.counts.remove(old);
+        }
+        if let Some(new) = new {
+            self.counts.add(new);
+        }
+    }
+
+    /// A slot was found not to fit.
+    pub(crate) fn note_too_long(&mut self, id: u32, slot: OutSlot) {
+        if self.accepted.contains(id) {
+            self.counts.remove(slot);
         }
     }
 }

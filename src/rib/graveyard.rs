@@ -220,7 +220,7 @@ impl Table {
             if !self.keep_pinned_path(slot) {
                 continue;
             }
-            let prefix = self.data.rib_in.path(slot).prefix;
+            let prefix = self.data.rib_in.prefix(slot);
             if let Some(count) = self.graveyard.paths_of.get_mut(&prefix) {
                 *count -= 1;
                 if *count == 0 {

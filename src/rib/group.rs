@@ -81,6 +81,18 @@ impl GroupKey {
         }
     }
 
+    /// Whether equal routes with equal next hops look the same: the keys differ in nothing but which routes are sent and how
+    /// their next hop is chosen.
+    pub(crate) fn is_written_like(&self, other: &Self) -> bool {
+        let same = Self {
+            policy: other.policy.clone(),
+            rr_client: other.rr_client,
+            next_hop: other.next_hop,
+            ..self.clone()
+        };
+        same == *other
+    }
+
     /// How the codec must write for this group.
     pub(crate) fn write_context(&self) -> WriteContext {
         let add_path = if self.add_path {

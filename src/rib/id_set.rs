@@ -17,6 +17,11 @@ impl IdSet {
         self.len
     }
 
+    /// Octets that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pages.len() * (size_of::<[u64; PAGE_WORDS]>() + 2 * size_of::<usize>())
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -44,7 +44,7 @@ id! {
 }
 
 impl PeerIndex {
-    const LOCAL: u32 = 1 << 31;
+    pub(crate) const LOCAL: u32 = 1 << 31;
 
     /// Stands for one of our own sources of routes, an `[[originate]]` or a `[[vip]]`, by its number.
     pub(crate) fn local(source: usize) -> Self {

@@ -9,7 +9,7 @@ use super::border;
 use super::core::Core;
 use super::ids::{AttributesId, PeerIndex};
 use super::interface::Peer;
-use crate::policy::{Edit, Edits, NextHopEdit, Reason, RouteView};
+use crate::policy::{CanonicalBlock, Edit, Edits, NextHopEdit, Reason, RouteView};
 use crate::route::Prefix;
 
 /// Why a received route is kept but not used.
@@ -65,7 +65,7 @@ pub(crate) fn import(
         prefix,
         family,
         source: core.source(peer),
-        attributes: &set.attributes(),
+        attributes: &CanonicalBlock::new(set.canonical()),
         next_hop: set.next_hop(),
         kernel_metric: None,
         local_asn: settings.local_asn,
@@ -77,7 +77,7 @@ pub(crate) fn import(
     // RFC 8326 §4.1: the neighbour is about to take the path away; a filter that removes the community says otherwise.
     let leaving = verdict
         .edits
-        .carries(Community::GRACEFUL_SHUTDOWN, set.key.graceful_shutdown);
+        .carries(Community::GRACEFUL_SHUTDOWN, set.key().graceful_shutdown);
     if leaving && settings.kind == PeerKind::External {
         return Ok((
             verdict.edits.then(Edits::lowest_preference()).then(&border),
@@ -89,28 +89,59 @@ pub(crate) fn import(
 
 fn check_loops(core: &Core, peer: &Peer, set: &AttributeSet) -> Result<(), Rejected> {
     let own_as = if peer.local_asn == core.settings.asn {
-        set.key.own_as
+        set.key().own_as
     } else {
         let count = set
             .attributes()
             .as_path()
             .map_or(0, |path| path.count(peer.local_asn));
-        set.key.own_as.max(u8::try_from(count).unwrap_or(u8::MAX))
+        set.key().own_as.max(u8::try_from(count).unwrap_or(u8::MAX))
     };
     if own_as > peer.policy.allow_own_as {
         return Err(Rejected::OwnAs(own_as));
     }
-    if set.key.originator_id == Some(core.settings.bgp_identifier) {
+    if set.key().originator_id == Some(core.settings.bgp_identifier) {
         return Err(Rejected::OwnOriginator);
     }
-    if set.key.own_cluster {
+    if set.key().own_cluster {
         return Err(Rejected::OwnCluster);
     }
     let external = peer.kind == PeerKind::External;
-    if external && peer.policy.enforce_first_as && set.key.first_as != Some(peer.asn) {
+    if external && peer.policy.enforce_first_as && set.key().first_as != Some(peer.asn) {
         return Err(Rejected::FirstAs);
     }
     Ok(())
+}
+
+/// What becomes of all routes of a peer with the same attributes, as far as that does not depend on the prefix.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Passage {
+    /// They are used as they are.
+    Open,
+    /// None is used.
+    Closed,
+    /// The peer's filters have to be asked about each.
+    Policy,
+}
+
+impl Passage {
+    pub(crate) fn of(core: &Core, peer: PeerIndex, received: AttributesId) -> Self {
+        let Some(settings) = core.peers.settings(peer) else {
+            return Self::Open;
+        };
+        let set = core.attributes.set(received);
+        let leaving = settings.kind == PeerKind::External && set.key().graceful_shutdown;
+        if check_loops(core, settings, set).is_err() {
+            Self::Closed
+        } else if settings.policy.import.accepts_all()
+            && !leaving
+            && !border::concerns(&core.settings, settings)
+        {
+            Self::Open
+        } else {
+            Self::Policy
+        }
+    }
 }
 
 /// Carries out import edits one route after another; equal ones of a message are worked out once.
@@ -135,7 +166,7 @@ impl Importer {
         };
         let edits = if self.long_stale {
             // RFC 9494 §4.2: what must not be kept so long goes, the rest is marked.
-            if core.attributes.set(received).key.no_llgr {
+            if core.attributes.set(received).key().no_llgr {
                 return AttributesId::NONE;
             }
             edits.then(&Edits::new(vec![Edit::AddCommunities(vec![

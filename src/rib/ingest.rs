@@ -8,13 +8,14 @@ use bgp_codec::{
 };
 
 use super::attributes::RawContext;
+use super::batch::Batch;
 use super::core::Core;
 use super::ids::{AttributesId, PeerIndex};
-use super::import::Importer;
 use super::interface::{Event, Output};
 use super::jobs::{Job, JobKind};
 use super::limits;
-use super::membership::Refresh;
+use super::peers::PeerState;
+use super::refresh::Refresh;
 use super::selection::SETTLE_TIME;
 use super::shard::Rib;
 use crate::route::Prefix;
@@ -22,39 +23,65 @@ use crate::route::Prefix;
 /// Prefixes named in an event at most.
 const NAMED: usize = 5;
 
+/// What has been read of a peer's messages and has not taken effect.
+#[derive(Default)]
+struct Reading {
+    batch: Batch,
+    /// The table that the batch is for.
+    table: Option<usize>,
+}
+
 impl Rib {
     /// Reads whole messages in order, until one makes the session end.
     pub(super) fn received(&mut self, peer: PeerIndex, messages: &[u8]) {
         let mut rest = messages;
-        while self
-            .core
-            .peers
-            .get(peer)
-            .is_some_and(|peer| peer.up && !peer.closing)
-        {
+        let mut reading = Reading::default();
+        let mut updates = 0;
+        while self.core.peers.get(peer).is_some_and(PeerState::is_heard) {
             let frame = match header::frame(rest, MAX_EXTENDED) {
                 Ok(Some(frame)) => frame,
                 // The session hands over whole messages only.
-                Ok(None) => return,
-                Err(error) => return self.close(peer, error.into(), Some(Duration::ZERO)),
+                Ok(None) => break,
+                Err(error) => {
+                    self.close(peer, error.into(), Some(Duration::ZERO));
+                    break;
+                }
             };
             let (message, behind) = rest.split_at(frame.len);
             let body = &message[HEADER_LEN..];
             match frame.kind {
-                MessageType::Update => self.update(peer, body),
-                MessageType::RouteRefresh => self.route_refresh(peer, body),
+                MessageType::Update => {
+                    updates += 1;
+                    self.update(peer, body, &mut reading);
+                }
+                MessageType::RouteRefresh => {
+                    self.take_effect(peer, &mut reading);
+                    self.route_refresh(peer, body);
+                }
                 MessageType::Open | MessageType::Notification | MessageType::Keepalive => {}
             }
             rest = behind;
         }
+        self.take_effect(peer, &mut reading);
+        if let Some(state) = self.core.peers.get_mut(peer) {
+            state.updates_received += updates;
+        }
     }
 
-    fn update(&mut self, peer: PeerIndex, body: &[u8]) {
-        let Some(state) = self.core.peers.get_mut(peer) else {
+    /// Stores what has been read so far.
+    fn take_effect(&mut self, peer: PeerIndex, reading: &mut Reading) {
+        if let Some(table) = reading.table.take() {
+            reading.batch.apply(&mut self.tables[table], &mut self.core, peer);
+            limits::warn(&mut self.core, peer);
+        }
+    }
+
+    fn update(&mut self, peer: PeerIndex, body: &[u8], reading: &mut Reading) {
+        let Some(state) = self.core.peers.get(peer) else {
             return;
         };
-        state.updates_received += 1;
         let context = state.context;
+        let limited = state.is_limited();
         let checked = Update::decode(body, &context).and_then(|update| update.check_nlri().map(|()| update));
         let update = match checked {
             Ok(update) => update,
@@ -64,63 +91,54 @@ impl Rib {
             }
         };
         if let Some(family) = update.end_of_rib() {
+            self.take_effect(peer, reading);
             return self.end_of_rib_received(peer, family);
         }
         if let Some(treatment) = update.treatment() {
             self.report(peer, &update, treatment);
         }
-        if let Some((family, limit)) = limits::exceeded(self, peer, &update) {
-            let idle = self
-                .core
-                .peers
-                .settings(peer)
-                .and_then(|peer| peer.policy.max_prefix_restart);
-            return self.close(peer, Notification::maximum_prefixes(family, limit), idle);
-        }
-        for block in update.withdrawn() {
-            self.withdraw(peer, block);
-        }
-        if update.treatment() < Some(Treatment::TreatAsWithdraw) {
-            self.announce(peer, &update);
-        }
-        limits::warn(&mut self.core, peer);
-    }
-
-    fn withdraw(&mut self, peer: PeerIndex, block: NlriBlock<'_>) {
-        let Some(table) = self.table_of(peer, block.family) else {
-            return;
-        };
-        let table = &mut self.tables[table];
-        for nlri in block.ip_prefixes().flatten() {
-            let found = table.data.prefixes.find(nlri.prefix);
-            if let Some(slot) = found.and_then(|prefix| table.data.rib_in.find(prefix, peer, nlri.path_id)) {
-                table.remove(&mut self.core, slot);
+        if limited {
+            // Counting looks at what is stored.
+            self.take_effect(peer, reading);
+            if let Some((family, limit)) = limits::exceeded(self, peer, &update) {
+                let settings = self.core.peers.settings(peer);
+                let idle = settings.and_then(|peer| peer.policy.max_prefix_restart);
+                return self.close(peer, Notification::maximum_prefixes(family, limit), idle);
             }
         }
+        for block in update.withdrawn() {
+            if self.turn_to(peer, block.family, reading) {
+                reading.batch.withdraw(block);
+            }
+        }
+        if update.treatment() < Some(Treatment::TreatAsWithdraw) {
+            self.announce(peer, &update, reading);
+        }
+        if reading.batch.is_full() {
+            self.take_effect(peer, reading);
+        }
     }
 
-    fn announce(&mut self, peer: PeerIndex, update: &Update<'_>) {
+    /// Makes the batch one for the table of a family; `false` if the peer has none.
+    fn turn_to(&mut self, peer: PeerIndex, family: Family, reading: &mut Reading) -> bool {
+        if let Some(table) = reading.table
+            && self.tables[table].data.family == family
+        {
+            return true;
+        }
+        self.take_effect(peer, reading);
+        reading.table = self.table_of(peer, family);
+        reading.table.is_some()
+    }
+
+    fn announce(&mut self, peer: PeerIndex, update: &Update<'_>, reading: &mut Reading) {
         let classic = update.nlri().map(|block| (block, false));
         let multiprotocol = update.mp_nlri().map(|block| (block, true));
         for (block, multiprotocol) in classic.into_iter().chain(multiprotocol) {
-            let Some(table) = self.table_of(peer, block.family) else {
-                continue;
-            };
-            let received = intern(&mut self.core, peer, update, multiprotocol);
-            let table = &mut self.tables[table];
-            let mut importer = Importer::default();
-            let share = self.core.share;
-            let nlri = block.ip_prefixes().flatten();
-            for nlri in nlri.filter(|nlri| share.holds(nlri.prefix)) {
-                let Some(prefix) = table.data.prefixes.insert(nlri.prefix) else {
-                    continue;
-                };
-                let accepted = importer.accepted(&mut self.core, peer, (block.family, nlri.prefix), received);
-                self.core.attributes.retain(received);
-                table.store(&mut self.core, (prefix, peer, nlri.path_id), (received, accepted));
+            if self.turn_to(peer, block.family, reading) {
+                let received = intern(&mut self.core, peer, update, multiprotocol);
+                reading.batch.announce(block, received);
             }
-            importer.forget(&mut self.core);
-            self.core.attributes.release(received);
         }
     }
 
@@ -242,8 +260,6 @@ impl Rib {
 
 /// The attributes of an UPDATE for the NLRI of one of its two fields, with one reference.
 fn intern(core: &mut Core, peer: PeerIndex, update: &Update<'_>, multiprotocol: bool) -> AttributesId {
-    let mut scratch = Vec::new();
-    let block = update.interning_key(&mut scratch);
     let settings = core.peers.settings(peer);
     let context = RawContext {
         four_octet_asn: settings.is_some_and(|peer| peer.negotiated.four_octet_asn),
@@ -251,15 +267,20 @@ fn intern(core: &mut Core, peer: PeerIndex, update: &Update<'_>, multiprotocol: 
         multiprotocol,
     };
     let clean = update.treatment().is_none();
-    if clean && let Some(known) = core.attributes.find_raw(context, block) {
-        return known;
-    }
     let attributes = update.attributes();
     let next_hop = if multiprotocol {
         attributes.mp_reach().and_then(|reach| reach.next_hop)
     } else {
         attributes.next_hop().map(bgp_codec::NextHop::V4)
     };
+    if clean && let Some(known) = core.attributes.intern_received(context, attributes, next_hop) {
+        return known;
+    }
+    let mut scratch = Vec::new();
+    let block = update.interning_key(&mut scratch);
+    if clean && let Some(known) = core.attributes.find_raw(context, block) {
+        return known;
+    }
     let id = core.attributes.intern(&PathAttributes {
         next_hop,
         ..PathAttributes::from(attributes)

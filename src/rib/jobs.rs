@@ -61,7 +61,7 @@ impl Job {
     }
 
     fn visit(&self, slot: PathSlot, table: &mut Table, core: &mut Core, importer: &mut Importer) {
-        let path = *table.data.rib_in.path(slot);
+        let path = table.data.rib_in.path(slot);
         let family = table.data.family;
         match &self.kind {
             JobKind::Sweep { peer, keep } if path.peer == *peer => {
@@ -74,28 +74,30 @@ impl Job {
                 }
             }
             JobKind::Reimport { peer } if path.peer == *peer => {
-                let prefix = table.data.prefixes.prefix(path.prefix);
+                let id = table.data.rib_in.prefix(slot);
+                let prefix = table.data.prefixes.prefix(id);
                 importer.long_stale = core
                     .peers
                     .family(*peer, family)
                     .is_some_and(|at| at.lingering && path.epoch != at.epoch);
                 let accepted = importer.accepted(core, *peer, (family, prefix), path.received);
-                let before = path.accepted;
-                table.data.rib_in.path_mut(slot).accepted = accepted;
+                let before = table.data.rib_in.set_accepted(slot, accepted);
                 core.attributes.release(before);
                 if before != accepted {
                     table.count_accepted(core, *peer, before, accepted);
-                    table.mark(path.prefix);
+                    table.mark(id);
                 }
             }
-            JobKind::Redecide { peer } if path.peer == *peer => table.mark(path.prefix),
+            JobKind::Redecide { peer } if path.peer == *peer => {
+                table.mark(table.data.rib_in.prefix(slot));
+            }
             JobKind::NextHops { ids } => {
                 let next_hop = path
                     .accepted
                     .some()
                     .and_then(|id| core.attributes.set(id).next_hop_id());
                 if next_hop.is_some_and(|id| ids.contains(&id)) {
-                    table.mark(path.prefix);
+                    table.mark(table.data.rib_in.prefix(slot));
                 }
             }
             JobKind::Sweep { .. } | JobKind::Reimport { .. } | JobKind::Redecide { .. } => {}

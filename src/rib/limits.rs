@@ -92,7 +92,7 @@ fn after(rib: &Rib, peer: PeerIndex, family: Family, update: &Update<'_>) -> (u3
 
 /// Warns once a session when three quarters of a limit are reached.
 pub(super) fn warn(core: &mut Core, peer: PeerIndex) {
-    let Some(state) = core.peers.get_mut(peer) else {
+    let Some(state) = core.peers.get_mut(peer).filter(|state| state.is_limited()) else {
         return;
     };
     let policy = &state.settings.policy;

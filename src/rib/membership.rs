@@ -1,14 +1,16 @@
-//! Who is in an update group, and where each member reads: how one joins, falls behind, asks again, changes its filter, leaves.
+//! Who is in an update group, and where each member reads: how one joins, falls behind, leaves.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use bgp_codec::{RouteRefresh, route_refresh::Subtype};
+use bgp_codec::route_refresh::Subtype;
 use smallvec::{SmallVec, smallvec};
 
+use super::before::{Before, Snapshot};
 use super::core::Core;
-use super::filter_class::FilterClass;
 use super::id_set::IdSet;
 use super::ids::PeerIndex;
+use super::refresh::Refresh;
 use super::ring::{Audience, Cursor, Item, ItemKind, MemberId};
 use super::stream::{Marker, Stream, Walk};
 use super::table_data::TableData;
@@ -23,10 +25,10 @@ pub(crate) struct Member {
     /// Its class of equal drop-only filters; none when it has no such filter.
     pub(crate) class: Option<usize>,
     /// The class that it goes over to as soon as that has looked at every slot.
-    next_class: Option<Option<usize>>,
+    pub(super) next_class: Option<Option<usize>>,
     pub(crate) position: Position,
     /// A refresh was asked for during a walk: one more follows it.
-    again: Option<Refresh>,
+    pub(super) again: Option<Refresh>,
 }
 
 /// Where a member reads.
@@ -49,20 +51,13 @@ pub(crate) enum Position {
 pub(crate) struct Carried {
     /// Ids that it may hold.
     held: IdSet,
+    /// What it held of them for certain.
+    before: Option<Before>,
     /// What it has still to be told when it has been told everything.
     markers: SmallVec<[Marker; 2]>,
     /// It has not read the BoRR before those.
     begin_of_refresh: bool,
     again: Option<Refresh>,
-}
-
-/// How a table that is sent again is framed.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Refresh {
-    /// Not at all.
-    Plain,
-    /// By BoRR and EoRR, RFC 7313.
-    Enhanced,
 }
 
 /// What a member had not read when it was taken off a queue.
@@ -120,30 +115,8 @@ impl UpdateGroup {
         });
         self.by_peer.insert(peer, id);
         self.by_address.insert(address, id);
+        self.forget_verdicts();
         self.active = true;
-    }
-
-    /// The class of a filter, made now if need be.
-    fn class_of(&mut self, chain: &Chain) -> Option<usize> {
-        if !chain.is_drop_only() || *chain == Chain::accept_all() {
-            return None;
-        }
-        let same = |class: &Option<FilterClass>| class.as_ref().is_some_and(|class| class.chain == *chain);
-        if let Some(known) = self.classes.iter().position(same) {
-            return Some(known);
-        }
-        let from = (self.out.bound() > 0).then_some(0);
-        let class = Some(FilterClass::new(chain.clone(), from));
-        match self.classes.iter().position(Option::is_none) {
-            Some(free) => {
-                self.classes[free] = class;
-                Some(free)
-            }
-            None => {
-                self.classes.push(class);
-                Some(self.classes.len() - 1)
-            }
-        }
     }
 
     pub(crate) fn member(&self, id: MemberId) -> Option<&Member> {
@@ -154,46 +127,68 @@ impl UpdateGroup {
         self.members.get_mut(id.0 as usize).and_then(Option::as_mut)
     }
 
-    /// A peer leaves; what it takes with it to another group, unless it has not been sent anything.
-    pub(crate) fn leave(&mut self, peer: PeerIndex) -> Option<Carried> {
-        let id = self.by_peer.remove(&peer)?;
-        let carried = self.carried(id);
+    /// A peer's session ends.
+    pub(crate) fn leave(&mut self, peer: PeerIndex) {
+        if let Some(id) = self.by_peer.get(&peer).copied() {
+            self.take_out(peer, id);
+        }
+    }
+
+    /// A peer goes over to another group; what it takes with it, unless it has not been sent anything.
+    pub(crate) fn leave_for_another(&mut self, peer: PeerIndex, core: &Core) -> Option<Carried> {
+        let id = self.by_peer.get(&peer).copied()?;
+        let mut carried = self.carried(id, core);
+        let again = self.member(id).and_then(|member| member.again);
+        let unread = self.take_out(peer, id);
+        let carried = carried.as_mut()?;
+        carried.held.extend(unread.ids.iter());
+        if let Some(before) = &mut carried.before {
+            unread.ids.iter().for_each(|id| {
+                before.ids.remove(id);
+            });
+        }
+        let mut markers = unread.markers();
+        markers.append(&mut carried.markers);
+        Some(Carried {
+            held: std::mem::take(&mut carried.held),
+            before: carried.before.take(),
+            markers,
+            begin_of_refresh: carried.begin_of_refresh || unread.begin_of_refresh,
+            again: again.or(carried.again),
+        })
+    }
+
+    /// Takes a member out of everything; what it had not read.
+    fn take_out(&mut self, peer: PeerIndex, id: MemberId) -> Unread {
+        self.by_peer.remove(&peer);
+        self.forget_verdicts();
         let unread = self.take_off(id);
-        let member = self.members[id.0 as usize].take()?;
+        let Some(member) = self.members[id.0 as usize].take() else {
+            return unread;
+        };
         if self.by_address.get(&member.address) == Some(&id) {
             self.by_address.remove(&member.address);
         }
         for class in [member.class, member.next_class.flatten()].into_iter().flatten() {
             self.leave_class(class, id);
         }
-        let mut carried = carried?;
-        carried.held.extend(unread.ids.iter());
-        let mut markers = unread.markers();
-        markers.append(&mut carried.markers);
-        carried.begin_of_refresh |= unread.begin_of_refresh;
-        Some(Carried {
-            markers,
-            again: member.again.or(carried.again),
-            ..carried
-        })
-    }
-
-    fn leave_class(&mut self, class: usize, member: MemberId) {
-        if self.classes[class]
-            .as_mut()
-            .is_some_and(|class| class.remove(member))
-        {
-            self.classes[class] = None;
-        }
+        unread
     }
 
     /// What a member holds and waits for, apart from what it has not read.
-    fn carried(&self, id: MemberId) -> Option<Carried> {
+    fn carried(&mut self, id: MemberId, core: &Core) -> Option<Carried> {
+        if let Some(Member {
+            position: Position::Waiting { from },
+            ..
+        }) = self.member(id)
+        {
+            return from.as_deref().cloned();
+        }
+        let snapshot = self.is_in_step(id).then(|| self.snapshot(core));
         let member = self.member(id)?;
         let stream = match &member.position {
-            Position::Waiting { from } => return from.as_deref().cloned(),
             Position::Stream { stream, .. } => self.streams[*stream].as_ref().filter(|stream| !stream.closed),
-            Position::Ring(_) => None,
+            Position::Waiting { .. } | Position::Ring(_) => None,
         };
         let mut carried = Carried::default();
         let accepted = member
@@ -206,19 +201,43 @@ impl UpdateGroup {
                 carried.held.insert(slot_id);
             }
         }
-        if let Some(stream) = stream {
-            if let Some(walk) = &stream.walk {
-                carried.markers.clone_from(&walk.markers);
-                // What is not sent yet is held only if it was before.
-                if stream.fresh {
-                    walk.ids.iter().for_each(|id| {
-                        carried.held.remove(id);
-                    });
-                }
+        match stream {
+            None => {
+                carried.before = snapshot.map(|snapshot| Before {
+                    snapshot,
+                    ids: carried.held.clone(),
+                });
             }
-            carried.held.extend(stream.may_hold.iter());
+            Some(stream) => {
+                if let Some(walk) = &stream.walk {
+                    carried.markers.clone_from(&walk.markers);
+                    // What is not sent yet is held only if it was before.
+                    if stream.fresh {
+                        walk.ids.iter().for_each(|id| {
+                            carried.held.remove(id);
+                        });
+                    }
+                }
+                carried.held.extend(stream.may_hold.iter());
+            }
         }
         Some(carried)
+    }
+
+    /// Whether a member has been told everything, or will be by what is queued for it.
+    fn is_in_step(&self, id: MemberId) -> bool {
+        match self.member(id).map(|member| &member.position) {
+            Some(Position::Ring(_)) => true,
+            Some(Position::Stream { then, .. }) => then.is_some(),
+            Some(Position::Waiting { .. }) | None => false,
+        }
+    }
+
+    /// The slots as they are; those who leave one after the other share it.
+    fn snapshot(&mut self, core: &Core) -> Arc<Snapshot> {
+        let Self { key, out, latest, .. } = self;
+        let latest = latest.get_or_insert_with(|| Arc::new(Snapshot::new(key, out.slots(), core)));
+        Arc::clone(latest)
     }
 
     /// Takes a member off whatever it reads, and yields what it had not read.
@@ -316,13 +335,7 @@ impl UpdateGroup {
         }
     }
 
-    fn is_judged(&self, class: Option<usize>) -> bool {
-        class
-            .and_then(|class| self.classes[class].as_ref())
-            .is_none_or(|class| class.from.is_none())
-    }
-
-    fn present(&self) -> IdSet {
+    pub(super) fn present(&self) -> IdSet {
         let mut ids = IdSet::default();
         ids.extend(self.out.iter().map(|(id, _)| id));
         ids
@@ -345,6 +358,7 @@ impl UpdateGroup {
         };
         let Carried {
             held,
+            before,
             markers,
             begin_of_refresh,
             again,
@@ -355,6 +369,7 @@ impl UpdateGroup {
         let stream = self.add_stream(Stream {
             walk,
             may_hold: held,
+            before,
             ..Stream::default()
         });
         self.enter_stream(id, stream);
@@ -391,6 +406,7 @@ impl UpdateGroup {
             stream.walk.clone_from(&at.walk);
             stream.dirty.clone_from(&at.dirty);
             stream.may_hold.clone_from(&at.may_hold);
+            stream.before.clone_from(&at.before);
             stream.fresh = at.fresh;
         }
         let unread = self.take_off(id);
@@ -418,169 +434,6 @@ impl UpdateGroup {
         Some(index)
     }
 
-    /// Sends a member everything again: at once, or behind the walk that it is in.
-    pub(crate) fn refresh(&mut self, peer: PeerIndex, how: Refresh, core: &mut Core, data: &TableData) {
-        let Some(id) = self.by_peer.get(&peer).copied() else {
-            return;
-        };
-        // A member that leaves the ring takes along what is in it: everything must be.
-        self.flush(core, data);
-        self.active = true;
-        let Some(member) = self.member_mut(id) else { return };
-        let walking = match &member.position {
-            Position::Waiting { .. } => true,
-            Position::Stream { stream, .. } => {
-                let stream = *stream;
-                self.streams[stream]
-                    .as_ref()
-                    .is_some_and(|stream| stream.walk.is_some())
-            }
-            Position::Ring(_) => false,
-        };
-        if !walking {
-            self.start_refresh(id, how);
-        } else if let Some(member) = self.member_mut(id) {
-            member.again = member.again.max(Some(how));
-        }
-    }
-
-    fn start_refresh(&mut self, id: MemberId, how: Refresh) {
-        let present = self.present();
-        let Some(index) = self.split_off(id) else { return };
-        if self.streams[index]
-            .as_ref()
-            .is_some_and(|stream| stream.walk.is_some())
-        {
-            // The end of an earlier walk is still to be read: this one follows it.
-            if let Some(member) = self.member_mut(id) {
-                member.again = member.again.max(Some(how));
-            }
-            return;
-        }
-        if how == Refresh::Enhanced {
-            self.push_refresh(index, Subtype::BeginOfRib);
-        }
-        let Some(stream) = self.streams[index].as_mut() else {
-            return;
-        };
-        let walk = stream.walk.get_or_insert_with(|| Walk {
-            ids: IdSet::default(),
-            markers: SmallVec::new(),
-        });
-        walk.ids.extend(present.iter());
-        if how == Refresh::Enhanced {
-            walk.markers.push(Marker::EndOfRefresh);
-        }
-        stream.fresh = false;
-    }
-
-    /// Starts the refreshes of members that have read the walk before it to its end; whether others still have to.
-    pub(crate) fn start_waiting_refreshes(&mut self, stream: usize) -> bool {
-        let Some(at) = self.streams[stream].as_ref() else {
-            return false;
-        };
-        let (head, members) = (at.ring.head(), at.members.clone());
-        let mut waiting = false;
-        for id in members {
-            let Some(member) = self.member_mut(id).filter(|member| member.again.is_some()) else {
-                continue;
-            };
-            if matches!(member.position, Position::Stream { cursor, .. } if cursor == head) {
-                let how = member.again.take().unwrap_or(Refresh::Plain);
-                self.start_refresh(id, how);
-            } else {
-                waiting = true;
-            }
-        }
-        waiting
-    }
-
-    pub(crate) fn push_refresh(&mut self, stream: usize, subtype: Subtype) {
-        let mut bytes = Vec::new();
-        RouteRefresh {
-            family: self.key.family,
-            subtype,
-        }
-        .encode(&mut bytes);
-        let kind = match subtype {
-            Subtype::EndOfRib => ItemKind::EndOfRefresh,
-            Subtype::Request | Subtype::BeginOfRib => ItemKind::BeginOfRefresh,
-        };
-        if let Some(stream) = self.streams[stream].as_mut() {
-            stream.ring.push(Item::marker(kind, bytes));
-        }
-    }
-
-    /// A member's drop-only filter became another one.
-    pub(crate) fn set_filter(&mut self, peer: PeerIndex, chain: &Chain, core: &mut Core, data: &TableData) {
-        let Some(id) = self.by_peer.get(&peer).copied() else {
-            return;
-        };
-        let class = self.class_of(chain);
-        let Some(member) = self.member(id) else { return };
-        let (present, coming) = (member.class, member.next_class);
-        if coming == Some(class) || (coming.is_none() && present == class) {
-            return;
-        }
-        if let Some(coming) = coming.flatten() {
-            self.leave_class(coming, id);
-        }
-        if let Some(member) = self.member_mut(id) {
-            member.next_class = Some(class).filter(|class| *class != present);
-        }
-        if class != present
-            && let Some(new) = class.and_then(|class| self.classes[class].as_mut())
-        {
-            new.reserve(id);
-        }
-        self.active = true;
-        if class != present && self.is_judged(class) && self.fill.is_none() {
-            self.switch_class(id, class, core, data);
-        }
-    }
-
-    /// Goes over to another filter, all at once: only ids on which the two differ are told.
-    fn switch_class(&mut self, id: MemberId, class: Option<usize>, core: &mut Core, data: &TableData) {
-        // What is under way was decided by the old filter.
-        self.flush(core, data);
-        let Some(member) = self.member_mut(id) else { return };
-        let (peer, old) = (member.peer, member.class);
-        member.next_class = None;
-        let accepts = |class: Option<usize>, slot_id: u32| {
-            class
-                .and_then(|class| self.classes[class].as_ref())
-                .is_none_or(|class| class.accepted.contains(slot_id))
-        };
-        let mut differ: Vec<(u32, bool)> = Vec::new();
-        for (slot_id, slot) in self.out.iter() {
-            let (before, after) = (accepts(old, slot_id), accepts(class, slot_id));
-            if before != after && slot.source != peer && !slot.is_too_long() {
-                differ.push((slot_id, before));
-            }
-        }
-        let waiting = matches!(
-            self.member(id).map(|member| &member.position),
-            Some(Position::Waiting { .. })
-        );
-        if !waiting && !differ.is_empty() {
-            let stream = self.split_off(id).and_then(|index| self.streams[index].as_mut());
-            if let Some(stream) = stream {
-                differ
-                    .into_iter()
-                    .for_each(|(slot_id, held)| stream.changed(slot_id, held));
-            }
-        }
-        if let Some(old) = old {
-            self.leave_class(old, id);
-        }
-        if let Some(new) = class.and_then(|class| self.classes[class].as_mut()) {
-            new.add(id);
-        }
-        if let Some(member) = self.member_mut(id) {
-            member.class = class;
-        }
-    }
-
     /// Whether an id is still to be told to somebody.
     pub(crate) fn is_pinned(&self, id: u32) -> bool {
         self.out.at(id).is_some()
@@ -597,13 +450,13 @@ impl UpdateGroup {
 }
 
 impl Item {
-    fn marker(kind: ItemKind, bytes: Vec<u8>) -> Self {
+    pub(super) fn marker(kind: ItemKind, bytes: Vec<u8>) -> Self {
         Self {
             kind,
             audience: Audience::default(),
             bytes: bytes.into(),
-            next_hops: std::sync::Arc::default(),
-            ids: std::sync::Arc::default(),
+            next_hops: Arc::default(),
+            ids: Arc::default(),
             updates: u32::from(kind == ItemKind::EndOfRib),
         }
     }

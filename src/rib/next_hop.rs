@@ -15,6 +15,18 @@ use super::interface::Reachability;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct NextHopId(u32);
 
+impl NextHopId {
+    /// The number, for a compact record.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The next hop of a [`number`](Self::number).
+    pub(crate) const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// Why a next hop cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unusable {
@@ -44,6 +56,8 @@ struct Entry {
     address: IpAddr,
     references: u32,
     reachability: Option<Reachability>,
+    /// What follows from everything that is known.
+    usable: Result<u32, Unusable>,
 }
 
 /// All next hops in use.
@@ -85,6 +99,7 @@ impl NextHopTable {
             address,
             references: 1,
             reachability: None,
+            usable: self.verdict(address, None),
         };
         let id = match self.free.pop() {
             Some(id) => {
@@ -112,18 +127,29 @@ impl NextHopTable {
     }
 
     /// Interior cost to the next hop, if it can be used.
+    #[inline]
     pub(crate) fn usable(&self, id: NextHopId) -> Result<u32, Unusable> {
+        self.entries[id.0 as usize].usable
+    }
+
+    /// Works out anew whether a next hop can be used.
+    fn refresh(&mut self, id: NextHopId) {
         let entry = &self.entries[id.0 as usize];
-        if !NextHop::from(entry.address).is_host() {
+        let usable = self.verdict(entry.address, entry.reachability);
+        self.entries[id.0 as usize].usable = usable;
+    }
+
+    fn verdict(&self, address: IpAddr, reachability: Option<Reachability>) -> Result<u32, Unusable> {
+        if !NextHop::from(address).is_host() {
             return Err(Unusable::Impossible);
         }
-        if self.own.contains_key(&entry.address) {
+        if self.own.contains_key(&address) {
             return Err(Unusable::Own);
         }
-        if !self.track || is_link_local(entry.address) {
+        if !self.track || is_link_local(address) {
             return Ok(0);
         }
-        match entry.reachability {
+        match reachability {
             None => Err(Unusable::Unresolved),
             Some(Reachability::Unreachable) => Err(Unusable::Unreachable),
             Some(Reachability::Reachable { metric, .. }) => Ok(metric),
@@ -141,18 +167,20 @@ impl NextHopTable {
     pub(crate) fn update(&mut self, address: IpAddr, reachability: Reachability) -> Option<NextHopId> {
         let id = *self.ids.get(&address)?;
         let entry = &mut self.entries[id.0 as usize];
-        (entry.reachability.replace(reachability) != Some(reachability)).then_some(id)
+        let changed = entry.reachability.replace(reachability) != Some(reachability);
+        self.refresh(id);
+        changed.then_some(id)
     }
 
     /// A session uses this address of ours; the id if routes that use it as next hop must be decided again.
     pub(crate) fn add_own(&mut self, address: IpAddr) -> Option<NextHopId> {
         let uses = self.own.entry(address).or_insert(0);
         *uses += 1;
-        if *uses == 1 {
-            self.ids.get(&address).copied()
-        } else {
-            None
+        if *uses > 1 {
+            return None;
         }
+        let id = self.ids.get(&address).copied();
+        id.inspect(|id| self.refresh(*id))
     }
 
     /// The session ended.
@@ -163,7 +191,8 @@ impl NextHopTable {
             return None;
         }
         self.own.remove(&address);
-        self.ids.get(&address).copied()
+        let id = self.ids.get(&address).copied();
+        id.inspect(|id| self.refresh(*id))
     }
 
     /// What to watch and what no longer to, since the last call; `None` if nothing changed.

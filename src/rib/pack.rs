@@ -1,14 +1,15 @@
 //! Packs what a group is sent into messages: ids of equal attributes and equal audience share UPDATEs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bgp_codec::{Family, HEADER_LEN, Nlri, UpdateWriter, WriteError};
 use bytes::Bytes;
+use foldhash::fast::FixedState;
 
 use super::adj_rib_out::OutSlot;
 use super::export::OutNextHop;
 use super::group::GroupKey;
-use super::ids::AttributesId;
 use super::interface::NextHopField;
 use super::ring::{Audience, Item, ItemKind};
 use crate::route::Prefix;
@@ -18,14 +19,52 @@ pub(crate) const ITEM_BYTES: usize = 65_535;
 /// Ids encoded between two looks at the size.
 const RUN: usize = 1_024;
 
-/// One id to be told to an audience.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) id: u32,
-    pub(crate) prefix: Prefix,
+/// Ids to be told, each to an audience.
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    list: Vec<Entry>,
+    /// The audiences that entries name by number.
+    audiences: Vec<Audience>,
+    numbers: HashMap<Audience, u32, FixedState>,
+}
+
+/// One id to be told to an audience. Small, because it is sorted.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    audience: u32,
+    id: u32,
+    slot: OutSlot,
+}
+
+impl Entries {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            list: Vec::with_capacity(capacity),
+            ..Self::default()
+        }
+    }
+
     /// `None` withdraws.
-    pub(crate) slot: Option<OutSlot>,
-    pub(crate) audience: Audience,
+    pub(crate) fn add(&mut self, id: u32, slot: Option<OutSlot>, audience: &Audience) {
+        // Neighbours tend to have the same.
+        let last = self.list.last().map(|entry| entry.audience);
+        let audience = match last.filter(|last| self.audiences[*last as usize] == *audience) {
+            Some(last) => last,
+            None => self.number(audience),
+        };
+        let slot = slot.unwrap_or(OutSlot::EMPTY);
+        self.list.push(Entry { audience, id, slot });
+    }
+
+    fn number(&mut self, audience: &Audience) -> u32 {
+        if let Some(known) = self.numbers.get(audience) {
+            return *known;
+        }
+        let number = u32::try_from(self.audiences.len()).expect("fewer than 2^32 audiences");
+        self.audiences.push(audience.clone());
+        self.numbers.insert(audience.clone(), number);
+        number
+    }
 }
 
 /// The attributes and next hop of a slot, as the group is sent them.
@@ -42,26 +81,30 @@ pub(crate) struct Packed {
     pub(crate) items: Vec<Item>,
     /// Ids whose attributes do not fit: they have been withdrawn from the same audience.
     pub(crate) too_long: Vec<u32>,
-    /// What was not reached before the limit of bytes.
-    pub(crate) left: Vec<Entry>,
+    /// What was not reached before the limit of bytes, in order.
+    pub(crate) left: Vec<u32>,
 }
 
-/// Encodes entries until about `limit` bytes are there. `outgoing` resolves a slot by the group's key.
+/// Encodes entries until about `limit` bytes are there. `outgoing` resolves an id's slot by the group's key.
 pub(crate) fn pack(
-    key: &GroupKey,
-    mut entries: Vec<Entry>,
+    (key, prefix): (&GroupKey, &dyn Fn(u32) -> Prefix),
+    entries: Entries,
     limit: usize,
-    mut outgoing: impl FnMut(&Entry, OutSlot) -> Option<Outgoing>,
+    mut outgoing: impl FnMut(u32, OutSlot) -> Option<Outgoing>,
 ) -> Packed {
+    let Entries {
+        mut list, audiences, ..
+    } = entries;
     // Ids stay in order within a run: neighbours in the table were neighbours in the UPDATE that brought them.
-    entries.sort_by(|a, b| a.rank().cmp(&b.rank()));
+    list.sort_unstable_by_key(Entry::rank);
     let mut packer = Packer {
         key,
+        prefix,
         packed: Packed::default(),
         open: Open::default(),
         total: 0,
     };
-    let mut rest = entries.as_slice();
+    let mut rest = list.as_slice();
     while let Some(first) = rest.first()
         && packer.total < limit
     {
@@ -70,37 +113,33 @@ pub(crate) fn pack(
             .position(|entry| !entry.shares_message(first))
             .unwrap_or(rest.len());
         let (run, behind) = rest.split_at(length.min(RUN));
-        packer.switch(&first.audience);
-        match first.slot.map(|slot| outgoing(first, slot)) {
-            Some(Some(outgoing)) => packer.announce(run, &outgoing),
+        packer.switch(&audiences[first.audience as usize]);
+        match first.slot.some().and_then(|slot| outgoing(first.id, slot)) {
+            Some(outgoing) => packer.announce(run, &outgoing),
             // The slot went, or cannot be sent after all.
-            None | Some(None) => packer.withdraw(run),
+            None => packer.withdraw(run),
         }
         rest = behind;
     }
     packer.close();
-    let left = rest.to_vec();
-    Packed {
-        left,
-        ..packer.packed
-    }
+    packer.packed.left = rest.iter().map(|entry| entry.id).collect();
+    packer.packed.left.sort_unstable();
+    packer.packed
 }
 
 impl Entry {
-    fn rank(&self) -> (&Audience, (AttributesId, u32, u32), u32) {
-        let slot = self.slot.map_or((AttributesId::NONE, 0, 0), |slot| {
-            (slot.attributes, slot.edits(), slot.source.0)
-        });
-        (&self.audience, slot, self.id)
+    fn rank(&self) -> (u64, u64, u32) {
+        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        let slot = self.slot;
+        (
+            pair(self.audience, slot.attributes.0),
+            pair(slot.edits(), slot.source.0),
+            self.id,
+        )
     }
 
     fn shares_message(&self, other: &Self) -> bool {
-        let same_slot = match (self.slot, other.slot) {
-            (None, None) => true,
-            (Some(one), Some(two)) => one.is_same(two),
-            _ => false,
-        };
-        same_slot && self.audience == other.audience
+        self.audience == other.audience && self.slot.is_same(other.slot)
     }
 }
 
@@ -115,6 +154,7 @@ struct Open {
 
 struct Packer<'a> {
     key: &'a GroupKey,
+    prefix: &'a dyn Fn(u32) -> Prefix,
     packed: Packed,
     open: Open,
     total: usize,
@@ -136,7 +176,8 @@ impl Packer<'_> {
             let before = self.open.bytes.len();
             let mut writer = UpdateWriter::new(&mut self.open.bytes, self.key.write_context());
             let next_hop = Some(outgoing.next_hop.placeholder());
-            let written = writer.announce_canonical(family, &outgoing.block, next_hop, nlri(rest));
+            let written =
+                writer.announce_canonical(family, &outgoing.block, next_hop, nlri(self.prefix, rest));
             if matches!(outgoing.next_hop, OutNextHop::Own(_)) {
                 self.open
                     .fields
@@ -168,7 +209,7 @@ impl Packer<'_> {
         let before = self.open.bytes.len();
         let mut writer = UpdateWriter::new(&mut self.open.bytes, self.key.write_context());
         // The only error is a prefix of another family, and a table holds one family.
-        writer.withdraw(self.key.family, nlri(run)).ok();
+        writer.withdraw(self.key.family, nlri(self.prefix, run)).ok();
         self.open.ids.extend(run.iter().map(|entry| entry.id));
         self.total += self.open.bytes.len() - before;
     }
@@ -218,10 +259,13 @@ fn split(bytes: &[u8]) -> Vec<(usize, usize, u32)> {
 }
 
 /// The path id is the id itself: with Add-Path, ids are places in the arena of paths. Without, it is not written.
-fn nlri(entries: &[Entry]) -> impl Iterator<Item = Nlri<Prefix>> + '_ {
+fn nlri<'a>(
+    prefix: &'a dyn Fn(u32) -> Prefix,
+    entries: &'a [Entry],
+) -> impl Iterator<Item = Nlri<Prefix>> + 'a {
     entries.iter().map(|entry| Nlri {
         path_id: entry.id.wrapping_add(1),
-        prefix: entry.prefix,
+        prefix: prefix(entry.id),
     })
 }
 

@@ -110,6 +110,17 @@ impl PeerState {
         self.errors.push_back((text, prefixes));
     }
 
+    /// Whether what it sends is read.
+    pub(crate) const fn is_heard(&self) -> bool {
+        self.up && !self.closing
+    }
+
+    /// Whether it may send only so many prefixes.
+    pub(crate) const fn is_limited(&self) -> bool {
+        let policy = &self.settings.policy;
+        policy.max_prefixes.is_some() || policy.max_prefixes_accepted.is_some()
+    }
+
     /// Paths held in all families.
     pub(crate) fn paths(&self) -> u32 {
         self.families.values().map(|family| family.received).sum()

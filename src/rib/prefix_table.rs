@@ -1,22 +1,21 @@
 //! Prefixes of one family as dense, recycled ids.
 //!
-//! A seeded hash table holds ids only (4 octets and a control octet each); the prefixes themselves are one packed array.
+//! A seeded hash table holds ids only; the prefixes themselves are one packed array.
 //! Every other table of the shard is an array indexed by [`PrefixId`].
 
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
-
+use super::id_table::IdTable;
 use super::ids::PrefixId;
 use crate::route::Prefix;
+use foldhash::fast::FixedState;
 
 /// Maps prefixes of one family to ids and back.
 #[derive(Debug)]
 pub(crate) struct PrefixTable {
     hasher: FixedState,
-    ids: HashTable<u32>,
+    ids: IdTable,
     keys: Keys,
     free: Vec<PrefixId>,
     /// How many prefixes there are of each length, so that a longest match tries only lengths that exist.
@@ -36,7 +35,7 @@ impl PrefixTable {
     pub(crate) fn new(ipv6: bool, seed: u64) -> Self {
         Self {
             hasher: FixedState::with_seed(seed),
-            ids: HashTable::new(),
+            ids: IdTable::default(),
             keys: if ipv6 {
                 Keys::V6(Vec::new())
             } else {
@@ -48,8 +47,7 @@ impl PrefixTable {
     }
 
     /// How many prefixes have an id.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn count(&self) -> usize {
         self.ids.len()
     }
 
@@ -65,27 +63,58 @@ impl PrefixTable {
     pub(crate) fn find(&self, prefix: Prefix) -> Option<PrefixId> {
         let key = Key::of(prefix, &self.keys)?;
         self.ids
-            .find(self.hash(key), |id| self.keys.at(*id) == key)
-            .map(|id| PrefixId(*id))
+            .find(self.hash(key), |id| self.keys.at(id) == key)
+            .map(PrefixId)
     }
 
     /// The id of a prefix, given out now if need be. `None` if it is of the other address family.
     pub(crate) fn insert(&mut self, prefix: Prefix) -> Option<PrefixId> {
         let key = Key::of(prefix, &self.keys)?;
-        let hash = self.hash(key);
-        if let Some(id) = self.ids.find(hash, |id| self.keys.at(*id) == key) {
-            return Some(PrefixId(*id));
+        Some(self.insert_key(key, self.hash(key)))
+    }
+
+    /// Looks a prefix up as far as memory is concerned: many at once wait together. What it yields is for `insert_hashed`.
+    #[inline]
+    pub(crate) fn touch(&self, prefix: Prefix) -> (u64, u64) {
+        let hash = Key::of(prefix, &self.keys).map_or(0, |key| self.hash(key));
+        (hash, self.ids.touch(hash))
+    }
+
+    /// [`find`](Self::find) with the hash known.
+    pub(crate) fn find_hashed(&self, prefix: Prefix, hash: u64) -> Option<PrefixId> {
+        let key = Key::of(prefix, &self.keys)?;
+        self.ids.find(hash, |id| self.keys.at(id) == key).map(PrefixId)
+    }
+
+    /// [`insert`](Self::insert) with the hash known.
+    #[inline]
+    pub(crate) fn insert_hashed(&mut self, prefix: Prefix, hash: u64) -> Option<PrefixId> {
+        let key = Key::of(prefix, &self.keys)?;
+        Some(self.insert_key(key, hash))
+    }
+
+    /// Octets that it takes, the ids' table and the prefixes.
+    pub(crate) fn bytes(&self) -> usize {
+        let keys = match &self.keys {
+            Keys::V4(keys) => keys.capacity() * size_of::<u64>(),
+            Keys::V6(keys) => keys.capacity() * size_of::<(u64, u64, u8)>(),
+        };
+        self.ids.bytes() + keys + self.free.capacity() * size_of::<PrefixId>()
+    }
+
+    #[inline]
+    fn insert_key(&mut self, key: Key, hash: u64) -> PrefixId {
+        if let Some(id) = self.ids.find(hash, |id| self.keys.at(id) == key) {
+            return PrefixId(id);
         }
         let id = self
             .free
             .pop()
             .unwrap_or_else(|| PrefixId::from_index(self.bound()));
         self.keys.set(id, key);
-        let (hasher, keys) = (&self.hasher, &self.keys);
-        self.ids
-            .insert_unique(hash, id.0, |id| hasher.hash_one(keys.at(*id)));
+        self.ids.insert(hash, id.0);
         self.lengths[usize::from(key.length())] += 1;
-        Some(id)
+        id
     }
 
     /// Takes an id back. The caller makes sure that nothing refers to it any more.
@@ -94,8 +123,7 @@ impl PrefixTable {
         if key.length() == FREE_LENGTH {
             return;
         }
-        if let Ok(entry) = self.ids.find_entry(self.hash(key), |other| *other == id.0) {
-            entry.remove();
+        if self.ids.remove(self.hash(key), id.0) {
             self.lengths[usize::from(key.length())] -= 1;
             self.keys.set(id, Key::free(&self.keys));
             self.free.push(id);
@@ -158,6 +186,7 @@ impl PrefixTable {
         (found, more)
     }
 
+    #[inline]
     fn hash(&self, key: Key) -> u64 {
         self.hasher.hash_one(key)
     }
@@ -171,6 +200,7 @@ enum Key {
 }
 
 impl Key {
+    #[inline]
     fn of(prefix: Prefix, keys: &Keys) -> Option<Self> {
         match (prefix, keys) {
             (Prefix::V4(net), Keys::V4(_)) => Some(Self::V4(
@@ -283,7 +313,7 @@ mod tests {
         assert_eq!(table.find(prefix("0.0.17.0/24")), None);
         assert_eq!(table.insert(prefix("10.0.0.0/8")), Some(ids[17]));
         assert_eq!(table.prefix(ids[17]), prefix("10.0.0.0/8"));
-        assert_eq!((table.len(), table.bound()), (1000, 1000));
+        assert_eq!((table.count(), table.bound()), (1000, 1000));
     }
 
     #[test]

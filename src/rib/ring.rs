@@ -66,6 +66,14 @@ pub(crate) struct Audience {
 }
 
 impl Audience {
+    /// One member alone.
+    pub(crate) fn only(member: MemberId) -> Self {
+        Self {
+            only: Some(member),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn includes(&self, member: MemberId, peer: PeerIndex) -> bool {
         self.only.is_none_or(|only| only == member)
             && self.except_source != Some(peer)
@@ -135,6 +143,15 @@ impl Ring {
     /// Items held.
     pub(crate) fn len(&self) -> usize {
         self.places.len()
+    }
+
+    /// Octets of the ids that the items name; those cut from one item share them.
+    pub(crate) fn id_bytes(&self) -> usize {
+        let ids = self.places.iter().map(|place| &place.item.ids);
+        let mut last = std::ptr::null();
+        ids.filter(|ids| std::mem::replace(&mut last, ids.as_ptr()) != ids.as_ptr())
+            .map(|ids| size_of_val(&**ids))
+            .sum()
     }
 
     pub(crate) const fn readers(&self) -> u32 {

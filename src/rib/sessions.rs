@@ -9,7 +9,6 @@ use super::group::GroupKey;
 use super::ids::PeerIndex;
 use super::interface::{DownRoutes, LongLived, Output, Peer, PeerPolicy};
 use super::jobs::{Job, JobKind};
-use super::membership::Carried;
 use super::peers::PeerFamily;
 use super::selection::SETTLE_TIME;
 use super::shard::{Rib, is_carried};
@@ -265,24 +264,23 @@ impl Rib {
 
     fn leave_groups(&mut self, peer: PeerIndex) {
         for table in 0..self.tables.len() {
-            self.leave_group(table, peer);
+            let groups = &mut self.tables[table].groups;
+            let group = groups.iter().position(|group| group.by_peer.contains_key(&peer));
+            if let Some(group) = group {
+                groups[group].leave(peer);
+                self.dissolve_if_empty(table, group);
+            }
         }
     }
 
-    /// Takes a peer out of its group in a table; the last one takes the group with it.
-    fn leave_group(&mut self, table: usize, peer: PeerIndex) -> Option<Carried> {
+    /// The last member takes its group with it.
+    fn dissolve_if_empty(&mut self, table: usize, group: usize) {
         let table = &mut self.tables[table];
-        let index = table
-            .groups
-            .iter()
-            .position(|group| group.by_peer.contains_key(&peer))?;
-        let carried = table.groups[index].leave(peer);
-        if table.groups[index].by_peer.is_empty() {
-            let mut gone = table.groups.swap_remove(index);
+        if table.groups[group].by_peer.is_empty() {
+            let mut gone = table.groups.swap_remove(group);
             table.moves_of_gone_groups += gone.moves;
             gone.dissolve(&mut self.core);
         }
-        carried
     }
 
     pub(super) fn reconfigure(&mut self, peer: PeerIndex, policy: PeerPolicy) {
@@ -321,19 +319,19 @@ impl Rib {
     fn regroup(&mut self, peer: PeerIndex, table: usize, settings: &Peer, family: Family) {
         let key = GroupKey::new(&self.core.settings, settings, family);
         let at = &mut self.tables[table];
-        let Some(group) = at
+        let place = at
             .groups
-            .iter_mut()
-            .find(|group| group.by_peer.contains_key(&peer))
-        else {
-            return;
-        };
+            .iter()
+            .position(|group| group.by_peer.contains_key(&peer));
+        let Some(place) = place else { return };
+        let group = &mut at.groups[place];
         if group.key == key {
             group.set_filter(peer, &settings.policy.export, &mut self.core, &at.data);
             return;
         }
         group.flush(&mut self.core, &at.data);
-        let carried = self.leave_group(table, peer);
+        let carried = group.leave_for_another(peer, &self.core);
+        self.dissolve_if_empty(table, place);
         let group = self.ensure_group(table, key);
         group.join(peer, settings.address, &settings.policy.export, carried);
     }

@@ -17,8 +17,8 @@ use super::group::GroupKey;
 use super::ids::PeerIndex;
 use super::interface::{Event, Input, LocalChange, Output, Settings};
 use super::jobs::{Job, JobKind};
-use super::membership::Refresh;
 use super::next_hop::NextHopId;
+use super::refresh::Refresh;
 use super::selection::Selection;
 use super::share::Share;
 use super::table::Table;
@@ -42,6 +42,8 @@ pub struct Rib {
     pub(super) jobs: VecDeque<Job>,
     selection: Selection,
     serial: u64,
+    /// Ids that lagging members may keep from being used again.
+    pub(super) pinned: usize,
     /// Something is left to do.
     busy: bool,
     /// Families whose initial state has been put out to the kernel.
@@ -65,6 +67,7 @@ impl Rib {
             tables: Vec::new(),
             jobs: VecDeque::new(),
             serial: 0,
+            pinned: graveyard::PINNED,
             busy: true,
             complete: FamilySet::EMPTY,
             suspects: Vec::new(),
@@ -109,6 +112,17 @@ impl Rib {
             }
             Input::Readvertise { peer } => {
                 if let Some(peer) = self.core.peers.find(peer) {
+                    // RFC 7313 §4: a refresh that begins here is marked as well.
+                    let enhanced = self
+                        .core
+                        .peers
+                        .settings(peer)
+                        .is_some_and(|peer| peer.negotiated.enhanced_route_refresh);
+                    let how = if enhanced {
+                        Refresh::Enhanced
+                    } else {
+                        Refresh::Plain
+                    };
                     let families: Vec<Family> = self
                         .core
                         .peers
@@ -117,7 +131,7 @@ impl Rib {
                         .unwrap_or_default();
                     families
                         .into_iter()
-                        .for_each(|family| self.refresh(peer, family, Refresh::Plain));
+                        .for_each(|family| self.refresh(peer, family, how));
                 }
             }
             Input::LocalRoutesComplete => self.local_routes_complete(),
@@ -290,6 +304,7 @@ impl Rib {
             .any(|group| group.active);
         self.busy = more;
         if !more {
+            self.tables.iter_mut().for_each(Table::shrink);
             self.core.peers.recycle();
         }
     }
@@ -364,7 +379,7 @@ impl Rib {
         for table in self
             .tables
             .iter()
-            .filter(|table| table.graveyard.pinned() > graveyard::PINNED)
+            .filter(|table| table.graveyard.pinned() > self.pinned)
         {
             stuck.extend(table.most_pinning());
         }

@@ -148,8 +148,8 @@ impl Rib {
             Err(unusable) => Some(unusable.to_string()),
         };
         RouteEntry {
-            prefix: table.data.prefixes.prefix(path.prefix),
-            path_id: path.path_id,
+            prefix: table.data.prefixes.prefix(table.data.rib_in.prefix(slot)),
+            path_id: table.data.rib_in.path_id(slot),
             source: self.core.source_name(path.peer),
             best: verdicts.best == Some(slot),
             multipath: verdicts.multipath.contains(&slot),
@@ -200,7 +200,10 @@ impl Rib {
     /// What import decided, in words.
     fn import_words(&self, table: &Table, slot: PathSlot) -> String {
         let path = table.data.rib_in.path(slot);
-        let route = (table.data.family, table.data.prefixes.prefix(path.prefix));
+        let route = (
+            table.data.family,
+            table.data.prefixes.prefix(table.data.rib_in.prefix(slot)),
+        );
         if path.peer.is_local() {
             return "originated here".to_owned();
         }
@@ -369,7 +372,12 @@ impl Rib {
         if let Err(unusable) = self.core.attributes.metric(attributes) {
             return (false, unusable.to_string());
         }
-        let route = update_group::route(&self.core, &table.data, path.prefix, (path.peer, attributes));
+        let route = update_group::route(
+            &self.core,
+            &table.data,
+            table.data.rib_in.prefix(slot),
+            (path.peer, attributes),
+        );
         let (edits, reason) = match export::export(&group.key, &route) {
             Verdict::Withhold(withheld) => return (false, withheld.to_string()),
             Verdict::Advertise { edits, reason } => (edits, reason),
@@ -409,6 +417,7 @@ impl Rib {
     fn counters(&self) -> Counters {
         let mut counters = Counters {
             attribute_sets: self.core.attributes.len() as u64,
+            memory: self.memory(),
             ..Counters::default()
         };
         for table in &self.tables {

@@ -5,6 +5,7 @@
 
 use smallvec::SmallVec;
 
+use super::before::Before;
 use super::id_set::IdSet;
 use super::ring::{MemberId, Ring};
 
@@ -39,6 +40,8 @@ pub(crate) struct Stream {
     pub(crate) dirty: IdSet,
     /// Ids that some member may hold as it was before: if they are gone, they are to be withdrawn.
     pub(crate) may_hold: IdSet,
+    /// What the member held in the group that it comes from; nothing of that has to be told again.
+    pub(crate) before: Option<Before>,
     /// The members hold nothing but what this stream has sent.
     pub(crate) fresh: bool,
     /// Some of its ids have been looked at: whoever comes now would miss them.
@@ -90,6 +93,12 @@ impl Stream {
             Some(walk) if of_walk => walk.ids.insert(id),
             _ => self.dirty.insert(id),
         };
+    }
+
+    /// Octets of its sets of ids.
+    pub(crate) fn set_bytes(&self) -> usize {
+        let walk = self.walk.as_ref().map_or(0, |walk| walk.ids.bytes());
+        walk + self.dirty.bytes() + self.may_hold.bytes()
     }
 
     /// How many ids wait.

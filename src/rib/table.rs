@@ -1,16 +1,14 @@
 //! One table and family at work: paths come and go, prefixes become dirty, each is decided once, and groups are told.
 
-use std::collections::VecDeque;
-
 use bgp_codec::{Afi, Family, NextHop, PeerKind, Safi};
 use smallvec::SmallVec;
 
 use super::attributes::{DEFAULT_LOCAL_PREF, KeyValues};
 use super::core::Core;
 use super::decision::{self, Candidate, Loss, Rules};
+use super::dirty::Dirty;
 use super::fib::FibId;
 use super::graveyard::Graveyard;
-use super::id_set::IdSet;
 use super::ids::{AttributesId, PathSlot, PeerIndex, PrefixId};
 use super::interface::{FibChange, FibNextHop, FibRoute};
 use super::next_hop::Unusable;
@@ -23,8 +21,7 @@ use crate::route::{Prefix, TableId};
 pub(crate) struct Table {
     pub(crate) data: TableData,
     pub(crate) groups: Vec<UpdateGroup>,
-    dirty: VecDeque<PrefixId>,
-    is_dirty: IdSet,
+    dirty: Dirty,
     /// What the kernel was last told to hold.
     fib: Vec<FibId>,
     pub(crate) fib_changes: Vec<FibChange>,
@@ -34,6 +31,9 @@ pub(crate) struct Table {
     pub(crate) moves_of_gone_groups: u64,
 }
 
+/// The best path, then those equal to it.
+type Winners = SmallVec<[PathSlot; 4]>;
+
 /// The paths of a prefix as the decision sees them.
 pub(crate) type Candidates = SmallVec<[(PathSlot, Candidate); 8]>;
 
@@ -42,8 +42,7 @@ impl Table {
         Self {
             data: TableData::new(id, family, seed),
             groups: Vec::new(),
-            dirty: VecDeque::new(),
-            is_dirty: IdSet::default(),
+            dirty: Dirty::default(),
             fib: Vec::new(),
             fib_changes: Vec::new(),
             graveyard: Graveyard::default(),
@@ -57,10 +56,19 @@ impl Table {
         self.dirty.len()
     }
 
+    /// Octets that they take.
+    pub(crate) fn dirty_bytes(&self) -> usize {
+        self.dirty.bytes()
+    }
+
+    #[inline]
     pub(crate) fn mark(&mut self, prefix: PrefixId) {
-        if self.is_dirty.insert(prefix.0) {
-            self.dirty.push_back(prefix);
-        }
+        self.dirty.mark(prefix);
+    }
+
+    /// Gives back what a burst needed.
+    pub(crate) fn shrink(&mut self) {
+        self.dirty.shrink();
     }
 
     /// Stores what a source says of a prefix. Takes over one reference to each set.
@@ -71,23 +79,16 @@ impl Table {
         (received, accepted): (AttributesId, AttributesId),
     ) {
         let family = self.data.family;
-        let known = self.data.rib_in.find(prefix, source, path_id);
-        let slot = known.unwrap_or_else(|| self.data.rib_in.insert(prefix, source, path_id));
-        let changed_s = core.seconds();
+        let now_s = core.seconds();
         let counts = core.peers.family_mut(source, family);
         let epoch = counts.as_ref().map_or(0, |counts| counts.epoch);
-        let path = self.data.rib_in.path_mut(slot);
-        let before = (path.received, path.accepted);
+        let (slot, new) = self.data.rib_in.find_or_insert(prefix, source, path_id);
+        let before = self.data.rib_in.replace(slot, (received, accepted), epoch, now_s);
         if let Some(counts) = counts {
-            counts.received += u32::from(known.is_none());
+            counts.received += u32::from(new);
             counts.accepted += u32::from(accepted != AttributesId::NONE);
             counts.accepted -= u32::from(before.1 != AttributesId::NONE);
         }
-        path.epoch = epoch;
-        if before != (received, accepted) {
-            path.changed_s = changed_s;
-        }
-        (path.received, path.accepted) = (received, accepted);
         core.attributes.release(before.0);
         core.attributes.release(before.1);
         if before.1 != accepted {
@@ -111,9 +112,10 @@ impl Table {
 
     /// Removes a path; its prefix is decided again.
     pub(crate) fn remove(&mut self, core: &mut Core, slot: PathSlot) {
-        let path = *self.data.rib_in.path(slot);
-        if self.data.best(path.prefix) == Some(slot) {
-            self.set_best(core, path.prefix, None);
+        let path = self.data.rib_in.path(slot);
+        let prefix = self.data.rib_in.prefix(slot);
+        if self.data.best(prefix) == Some(slot) {
+            self.set_best(core, prefix, None);
         }
         if let Some(counts) = core.peers.family_mut(path.peer, self.data.family) {
             counts.received -= 1;
@@ -123,7 +125,7 @@ impl Table {
         core.attributes.release(path.accepted);
         self.data.rib_in.unlink(slot);
         if path.peer.is_local() {
-            self.data.kernel_metrics.remove(&(path.peer, path.prefix));
+            self.data.kernel_metrics.remove(&(path.peer, prefix));
         }
         let mut named = false;
         for group in self.groups.iter_mut().filter(|group| group.key.add_path) {
@@ -131,11 +133,11 @@ impl Table {
             named = true;
         }
         if named {
-            self.graveyard.bury_path(slot, path.prefix);
+            self.graveyard.bury_path(slot, prefix);
         } else {
             self.data.rib_in.release(slot);
         }
-        self.mark(path.prefix);
+        self.mark(prefix);
     }
 
     fn set_best(&mut self, core: &mut Core, prefix: PrefixId, slot: Option<PathSlot>) {
@@ -158,11 +160,11 @@ impl Table {
 
     /// Decides up to `limit` dirty prefixes and tells the groups; how many there were.
     pub(crate) fn decide_dirty(&mut self, core: &mut Core, limit: usize) -> usize {
+        self.groups.iter().for_each(UpdateGroup::forget_verdicts);
         let mut decided = 0;
         while decided < limit
-            && let Some(prefix) = self.dirty.pop_front()
+            && let Some(prefix) = self.dirty.pop()
         {
-            self.is_dirty.remove(prefix.0);
             self.initial = self.initial.saturating_sub(1);
             self.decide(core, prefix);
             decided += 1;
@@ -171,14 +173,10 @@ impl Table {
     }
 
     fn decide(&mut self, core: &mut Core, prefix: PrefixId) {
-        let candidates = self.candidates(core, prefix);
-        let choice = choose(core, &candidates, |_| ());
-        let best = choice.best.map(|at| candidates[at].0);
-        self.set_best(core, prefix, best);
+        let winners = self.winners(core, prefix);
+        self.set_best(core, prefix, winners.first().copied());
         if core.settings.install && self.data.family.safi == Safi::UNICAST {
-            let multipath: SmallVec<[PathSlot; 4]> =
-                choice.multipath.iter().map(|at| candidates[*at].0).collect();
-            self.install(core, prefix, &multipath);
+            self.install(core, prefix, &winners);
         }
         for group in &mut self.groups {
             group.export(prefix, core, &self.data);
@@ -186,6 +184,46 @@ impl Table {
         if self.data.rib_in.is_empty(prefix) {
             self.graveyard.bury_prefix(prefix);
         }
+    }
+
+    /// The best path of a prefix, and those equal to it.
+    ///
+    /// Most prefixes are decided by LOCAL_PREF, AS_PATH and ORIGIN, which are one number of each set. Only paths that share the
+    /// lowest go through the decision step by step: the others would not get beyond those steps.
+    fn winners(&self, core: &Core, prefix: PrefixId) -> Winners {
+        let mut best = None;
+        let mut lowest = (true, true, u64::MAX);
+        let mut shared = false;
+        for (slot, path) in self.data.rib_in.of(prefix) {
+            let Some(accepted) = path.accepted.some() else {
+                continue;
+            };
+            let set = core.attributes.set(accepted);
+            let usable = |next_hop| core.attributes.next_hops.usable(next_hop).is_ok();
+            if !set.next_hop_id().is_none_or(usable) {
+                continue;
+            }
+            let rank = (!path.peer.is_local(), set.is_last_resort(), set.rank());
+            if best.is_none() || rank < lowest {
+                (best, lowest, shared) = (Some(slot), rank, false);
+            } else if rank == lowest {
+                shared = true;
+            }
+        }
+        if !shared {
+            return best.into_iter().collect();
+        }
+        let mut candidates = self.candidates(core, prefix);
+        candidates.retain(|(slot, candidate)| {
+            let accepted = self.data.rib_in.accepted(*slot);
+            (
+                !candidate.local,
+                candidate.llgr_stale,
+                core.attributes.set(accepted).rank(),
+            ) == lowest
+        });
+        let choice = choose(core, &candidates, |_| ());
+        choice.multipath.iter().map(|at| candidates[*at].0).collect()
     }
 
     /// The usable paths of a prefix.
@@ -216,7 +254,7 @@ impl Table {
             origin,
             llgr_stale,
             ..
-        } = core.attributes.set(accepted).key;
+        } = core.attributes.set(accepted).key();
         let peer = core.peers.settings(path.peer);
         let router_id = originator_id.or_else(|| peer.map(|peer| peer.bgp_identifier));
         Ok(Some(Candidate {
@@ -235,7 +273,7 @@ impl Table {
             path_id: if path.peer.is_local() {
                 path.peer.0
             } else {
-                path.path_id
+                self.data.rib_in.path_id(slot)
             },
         }))
     }
@@ -283,7 +321,7 @@ impl Table {
         next_hops.sort_unstable();
         Some(FibRoute {
             next_hops,
-            local_pref: set.key.local_pref.unwrap_or(DEFAULT_LOCAL_PREF),
+            local_pref: set.key().local_pref.unwrap_or(DEFAULT_LOCAL_PREF),
             external: peer.kind == PeerKind::External,
         })
     }
@@ -293,6 +331,7 @@ impl Table {
         let bound = u32::try_from(self.data.prefixes.bound()).unwrap_or(u32::MAX);
         let mut done = true;
         for group in &mut self.groups {
+            group.forget_verdicts();
             if let Some(from) = group.fill {
                 let end = from.saturating_add(limit).min(bound);
                 for prefix in (from..end)
@@ -316,7 +355,7 @@ impl Table {
     /// Whether the prefix can be forgotten.
     pub(crate) fn is_idle(&self, prefix: PrefixId) -> bool {
         self.data.rib_in.is_empty(prefix)
-            && !self.is_dirty.contains(prefix.0)
+            && !self.dirty.contains(prefix)
             && !self
                 .groups
                 .iter()

@@ -60,6 +60,11 @@ impl TableData {
         *place = slot.map_or(NONE, |slot| slot.0);
     }
 
+    /// Octets of the array that names the best paths.
+    pub(crate) const fn best_bytes(&self) -> usize {
+        self.best.capacity() * size_of::<u32>()
+    }
+
     /// Prefixes that have a best path.
     pub(crate) const fn best_count(&self) -> usize {
         self.best_count

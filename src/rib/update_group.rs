@@ -7,21 +7,24 @@
 //!
 //! Who comes and goes is in `membership.rs`, who is sent what and when in `delivery.rs`.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::adj_rib_out::{AdjRibOut, OutSlot};
+use super::before::Snapshot;
+use super::canonical;
 use super::core::Core;
 use super::export::{self, ExportRoute, Verdict};
 use super::filter_class::FilterClass;
 use super::group::GroupKey;
 use super::ids::{AttributesId, PathSlot, PeerIndex, PrefixId};
 use super::membership::Member;
-use super::pack::{self, Entry, Outgoing, Packed};
+use super::pack::{self, Entries, Outgoing, Packed};
 use super::ring::{Audience, MemberId, MemberSet, Ring};
 use super::stream::Stream;
 use super::table_data::TableData;
-use crate::route::Prefix;
 
 /// See the module.
 #[derive(Debug)]
@@ -45,6 +48,25 @@ pub(crate) struct UpdateGroup {
     pub(crate) was_open: bool,
     /// How often a member took what it had not read elsewhere.
     pub(crate) moves: u64,
+    /// For members that leave for another group, as long as it is true.
+    pub(crate) latest: Option<Arc<Snapshot>>,
+    decided: Cell<Option<Decided>>,
+    owner: Cell<Option<Owner>>,
+}
+
+/// The latest verdict of a group whose policy does not look at prefixes: neighbours in a table tend to share attributes.
+#[derive(Clone, Copy, Debug)]
+struct Decided {
+    path: (AttributesId, u32, PeerIndex),
+    slot: Option<OutSlot>,
+}
+
+/// The latest answer to who owns the next hop of a slot.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    slot: OutSlot,
+    generation: u32,
+    owner: Option<MemberId>,
 }
 
 /// A slot that changed since the last flush, as it was.
@@ -73,7 +95,16 @@ impl UpdateGroup {
             active: true,
             was_open: false,
             moves: 0,
+            latest: None,
+            decided: Cell::new(None),
+            owner: Cell::new(None),
         }
+    }
+
+    /// Members or settings of peers changed: what was worked out from them is to be worked out anew.
+    pub(crate) fn forget_verdicts(&self) {
+        self.decided.set(None);
+        self.owner.set(None);
     }
 
     /// Exports the present state of a prefix.
@@ -95,14 +126,36 @@ impl UpdateGroup {
     fn decide(&self, slot: PathSlot, core: &mut Core, data: &TableData) -> Option<OutSlot> {
         let path = data.rib_in.path(slot);
         let attributes = path.accepted.some()?;
+        let path = (
+            attributes,
+            core.attributes.set(attributes).generation(),
+            path.peer,
+        );
+        if let Some(known) = self.decided.get().filter(|known| known.path == path) {
+            return known.slot;
+        }
+        let slot = self.decide_anew(data.rib_in.prefix(slot), (path.2, attributes), core, data);
+        if self.key.policy.is_none() {
+            self.decided.set(Some(Decided { path, slot }));
+        }
+        slot
+    }
+
+    fn decide_anew(
+        &self,
+        prefix: PrefixId,
+        (source, attributes): (PeerIndex, AttributesId),
+        core: &mut Core,
+        data: &TableData,
+    ) -> Option<OutSlot> {
         if core.attributes.metric(attributes).is_err() {
             return None;
         }
-        let route = route(core, data, path.prefix, (path.peer, attributes));
+        let route = route(core, data, prefix, (source, attributes));
         match export::export(&self.key, &route) {
             Verdict::Advertise { edits, .. } => {
                 let edits = core.edits.number(&edits);
-                Some(OutSlot::new(attributes, edits, path.peer))
+                Some(OutSlot::new(attributes, edits, source))
             }
             Verdict::Withhold(_) => None,
         }
@@ -123,8 +176,9 @@ impl UpdateGroup {
         if let Some(new) = new {
             core.attributes.retain(new.attributes);
         }
+        self.latest = None;
         self.out.set(id, new);
-        self.judge(id, new, core, data);
+        self.judge(id, (old, new), core, data);
         for stream in self.streams.iter_mut().flatten() {
             let holds = |member: &MemberId| {
                 let peer = self.members[member.0 as usize].as_ref().map(|member| member.peer);
@@ -142,7 +196,13 @@ impl UpdateGroup {
     }
 
     /// Asks every filter of the members about a slot.
-    fn judge(&mut self, id: u32, new: Option<OutSlot>, core: &Core, data: &TableData) {
+    fn judge(
+        &mut self,
+        id: u32,
+        (old, new): (Option<OutSlot>, Option<OutSlot>),
+        core: &Core,
+        data: &TableData,
+    ) {
         if self.classes.is_empty() {
             return;
         }
@@ -152,7 +212,7 @@ impl UpdateGroup {
             let accepted = route
                 .as_ref()
                 .is_some_and(|route| export::filter(&class.chain, route, self.key.local_asn).is_ok());
-            class.note(id, accepted);
+            class.note(id, old, new.filter(|_| accepted));
         }
     }
 
@@ -171,10 +231,8 @@ impl UpdateGroup {
                     prefix_id(&self.key, id, data),
                     (slot.source, slot.attributes),
                 );
-                class.note(
-                    id,
-                    export::filter(&class.chain, &route, self.key.local_asn).is_ok(),
-                );
+                let accepted = export::filter(&class.chain, &route, self.key.local_asn).is_ok();
+                class.note(id, None, Some(slot).filter(|_| accepted));
             }
             class.from = (end < bound).then_some(end);
             done &= class.from.is_none();
@@ -198,6 +256,23 @@ impl UpdateGroup {
 
     /// RFC 4271 §5.1.3: a route is not sent to the peer whose address is its next hop.
     fn owner_of_next_hop(&self, id: u32, slot: OutSlot, core: &Core, data: &TableData) -> Option<MemberId> {
+        let generation = core.attributes.set(slot.attributes).generation();
+        if let Some(known) = self.owner.get()
+            && known.slot == slot
+            && known.generation == generation
+        {
+            return known.owner;
+        }
+        let owner = self.find_owner(id, slot, core, data);
+        self.owner.set(Some(Owner {
+            slot,
+            generation,
+            owner,
+        }));
+        owner
+    }
+
+    fn find_owner(&self, id: u32, slot: OutSlot, core: &Core, data: &TableData) -> Option<MemberId> {
         let set = core.attributes.set(slot.attributes);
         let received = set
             .next_hop()
@@ -231,7 +306,7 @@ impl UpdateGroup {
         if self.changes.is_empty() {
             return;
         }
-        let mut entries = Vec::with_capacity(self.changes.len());
+        let mut entries = Entries::with_capacity(self.changes.len());
         let changes = std::mem::take(&mut self.changes);
         for change in &changes {
             self.entries_of(change, core, data, &mut entries);
@@ -243,9 +318,8 @@ impl UpdateGroup {
         }
     }
 
-    fn entries_of(&self, change: &Change, core: &Core, data: &TableData, entries: &mut Vec<Entry>) {
+    fn entries_of(&self, change: &Change, core: &Core, data: &TableData, entries: &mut Entries) {
         let id = change.id;
-        let prefix = self.prefix(id, data);
         let held = change.old.filter(|old| !old.is_too_long());
         let Some(slot) = self.out.at(id).filter(|slot| !slot.is_too_long()) else {
             if let Some(old) = held {
@@ -255,12 +329,7 @@ impl UpdateGroup {
                     except_source,
                     except: change.old_except.clone(),
                 };
-                entries.push(Entry {
-                    id,
-                    prefix,
-                    slot: None,
-                    audience,
-                });
+                entries.add(id, None, &audience);
             }
             return;
         };
@@ -274,53 +343,43 @@ impl UpdateGroup {
                     .as_ref()
                     .is_some_and(|member| member.peer != old.source);
                 if held_by && !change.old_except.contains(member) {
-                    let audience = Audience {
-                        only: Some(member),
-                        ..Audience::default()
-                    };
-                    entries.push(Entry {
-                        id,
-                        prefix,
-                        slot: None,
-                        audience,
-                    });
+                    entries.add(id, None, &Audience::only(member));
                 }
             }
         }
-        entries.push(Entry {
-            id,
-            prefix,
-            slot: Some(slot),
-            audience,
-        });
+        entries.add(id, Some(slot), &audience);
     }
 
     /// Encodes entries and takes note of those that do not fit.
-    pub(crate) fn pack(
-        &mut self,
-        entries: Vec<Entry>,
-        limit: usize,
-        core: &Core,
-        data: &TableData,
-    ) -> Packed {
+    pub(crate) fn pack(&mut self, entries: Entries, limit: usize, core: &Core, data: &TableData) -> Packed {
         let key = &self.key;
-        let packed = pack::pack(key, entries, limit, |entry, slot| {
-            let prefix = prefix_id(key, entry.id, data);
+        let prefix = |id| data.prefixes.prefix(prefix_id(key, id, data));
+        let packed = pack::pack((key, &prefix), entries, limit, |id, slot| {
+            let prefix = prefix_id(key, id, data);
             let route = route(core, data, prefix, (slot.source, slot.attributes));
             let edits = core.edits.at(slot.edits());
             let next_hop = export::next_hop(key, &route, &edits).ok()?;
-            let mut block = Vec::new();
-            export::outgoing(key, route.set, route.origin, &edits).encode_canonical(&mut block);
+            let copied = if edits.is_empty() {
+                canonical::outgoing(key, route.set.canonical(), route.origin)
+            } else {
+                None
+            };
+            let block = copied.unwrap_or_else(|| {
+                let mut block = Vec::new();
+                export::outgoing(key, route.set, route.origin, &edits).encode_canonical(&mut block);
+                block
+            });
             Some(Outgoing { block, next_hop })
         });
         for id in &packed.too_long {
+            self.latest = None;
+            if let Some(slot) = self.out.at(*id).filter(|slot| !slot.is_too_long()) {
+                let classes = self.classes.iter_mut().flatten();
+                classes.for_each(|class| class.note_too_long(*id, slot));
+            }
             self.out.mark_too_long(*id);
         }
         packed
-    }
-
-    pub(crate) fn prefix(&self, id: u32, data: &TableData) -> Prefix {
-        data.prefixes.prefix(prefix_id(&self.key, id, data))
     }
 
     /// Lets go of everything that it refers to.
@@ -339,7 +398,7 @@ impl UpdateGroup {
 /// The prefix that an id of a group stands for.
 pub(crate) fn prefix_id(key: &GroupKey, id: u32, data: &TableData) -> PrefixId {
     if key.add_path {
-        data.rib_in.path(PathSlot(id)).prefix
+        data.rib_in.prefix(PathSlot(id))
     } else {
         PrefixId(id)
     }

@@ -177,7 +177,7 @@ fn a_late_member_gets_every_path_and_then_end_of_rib() {
         lab.rib
             .tables
             .iter()
-            .map(|table| table.data.prefixes.len())
+            .map(|table| table.data.prefixes.count())
             .sum::<usize>(),
         0
     );

@@ -66,7 +66,7 @@ fn an_empty_selection_withdraws_in_every_family() {
         lab.rib
             .tables
             .iter()
-            .map(|table| table.data.prefixes.len())
+            .map(|table| table.data.prefixes.count())
             .sum::<usize>(),
         0
     );

@@ -305,17 +305,30 @@ fn a_refresh_sends_everything_between_its_markers_and_withdraws_what_went_meanwh
     assert_eq!(lab.holds(b).len(), 90);
 }
 
+/// RFC 7313 §4: a refresh that begins here is marked as well, where the peer knows the marks.
 #[test]
-fn readvertise_sends_everything_again_without_markers() {
+fn readvertise_sends_everything_again_between_marks() {
     let mut lab = Lab::new(settings());
-    let [a, b] = lab.up([client(1), client(2)])[..] else {
+    let mut plain = client(3);
+    plain.negotiated.enhanced_route_refresh = false;
+    let [a, b, c] = lab.up([client(1), client(2), plain])[..] else {
         panic!()
     };
     lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
     lab.forget_said();
-    lab.input(Input::Readvertise { peer: b });
-    lab.settle();
-    assert_eq!(lab.said(b), [announce("192.0.2.0/24")]);
+    for peer in [b, c] {
+        lab.input(Input::Readvertise { peer });
+        lab.settle();
+    }
+    let said: Vec<_> = lab
+        .said(b)
+        .into_iter()
+        .filter(|said| *said != Said::Refresh(Subtype::BeginOfRib))
+        .collect();
+    let end = Said::Refresh(Subtype::EndOfRib);
+    // IPv6 is refreshed too, and has nothing.
+    assert_eq!(said, [announce("192.0.2.0/24"), end.clone(), end]);
+    assert_eq!(lab.said(c), [announce("192.0.2.0/24")]);
     assert_eq!(lab.said(a), []);
 }
 
@@ -354,11 +367,44 @@ fn a_prefix_id_is_not_recycled_before_a_lagging_member_saw_the_withdraw() {
             lab.rib
                 .tables
                 .iter()
-                .map(|table| table.data.prefixes.len())
+                .map(|table| table.data.prefixes.count())
                 .sum::<usize>(),
             0
         );
     }
+}
+
+/// Traps 15 and 17: ids that nobody may use again are bounded. Who keeps the most is closed, nobody else notices.
+#[test]
+fn a_member_that_pins_too_many_ids_is_closed() {
+    let mut lab = Lab::new(settings());
+    lab.rib.pinned = 500;
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    lab.announce_nlri(a, &via("10.0.0.1"), &many(600));
+    lab.settle();
+    let stuck = lab.connect(client(3), false);
+    lab.settle();
+    lab.withdraw_nlri(a, &many(600)[..400]);
+    lab.settle();
+    assert!(lab.remote(stuck).closed.is_none());
+    lab.withdraw_nlri(a, &many(600)[400..]);
+    lab.settle();
+    // RFC 4486 §4: out of resources; it may come back at once.
+    let (notification, idle) = lab.remote(stuck).closed.clone().expect("it is closed");
+    assert_eq!((notification.code, notification.subcode), (6, 8));
+    assert_eq!(idle, Some(Duration::ZERO));
+    assert!(lab.remote(a).closed.is_none() && lab.remote(b).closed.is_none());
+    assert!(lab.holds(b).is_empty());
+    lab.down(stuck, DownRoutes::Flush);
+    let prefixes: usize = lab
+        .rib
+        .tables
+        .iter()
+        .map(|table| table.data.prefixes.count())
+        .sum();
+    assert_eq!(prefixes, 0, "its ids are free again");
 }
 
 /// Trap 9.

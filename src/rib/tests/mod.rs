@@ -8,6 +8,7 @@ mod draining;
 mod export;
 mod import;
 mod lifecycle;
+mod memory;
 mod oracle;
 mod policy;
 mod random;
@@ -31,7 +32,7 @@ use crate::route::{LocalRoute, OriginKind, PeerId, Prefix, TableId};
 
 const US: Asn = Asn(64_512);
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         asn: US,
         bgp_identifier: Ipv4Addr::new(10, 0, 0, 254),
@@ -72,7 +73,7 @@ fn graceful() -> PeerGracefulRestart {
 }
 
 /// An internal peer, 10.0.0.`n`, that negotiated everything but Add-Path and extended messages.
-fn internal(n: u8) -> Peer {
+pub(super) fn internal(n: u8) -> Peer {
     Peer {
         id: PeerId {
             index: n.into(),
@@ -117,7 +118,7 @@ fn client(n: u8) -> Peer {
 }
 
 /// An external peer of AS 65000 + `n`, not on a link of ours.
-fn external(n: u8) -> Peer {
+pub(super) fn external(n: u8) -> Peer {
     Peer {
         kind: PeerKind::External,
         asn: Asn(65_000 + u32::from(n)),

@@ -242,6 +242,59 @@ fn a_peer_that_changes_groups_ends_up_as_if_it_had_always_been_there() {
     assert_eq!(lab.holds(b), ["198.51.100.0/24"]);
 }
 
+/// Trap 12: the peer goes over to another group, and what is the same in both is not said again.
+#[test]
+fn a_reload_that_changes_groups_tells_exactly_the_difference() {
+    let part = |prefixes: &[&str], med| {
+        let filter = chain(prefixes, vec![Edit::Med(med)]).filters()[0]
+            .as_ref()
+            .clone();
+        Arc::new(Filter {
+            default: Fallthrough::Next,
+            ..filter
+        })
+    };
+    let all = ["20.0.0.0/8"];
+    let mut lab = Lab::new(settings());
+    let members = [
+        exporting(2, Chain::new(vec![part(&all, 5)])),
+        client(3),
+        client(4),
+    ];
+    let [a, b, c, d] = lab.up(std::iter::once(client(1)).chain(members))[..] else {
+        panic!()
+    };
+    lab.announce_nlri(a, &via("10.0.0.1"), &many(100));
+    lab.settle();
+    lab.forget_said();
+    let some = ["20.0.0.0/19"];
+    let export = |filters| PeerPolicy {
+        export: Chain::new(filters),
+        rr_client: true,
+        ..policy()
+    };
+    reconfigure(&mut lab, b, export(vec![part(&some, 7), part(&all, 5)]));
+    assert_eq!(lab.said(b).len(), 32, "those of the /19");
+    assert_eq!(lab.held(b, "20.0.31.0/24").med, Some(7));
+    assert_eq!(lab.held(b, "20.0.32.0/24").med, Some(5));
+    // From a filter that changes nothing to one that changes some, and drops others.
+    reconfigure(&mut lab, c, export(vec![part(&some, 7)]));
+    let said = lab.said(c);
+    let announced = said.iter().filter(|said| matches!(said, Said::Announce(..)));
+    assert_eq!((announced.count(), said.len()), (32, 100));
+    // And to another way to choose next hops, which makes no difference to our own routes.
+    lab.local(&["198.51.100.0/24"]);
+    lab.forget_said();
+    let own = PeerPolicy {
+        next_hop: NextHopPolicy::OwnForced,
+        rr_client: true,
+        ..policy()
+    };
+    reconfigure(&mut lab, d, own);
+    assert_eq!(lab.said(d).len(), 100);
+    assert!(lab.said(b).is_empty() && lab.said(c).is_empty() && lab.said(a).is_empty());
+}
+
 #[test]
 fn import_policy_is_applied_again_from_memory() {
     let mut lab = Lab::new(settings());

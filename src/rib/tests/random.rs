@@ -245,7 +245,7 @@ impl World {
             .rib
             .tables
             .iter()
-            .map(|table| table.data.prefixes.len())
+            .map(|table| table.data.prefixes.count())
             .sum();
         assert_eq!((left, self.lab.fib.len()), (0, 0), "seed {seed}");
     }

@@ -313,10 +313,10 @@ fn evaluate(chain: &Chain, prefix: Prefix, source: Source<'_>, attributes: &Path
         prefix,
         family: Family::IPV4_UNICAST,
         source,
-        attributes: &bgp_codec::Attributes::from_canonical(&block),
+        attributes: &crate::policy::CanonicalBlock::new(&block),
         next_hop: attributes.next_hop,
         kernel_metric: None,
-        local_asn: bgp_codec::Asn(64_512),
+        local_asn: Asn(64_512),
     });
     (verdict.accept, verdict.edits)
 }
