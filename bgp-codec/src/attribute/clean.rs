@@ -2,7 +2,7 @@
 //!
 //! What an attribute may look like is a row in a table, so that the loop has no branch that depends on the type and
 //! none that a stream of routes makes unpredictable; what is wrong is only added up. Whatever is not perfect is left to
-//! [`walk`](super::walk()), which knows what each error costs. Both must agree on what is perfect: a property test
+//! [`walk`](super::walk::walk()), which knows what each error costs. Both must agree on what is perfect: a property test
 //! compares them.
 
 use super::walk;
