@@ -258,7 +258,7 @@ pub(crate) fn drive(data: &[u8]) {
             7 => drop(stage.hear(HOSTILE, connection)),
             _ => stage.close(HOSTILE, connection),
         }
-        if rest.len() % 64 == 0 {
+        if rest.len().is_multiple_of(64) {
             stage.witness_hears();
         }
     }

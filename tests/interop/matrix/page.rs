@@ -59,11 +59,14 @@ fn text(results: &[(Kind, Feature, Cell)]) -> String {
         page.push('\n');
     }
     page.push_str(SEEN);
+    if !reasons.is_empty() {
+        page.push_str("## What fails, and why\n\n");
+    }
     for (number, (kind, feature, why)) in reasons.iter().enumerate() {
         let why: String = why.replace('\n', " ").chars().take(REASON).collect();
         write!(
             page,
-            "\n{}. {}, {}: {why}\n",
+            "{}. {}, {}: {why}\n",
             number + 1,
             kind.title(),
             feature.title()
