@@ -51,12 +51,6 @@ pub fn json_schema() -> serde_json::Value {
     schema::json_schema()
 }
 
-/// As an operator writes a duration: `90s`, `1m30s`, or a number of seconds.
-#[must_use]
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    scalar::duration_text(text)
-}
-
 /// A whole, valid configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {

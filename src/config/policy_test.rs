@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bgp_codec::{
-    AsPathBuf, Asn, Attributes, Community, ExtendedCommunity, Family, LargeCommunity, NextHop, Origin,
-    PathAttributes, PeerKind,
+    AsPathBuf, Asn, Community, ExtendedCommunity, Family, LargeCommunity, NextHop, Origin, PathAttributes,
+    PeerKind,
 };
 use ipnet::IpNet;
 use toml::Spanned;
@@ -25,7 +25,7 @@ use super::schema::{
     ADDRESS, COMMUNITIES, EXTENDED_COMMUNITIES, LARGE_COMMUNITIES, LIVE, NAME, NAMES, NONE, PATH, PREFIX,
     REQUIRED, Shape, TEXT, Table, U32,
 };
-use crate::policy::{Chain, Location, NextHopEdit, RouteView, Source, Verdict};
+use crate::policy::{CanonicalBlock, Chain, Location, NextHopEdit, RouteView, Source, Verdict};
 use crate::route::OriginKind;
 use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
 
@@ -200,7 +200,7 @@ fn tried(reader: &Reader<'_>, config: &Config, case: &CaseKeys) -> Option<CaseRe
             IpNet::V6(_) => Family::IPV6_UNICAST,
         },
         source: source_of(config, route, from),
-        attributes: &Attributes::from_canonical(&canonical),
+        attributes: &CanonicalBlock::new(&canonical),
         next_hop: before.next_hop,
         kernel_metric: route.kernel_metric.as_ref().map(|metric| *metric.get_ref()),
         local_asn,

@@ -13,8 +13,8 @@ use super::file::Keys;
 use super::nearest::{nearest, one_of};
 use super::reader::Value;
 use crate::policy::{
-    AsPathPattern, CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern, PrefixPattern,
-    PrefixSet,
+    AsPathPattern, CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern, NextHopEdit,
+    PrefixPattern, PrefixSet,
 };
 
 const DURATION: &str = "a duration such as \"90s\", \"1m30s\" or \"500ms\", or seconds as a number";
@@ -101,12 +101,6 @@ pub(super) fn positive_duration(value: &Value<'_>) -> Option<Duration> {
     } else {
         Some(duration)
     }
-}
-
-/// As an operator writes a duration: `90s`, `1m30s`, or seconds.
-#[must_use]
-pub(super) fn duration_text(text: &str) -> Option<Duration> {
-    parse_duration(text)
 }
 
 /// `1h30m`, `90s`, `1m30s`, `500ms`, `90`; each unit at most once, the larger first.

@@ -100,6 +100,8 @@ const NO_EXPORT_SUBCONFED: u16 = 1 << 7;
 const GRACEFUL_SHUTDOWN: u16 = 1 << 8;
 const LLGR_STALE: u16 = 1 << 9;
 const NO_LLGR: u16 = 1 << 10;
+const NO_PEER: u16 = 1 << 11;
+const BLACKHOLE: u16 = 1 << 12;
 /// Of a path, as far as it is compared: an attribute cannot hold more.
 const MAX_PATH_LENGTH: u32 = (1 << 24) - 1;
 
@@ -128,7 +130,9 @@ impl AttributeSet {
                 | flag(key.no_export_subconfed, NO_EXPORT_SUBCONFED)
                 | flag(key.graceful_shutdown, GRACEFUL_SHUTDOWN)
                 | flag(key.llgr_stale, LLGR_STALE)
-                | flag(key.no_llgr, NO_LLGR),
+                | flag(key.no_llgr, NO_LLGR)
+                | flag(key.no_peer, NO_PEER)
+                | flag(key.blackhole, BLACKHOLE),
             own_as: key.own_as,
             next_hop_len,
         }
@@ -154,6 +158,8 @@ impl AttributeSet {
             graceful_shutdown: has(GRACEFUL_SHUTDOWN),
             llgr_stale: has(LLGR_STALE),
             no_llgr: has(NO_LLGR),
+            no_peer: has(NO_PEER),
+            blackhole: has(BLACKHOLE),
         }
     }
 
