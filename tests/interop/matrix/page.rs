@@ -64,9 +64,9 @@ fn text(results: &[(Kind, Feature, Cell)]) -> String {
     }
     for (number, (kind, feature, why)) in reasons.iter().enumerate() {
         let why: String = why.replace('\n', " ").chars().take(REASON).collect();
-        write!(
+        writeln!(
             page,
-            "{}. {}, {}: {why}\n",
+            "{}. {}, {}: {why}",
             number + 1,
             kind.title(),
             feature.title()
