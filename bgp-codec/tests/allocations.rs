@@ -219,8 +219,13 @@ fn withdrawals() -> Vec<u8> {
     out
 }
 
-/// The UPDATEs that real speakers sent.
+/// The UPDATEs that real speakers sent. Those of sessions with Add-Path, which old recordings do not mark, are left out:
+/// read without it they are malformed, and an error owns its octets.
 fn recorded() -> Vec<u8> {
+    let context = DecodeContext {
+        add_path: FamilySet::EMPTY,
+        ..DecodeContext::all(PeerKind::Internal)
+    };
     let mut out = Vec::new();
     for name in ["quagga_bgp", "bird6_bgp", "openbgpd_bgp"] {
         let file = format!("{}/tests/vectors/mrt/{name}.mrt", env!("CARGO_MANIFEST_DIR"));
@@ -232,6 +237,8 @@ fn recorded() -> Vec<u8> {
             };
             if let Ok(mrt::Entry::Message(message)) = record.parse()
                 && matches!(header::frame(message.bytes, header::MAX_MESSAGE), Ok(Some(frame)) if frame.kind == bgp_codec::MessageType::Update)
+                && Update::decode(&message.bytes[header::HEADER_LEN..], &context)
+                    .is_ok_and(|update| update.check_nlri().is_ok())
             {
                 out.extend_from_slice(message.bytes);
             }

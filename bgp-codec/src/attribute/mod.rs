@@ -10,6 +10,7 @@ use crate::update::DecodeContext;
 
 mod aggregator;
 pub mod as_path;
+mod as_path_buf;
 pub(crate) mod clean;
 pub mod error;
 pub mod list;
@@ -21,7 +22,8 @@ mod unknown;
 pub(crate) mod walk;
 
 pub use aggregator::{Aggregator, ParseAggregatorError};
-pub use as_path::{AsPath, AsPathBuf, AsPathSegment, ParseAsPathError, Segment, SegmentKind};
+pub use as_path::{AsPath, Segment, SegmentKind};
+pub use as_path_buf::{AsPathBuf, AsPathSegment, ParseAsPathError};
 pub use error::{AttributeError, AttributeErrorKind, AttributeErrors, Treatment};
 pub use list::{ClusterList, Communities, ExtendedCommunities, Ipv6ExtendedCommunities, LargeCommunities};
 pub use origin::{Origin, ParseOriginError};

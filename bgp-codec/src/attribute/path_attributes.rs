@@ -2,7 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::as_path::{AsPath, AsPathBuf, AsPathSegment, MAX_SEGMENT, SegmentKind};
+use super::as_path::{AsPath, MAX_SEGMENT, SegmentKind};
+use super::as_path_buf::{AsPathBuf, AsPathSegment};
 use super::unknown::{self, UnknownAttribute};
 use super::{Aggregator, Attributes, Origin, code, flag};
 use crate::asn::{AS_TRANS, Asn};
