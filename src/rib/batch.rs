@@ -112,6 +112,8 @@ impl Store<'_> {
     /// Stores a run of entries with equal attributes.
     fn run(&mut self, run: &[Entry]) {
         let Some(received) = run.first().and_then(|entry| entry.received.some()) else {
+            // What this batch announced may be withdrawn by it: it has to be in the counts first.
+            self.count();
             for entry in run {
                 let rib_in = &self.table.data.rib_in;
                 let slot = entry.id.and_then(|id| rib_in.find(id, self.peer, entry.path_id));
@@ -157,6 +159,11 @@ impl Store<'_> {
 
     fn finish(mut self) {
         self.importer.forget(self.core);
+        self.count();
+    }
+
+    /// Adds what was stored since to what the peer has.
+    fn count(&mut self) {
         let family = self.table.data.family;
         if let Some(counts) = self.core.peers.family_mut(self.peer, family) {
             counts.received += self.received;
@@ -164,5 +171,6 @@ impl Store<'_> {
                 .accepted
                 .saturating_add_signed(i32::try_from(self.accepted).unwrap_or_default());
         }
+        (self.received, self.accepted) = (0, 0);
     }
 }
