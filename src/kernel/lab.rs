@@ -14,6 +14,8 @@ use crate::route::{KernelRouteKind, KernelTableChange, Prefix, TableId};
 
 pub(crate) const OURS: u8 = 179;
 pub(crate) const STATIC: u8 = 4;
+/// The LOCAL_PREF of routes that carry BLACKHOLE here.
+pub(crate) const BLACKHOLED: u32 = 666;
 pub(crate) const ETH0: u32 = 2;
 pub(crate) const ETH1: u32 = 3;
 
@@ -30,6 +32,8 @@ pub(crate) struct Lab {
     nexthop_log: Vec<String>,
     /// Requests about nexthop objects fail with this.
     pub(crate) fail_nexthops: Option<i32>,
+    /// So many routes fit the table.
+    pub(crate) room: Option<usize>,
     pub(crate) dumps: Vec<DumpScope>,
     /// The next operations fail with this.
     pub(crate) fail: Option<i32>,
@@ -49,6 +53,7 @@ impl Lab {
             log: Vec::new(),
             nexthop_log: Vec::new(),
             fail_nexthops: None,
+            room: None,
             dumps: Vec::new(),
             fail: None,
             interrupt_dumps: 0,
@@ -396,6 +401,7 @@ impl Lab {
                 Err(libc::EINVAL)
             }
             Action::Create if held.is_some() => Err(libc::EEXIST),
+            Action::Create if self.room.is_some_and(|room| self.routes.len() >= room) => Err(libc::ENOSPC),
             Action::Replace if held.is_none() => Err(libc::ENOENT),
             Action::Delete if held.is_none_or(|route| route.protocol != OURS) => Err(libc::ESRCH),
             Action::Replace => {
@@ -437,6 +443,7 @@ fn want(text: &str, local_pref: u32) -> FibChange {
             next_hops,
             local_pref,
             external: false,
+            blackhole: local_pref == BLACKHOLED,
         })
     });
     FibChange {
@@ -453,6 +460,7 @@ pub(crate) fn settings() -> Settings {
         protocol: OURS,
         metric: Metric::Fixed(200),
         multipath: 16,
+        blackhole: true,
         next_hop_via_default: true,
         on_stop: OnStop::Keep,
     }

@@ -15,6 +15,8 @@ pub struct Settings {
     pub metric: Metric,
     /// Next hops per route at most; 1 for no ECMP.
     pub multipath: u16,
+    /// A route with the community BLACKHOLE (RFC 7999) discards packets.
+    pub blackhole: bool,
     /// A next hop may be resolved by the default route.
     pub next_hop_via_default: bool,
     /// What becomes of our routes when the daemon stops for good or for a restart.

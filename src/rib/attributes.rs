@@ -470,6 +470,21 @@ fn key_values(attributes: &Attributes<'_>, identity: Identity) -> KeyValues {
     }
 }
 
+/// Link bandwidth, octets per second; 0 where there is none. draft-ietf-idr-link-bandwidth: a floating-point number, in a
+/// community that is transitive or not.
+pub(crate) fn bandwidth(attributes: &Attributes<'_>) -> u64 {
+    const TRANSITIVE: u8 = 0x00;
+    const NON_TRANSITIVE: u8 = 0x40;
+    const LINK_BANDWIDTH: u8 = 4;
+    let mut communities = attributes.extended_communities().iter();
+    let found = communities.find_map(|community| match community.0 {
+        [TRANSITIVE | NON_TRANSITIVE, LINK_BANDWIDTH, _, _, rate @ ..] => Some(f32::from_be_bytes(rate)),
+        _ => None,
+    });
+    // A negative number or none at all becomes 0, and too large a one the largest.
+    found.map_or(0, |rate| rate as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -509,7 +524,8 @@ mod tests {
         let mut table = table();
         let looped = PathAttributes {
             cluster_list: vec![Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 1)],
-            communities: vec![Community::NO_ADVERTISE],
+            communities: vec![Community::NO_ADVERTISE, Community::BLACKHOLE],
+            extended_communities: vec!["lb:64512:1250000".parse().unwrap()],
             ..attributes("65001 64512 {64513 64512}", [10, 0, 0, 9])
         };
         let id = table.intern(&looped);
@@ -519,7 +535,8 @@ mod tests {
             (2, true, 2)
         );
         assert_eq!((key.first_as, key.as_path_length), (Some(Asn(65_001)), 3));
-        assert!(key.no_advertise && !key.no_export);
+        assert!(key.no_advertise && !key.no_export && key.blackhole);
+        assert_eq!(bandwidth(&table.set(id).attributes()), 1_250_000);
     }
 
     #[test]

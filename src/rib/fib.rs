@@ -84,6 +84,7 @@ mod tests {
                 next_hops: smallvec::smallvec![],
                 local_pref,
                 external: true,
+                blackhole: false,
             })
         };
         let mut table = FibTable::default();

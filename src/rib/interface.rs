@@ -361,6 +361,8 @@ pub struct FibRoute {
     pub local_pref: u32,
     /// The best path came from an external peer.
     pub external: bool,
+    /// The best path carries BLACKHOLE, RFC 7999: where that is allowed, packets are discarded.
+    pub blackhole: bool,
 }
 
 /// One BGP next hop of a [`FibRoute`].

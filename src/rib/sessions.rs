@@ -39,6 +39,10 @@ impl Rib {
             return;
         };
         self.take_back_families(index, &settings, now);
+        if self.suspects.contains(&settings.address) {
+            self.suspects.retain(|suspect| *suspect != settings.address);
+            self.core.outputs.push_back(Output::Settled(settings.address));
+        }
         let mut changed = Vec::new();
         for address in own_addresses(&settings) {
             changed.extend(self.core.attributes.next_hops.add_own(address));

@@ -3,7 +3,7 @@
 use bgp_codec::{Afi, Family, NextHop, PeerKind, Safi};
 use smallvec::SmallVec;
 
-use super::attributes::{DEFAULT_LOCAL_PREF, KeyValues};
+use super::attributes::{DEFAULT_LOCAL_PREF, KeyValues, bandwidth};
 use super::core::Core;
 use super::decision::{self, Candidate, Loss, Rules};
 use super::dirty::Dirty;
@@ -304,25 +304,33 @@ impl Table {
         let peer = source(best).filter(|peer| peer.policy.install)?;
         let set = core.attributes.set(self.data.rib_in.path(best).accepted);
         let mut next_hops: SmallVec<[FibNextHop; 2]> = SmallVec::new();
+        let mut bandwidths: SmallVec<[u64; 2]> = SmallVec::new();
         let limit = usize::from(core.settings.multipath.max(1));
         for slot in paths {
             let usable = source(*slot).is_some_and(|peer| peer.policy.install);
-            let next_hop = core
-                .attributes
-                .set(self.data.rib_in.path(*slot).accepted)
-                .next_hop();
-            if let Some(next_hop) = next_hop.filter(|_| usable).map(fib_next_hop)
+            let set = core.attributes.set(self.data.rib_in.path(*slot).accepted);
+            if let Some(next_hop) = set.next_hop().filter(|_| usable).map(fib_next_hop)
                 && !next_hops.contains(&next_hop)
                 && next_hops.len() < limit
             {
                 next_hops.push(next_hop);
+                // Nobody shares with a path that is alone.
+                bandwidths.push(if paths.len() > 1 {
+                    bandwidth(&set.attributes())
+                } else {
+                    0
+                });
             }
+        }
+        for (next_hop, weight) in next_hops.iter_mut().zip(weights(&bandwidths)) {
+            next_hop.weight = weight;
         }
         next_hops.sort_unstable();
         Some(FibRoute {
             next_hops,
             local_pref: set.key().local_pref.unwrap_or(DEFAULT_LOCAL_PREF),
             external: peer.kind == PeerKind::External,
+            blackhole: set.key().blackhole,
         })
     }
 
@@ -379,11 +387,58 @@ pub(crate) fn choose(core: &Core, candidates: &Candidates, lost: impl FnMut(Loss
     decision::decide(&values, rules, lost)
 }
 
+/// Shares of the traffic, 1 to 256 as the kernel has them, in the smallest numbers that say the same; equal shares unless
+/// every path names its bandwidth.
+fn weights(bandwidths: &[u64]) -> SmallVec<[u16; 2]> {
+    const LARGEST: u128 = 256;
+    let most = bandwidths.iter().copied().max().unwrap_or_default();
+    if bandwidths.contains(&0) || bandwidths.iter().all(|bandwidth| *bandwidth == most) {
+        return SmallVec::from_elem(1, bandwidths.len());
+    }
+    let shares = bandwidths.iter().map(|bandwidth| {
+        let share = (u128::from(*bandwidth) * LARGEST + u128::from(most) / 2) / u128::from(most);
+        u16::try_from(share.clamp(1, LARGEST)).unwrap_or(u16::MAX)
+    });
+    let shares: SmallVec<[u16; 2]> = shares.collect();
+    let common = shares
+        .iter()
+        .copied()
+        .reduce(greatest_common_divisor)
+        .unwrap_or(1);
+    shares.into_iter().map(|share| share / common).collect()
+}
+
+const fn greatest_common_divisor(a: u16, b: u16) -> u16 {
+    if b == 0 {
+        a
+    } else {
+        greatest_common_divisor(b, a % b)
+    }
+}
+
 fn fib_next_hop(next_hop: NextHop) -> FibNextHop {
     FibNextHop {
         address: next_hop.address(),
         link_local: next_hop.link_local(),
         interface: 0,
         weight: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::weights;
+
+    #[test]
+    fn weights_follow_bandwidth_where_every_path_names_it() {
+        let check =
+            |bandwidths: &[u64], expected: &[u16]| assert_eq!(weights(bandwidths).as_slice(), expected);
+        check(&[], &[]);
+        check(&[10], &[1]);
+        check(&[10, 10], &[1, 1]);
+        check(&[0, 20], &[1, 1]);
+        check(&[10, 20], &[1, 2]);
+        check(&[30, 10, 20], &[256, 85, 171]);
+        check(&[1, u64::MAX], &[1, 256]);
     }
 }

@@ -287,7 +287,8 @@ fn rib_settings(config: &Config, router_id: Ipv4Addr, restarting: Option<Restart
         hash_seed: random(),
         multipath: kernel.map_or(1, |kernel| kernel.multipath),
         track_next_hops: kernel.is_some(),
-        install: kernel.is_some_and(|kernel| kernel.install),
+        // Whether routes go in is the kernel edge's to say, at any time.
+        install: kernel.is_some(),
         always_compare_med: config.speaker.always_compare_med,
         restarting,
     }

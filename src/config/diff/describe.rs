@@ -103,6 +103,8 @@ pub(super) fn kernel(old: &Settings, new: &Settings) -> (Differences, Difference
         Metric::Fixed(metric) => metric.to_string(),
         Metric::CalicoLocalPref => "calico".to_owned(),
     });
+    live.plain("install", &old.install, &new.install);
+    live.plain("blackhole", &old.blackhole, &new.blackhole);
     live.plain(
         "next_hop_via_default",
         &old.next_hop_via_default,
@@ -112,9 +114,8 @@ pub(super) fn kernel(old: &Settings, new: &Settings) -> (Differences, Difference
         OnStop::Keep => "keep".to_owned(),
         OnStop::Remove => "remove".to_owned(),
     });
-    // Routes that are installed carry table and protocol; the RIB is built with the other two.
+    // Routes that are installed carry table and protocol; the RIB is built with the limit of next hops.
     let mut restart = Differences::default();
-    restart.plain("install", &old.install, &new.install);
     restart.plain("table", &old.table, &new.table);
     restart.plain("protocol", &old.protocol, &new.protocol);
     restart.plain("multipath", &old.multipath, &new.multipath);

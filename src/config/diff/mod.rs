@@ -229,7 +229,6 @@ fn kernel_changes(
     report("kernel", &live, Effect::Live, changes);
     report("kernel", &restart, Effect::NeedsRestart, changes);
     let result = kernel::settings::Settings {
-        install: running.install,
         table: running.table,
         protocol: running.protocol,
         multipath: running.multipath,

@@ -137,6 +137,17 @@ fn peers_come_and_go_live() {
 }
 
 #[test]
+fn installing_begins_and_ends_while_running() {
+    let plan = check(
+        "metric = 200",
+        "metric = 200\ninstall = false\nblackhole = true",
+        "kernel: install true -> false, blackhole false -> true: live\n",
+    );
+    let kernel = plan.result.kernel.clone().unwrap();
+    assert!(plan.kernel && !kernel.install && kernel.blackhole);
+}
+
+#[test]
 fn what_needs_a_restart_stays_as_it_is() {
     let plan = check(
         "metric = 200",

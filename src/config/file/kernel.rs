@@ -12,7 +12,7 @@ keys! {
     /// `[kernel]`.
     KernelKeys in "[kernel]" {
         /// Install learned routes.
-        install: bool = scalar::boolean => BOOLEAN, "`true`", RESTART;
+        install: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
         /// Routing table.
         table: TableId = table => TABLE, "`\"main\"`", RESTART;
         /// Protocol that marks our routes: a number, or a name of `/etc/iproute2/rt_protos`. Only routes with this number
@@ -22,6 +22,9 @@ keys! {
         metric: Metric = metric => Shape::Either(&[U32, Shape::Words(&["calico"])]), "`200`", LIVE;
         /// Next hops per route at most; 1 for no ECMP.
         multipath: u16 = scalar::number::<u16, 1, 256> => number(1, 256), "`16`", RESTART;
+        /// Routes that carry the community BLACKHOLE (RFC 7999) discard packets. Filters decide from whom such routes are
+        /// accepted.
+        blackhole: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
         /// A BGP next hop may be reached over the default route.
         next_hop_via_default: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
         /// What SIGTERM does to installed routes: `keep` (a planned restart) or `remove`.

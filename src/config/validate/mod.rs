@@ -147,6 +147,7 @@ fn kernel(keys: &KernelKeys) -> Settings {
         protocol: or(keys.protocol.as_ref(), KERNEL_PROTOCOL),
         metric: or(keys.metric.as_ref(), Metric::Fixed(KERNEL_METRIC)),
         multipath: or(keys.multipath.as_ref(), KERNEL_MULTIPATH),
+        blackhole: or(keys.blackhole.as_ref(), false),
         next_hop_via_default: or(keys.next_hop_via_default.as_ref(), false),
         on_stop: or(keys.on_stop.as_ref(), OnStop::Keep),
     }

@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use super::ways::{Form, Ways};
 use crate::kernel::mirror::Mirror;
 use crate::kernel::next_hops::{NextHops, Resolution, Unreachable, link_hop};
+use crate::kernel::settings::Settings;
 use crate::kernel::wire::{Hop, Hops};
 use crate::rib::interface::{FibNextHop, FibRoute};
 
@@ -41,6 +42,8 @@ pub(crate) struct Groups {
     /// Next hops of peers that are gone, while their routes are still being taken back one by one.
     suspects: BTreeSet<IpAddr>,
     multipath: usize,
+    /// Routes with the community BLACKHOLE discard packets.
+    blackhole: bool,
 }
 
 #[derive(Debug)]
@@ -60,21 +63,28 @@ pub(crate) struct Refreshed {
 }
 
 impl Groups {
-    /// No groups; a form has at most `multipath` hops.
-    pub(crate) fn new(multipath: u16) -> Self {
+    /// No groups.
+    pub(crate) fn new() -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             by_content: HashMap::new(),
             last: None,
             suspects: BTreeSet::new(),
-            multipath: usize::from(multipath.max(1)),
+            multipath: 1,
+            blackhole: false,
         }
     }
 
-    /// Changes the limit of hops; groups must be refreshed.
-    pub(crate) fn set_multipath(&mut self, multipath: u16) {
-        self.multipath = usize::from(multipath.max(1));
+    /// Takes over other settings; groups must be refreshed.
+    pub(crate) fn configure(&mut self, settings: Option<&Settings>) {
+        self.multipath = settings.map_or(1, |settings| usize::from(settings.multipath.max(1)));
+        self.blackhole = settings.is_some_and(|settings| settings.blackhole);
+    }
+
+    /// Whether packets to what wants this route are discarded.
+    pub(crate) fn discards(&self, route: &FibRoute) -> bool {
+        self.blackhole && route.blackhole
     }
 
     /// A peer's session is gone, or all that followed from that is done; groups must be refreshed.
@@ -199,11 +209,6 @@ impl Groups {
         self.slot(id).map(|group| &*group.route)
     }
 
-    /// The group's BGP next hops.
-    pub(crate) fn next_hops(&self, id: GroupId) -> &[FibNextHop] {
-        self.slot(id).map_or(&[], |group| &group.route.next_hops)
-    }
-
     /// How many prefixes want it.
     pub(crate) fn users(&self, id: GroupId) -> u32 {
         self.slot(id).map_or(0, |group| group.users)
@@ -217,6 +222,9 @@ impl Groups {
         ways: &mut Ways,
         around: Surroundings<'_>,
     ) -> Result<Form, Obstacle> {
+        if self.discards(route) {
+            return Ok(ways.intern(Hops::new()));
+        }
         let is_suspect = |hop: &&FibNextHop| self.suspects.contains(&hop.address);
         let (trusted, suspects): (Vec<_>, Vec<_>) = route.next_hops.iter().partition(|hop| !is_suspect(hop));
         let mut union = self.union(&trusted, around);

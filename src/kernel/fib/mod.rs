@@ -99,11 +99,12 @@ pub(crate) struct Fib {
 impl Fib {
     /// Nothing wanted, nothing known.
     pub(crate) fn new(settings: Option<Settings>) -> Self {
-        let multipath = settings.as_ref().map_or(1, |settings| settings.multipath);
+        let mut groups = Groups::new();
+        groups.configure(settings.as_ref());
         Self {
             settings,
             entries: Entries::default(),
-            groups: Groups::new(multipath),
+            groups,
             ways: Ways::new(),
             lengths: BTreeMap::new(),
             tables: BTreeSet::new(),
@@ -123,8 +124,7 @@ impl Fib {
 
     /// Takes over other settings. Table and protocol are fixed while running; every other change is live.
     pub(crate) fn reconfigure(&mut self, settings: Option<Settings>) {
-        self.groups
-            .set_multipath(settings.as_ref().map_or(1, |settings| settings.multipath));
+        self.groups.configure(settings.as_ref());
         self.settings = settings;
         self.enqueue_all();
     }
@@ -356,8 +356,12 @@ impl OwnRoutes for Fib {
             return Some((self.metric((table, prefix), None), OwnRoute::Discard));
         }
         let wanted = entry.wanted.filter(|_| !self.own.contains(&prefix))?;
-        let metric = self.metric((table, prefix), self.groups.route(wanted));
-        Some((metric, OwnRoute::Via(self.groups.next_hops(wanted))))
+        let route = self.groups.route(wanted)?;
+        let metric = self.metric((table, prefix), Some(route));
+        if self.groups.discards(route) {
+            return Some((metric, OwnRoute::Discard));
+        }
+        Some((metric, OwnRoute::Via(&route.next_hops)))
     }
 
     fn has_length(&self, table: TableId, ipv6: bool, length: u8) -> bool {

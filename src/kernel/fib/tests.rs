@@ -197,6 +197,80 @@ fn a_refused_route_is_tried_again_ever_more_slowly() {
 }
 
 #[test]
+fn every_refusal_has_a_name_and_another_attempt() {
+    for (errno, words) in [
+        (libc::EBUSY, "Device or resource busy"),
+        (libc::ENETUNREACH, "Network is unreachable"),
+        (libc::ENOSPC, "No space left on device"),
+        (libc::ENOMEM, "Cannot allocate memory"),
+        (libc::ENOBUFS, "No buffer space available"),
+    ] {
+        let mut lab = Lab::running(settings());
+        lab.fail = Some(errno);
+        lab.want("10.1.0.0/16 172.16.40.202");
+        let state = lab.state("10.1.0.0/16");
+        assert!(state.contains(&format!("rejected: {words}")), "{state}");
+        assert_eq!(lab.core.counts().rejected, 1);
+        lab.fail = None;
+        lab.pass(Duration::from_millis(150));
+        assert!(lab.state("10.1.0.0/16").contains("installed"), "{errno}");
+    }
+}
+
+#[test]
+fn a_table_that_is_full_takes_what_fits_and_the_rest_later() {
+    let mut lab = Lab::running(settings());
+    lab.room = Some(lab.routes.len() + 40);
+    lab.want_all(&many("172.16.40.202"));
+    assert_eq!(
+        (lab.core.counts().installed, lab.core.counts().rejected),
+        (40, 60)
+    );
+    lab.pass(Duration::from_secs(5));
+    assert_eq!(
+        (lab.core.counts().installed, lab.core.counts().rejected),
+        (40, 60)
+    );
+    lab.room = None;
+    lab.pass(Duration::from_secs(31));
+    assert_eq!(lab.core.counts().installed, 100);
+}
+
+#[test]
+fn a_flush_is_undone_and_one_that_nobody_told_of_by_the_audit() {
+    let mut lab = Lab::running(settings());
+    lab.want("10.1.0.0/16 172.16.40.202");
+    lab.want("10.2.0.0/16 172.16.40.202");
+    lab.delete("10.1.0.0/16");
+    lab.delete("10.2.0.0/16");
+    assert_eq!(lab.ours().len(), 2);
+    lab.take("10.1.0.0/16");
+    lab.take("10.2.0.0/16");
+    lab.pass(Duration::from_secs(599));
+    assert_eq!(lab.ours(), [""; 0], "no event, no look");
+    lab.pass(Duration::from_secs(2));
+    assert_eq!(lab.ours().len(), 2);
+}
+
+/// RFC 7999 §3.3: only where that is allowed.
+#[test]
+fn a_blackholed_route_discards_where_that_is_allowed() {
+    let mut lab = Lab::running(settings());
+    lab.want_with("10.1.0.9/32 172.16.40.202", crate::kernel::lab::BLACKHOLED);
+    assert_eq!(lab.log(), ["create 10.1.0.9/32 blackhole metric 200"]);
+    let forbidden = Settings {
+        blackhole: false,
+        ..settings()
+    };
+    lab.core.reconfigure(Some(forbidden), BTreeSet::new(), lab.now);
+    lab.run();
+    assert_eq!(
+        lab.log(),
+        ["replace 10.1.0.9/32 via 172.16.40.202 dev 2 metric 200"]
+    );
+}
+
+#[test]
 fn a_route_that_somebody_deletes_is_put_back() {
     let mut lab = Lab::running(settings());
     lab.want("10.1.0.0/16 172.16.40.202");

@@ -200,6 +200,58 @@ fn a_route_that_somebody_deletes_or_a_link_takes_comes_back() {
 }
 
 #[test]
+fn what_is_flushed_comes_back_and_what_cannot_be_reached_says_so() {
+    in_namespace(async {
+        let net = Net::new().await;
+        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let wants: Vec<String> = (0..50)
+            .map(|index| format!("10.1.{index}.0/24 192.0.2.9"))
+            .collect();
+        daemon.want(&wants).await;
+        daemon.until(|status| status.routes.installed == 50).await;
+        // As `ip route flush proto 179` does it.
+        for index in 0..50 {
+            net.by_hand(OURS, &format!("10.1.{index}.0/24"), 200, Action::Delete);
+        }
+        daemon
+            .until(|status| status.routes.installed == 50 && status.operations == 100)
+            .await;
+        assert_eq!(ours().len(), 50);
+        // The address stays and its subnet goes: the gateway would be refused with ENETUNREACH.
+        const KERNEL: u8 = 2;
+        net.by_hand(KERNEL, "192.0.2.0/24", 0, Action::Delete);
+        daemon.until(|status| status.routes.pending == 50).await;
+        let state = daemon
+            .handle
+            .route_state("10.1.7.0/24".parse().unwrap())
+            .await
+            .unwrap();
+        assert_eq!(state, "table main: pending: next hop 192.0.2.9: no route to it");
+        assert_eq!(ours(), [""; 0]);
+        // Over a subnet route that is not of link scope the kernel takes no gateway: ENETUNREACH.
+        net.through(STATIC, "192.0.2.0/24", net.d0);
+        daemon.until(|status| status.routes.rejected == 50).await;
+        let state = daemon
+            .handle
+            .route_state("10.1.7.0/24".parse().unwrap())
+            .await
+            .unwrap();
+        assert!(
+            state.starts_with("table main: rejected: Network is unreachable"),
+            "{state}"
+        );
+        net.by_hand(STATIC, "192.0.2.0/24", 0, Action::Delete);
+        net.drop_address(net.d0, "192.0.2.1").await;
+        net.address(net.d0, "192.0.2.1", 24).await;
+        daemon.until(|status| status.routes.installed == 50).await;
+        // The device goes to another namespace: here it is deleted, and everything on it.
+        net.delete(net.d0).await;
+        daemon.until(|status| status.routes.pending == 50).await;
+        assert_eq!(ours(), [""; 0]);
+    });
+}
+
+#[test]
 fn a_route_whose_address_goes_is_pending_until_it_returns() {
     in_namespace(async {
         let net = Net::new().await;
@@ -544,6 +596,7 @@ impl Daemon {
                     next_hops,
                     local_pref: 100,
                     external: false,
+                    blackhole: false,
                 })
             });
             FibChange {
