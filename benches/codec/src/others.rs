@@ -146,8 +146,9 @@ fn rustbgpd(stream: &Stream) -> Sum {
 
 fn routecore(stream: &Stream) -> Sum {
     use routecore::bgp::message::UpdateMessage;
-    use routecore::bgp::message::update::{AddpathDirection, SessionConfig};
+    use routecore::bgp::message::update::SessionConfig;
     use routecore::bgp::nlri::afisafi::AfiSafiType;
+    use routecore::bgp::types::AddpathDirection;
 
     let mut session = SessionConfig::modern();
     if stream.add_path {
