@@ -272,10 +272,7 @@ fn peer_named<'c>(
 
 fn source_of<'c>(config: &Config, route: &'c RouteKeys, from: Option<&'c PeerSettings>) -> Source<'c> {
     if let Some((kind, name)) = route.source.as_ref().map(Spanned::get_ref) {
-        return Source::Local {
-            kind: *kind,
-            name: &**name,
-        };
+        return Source::Local { kind: *kind, name };
     }
     let first = route.as_path.as_ref().and_then(|path| path.get_ref().first_asn());
     let Some(peer) = from else {
@@ -360,9 +357,14 @@ impl ExpectKeys {
         {
             wrong.push(format!("expected it because of {}", because.get_ref()));
         }
-        if !accept {
-            return wrong;
+        if accept {
+            self.compare_attributes(verdict, after, &mut wrong);
+            self.compare_communities(after, &mut wrong);
         }
+        wrong
+    }
+
+    fn compare_attributes(&self, verdict: &Verdict, after: &PathAttributes, wrong: &mut Vec<String>) {
         let mut note = |key: &str, differs: bool, expected: String, is: String| {
             if differs {
                 wrong.push(format!("{key}: expected {expected}, is {is}"));
@@ -405,32 +407,25 @@ impl ExpectKeys {
                 format!("{set:?}"),
             );
         }
+    }
+
+    fn compare_communities(&self, after: &PathAttributes, wrong: &mut Vec<String>) {
         if let Some(all) = self.community.as_ref().map(Spanned::get_ref) {
-            note(
-                "community",
-                !same(all, &after.communities),
-                list(all),
-                list(&after.communities),
-            );
+            wrong.extend(differing("community", all, &after.communities));
         }
         if let Some(all) = self.large_community.as_ref().map(Spanned::get_ref) {
-            note(
-                "large_community",
-                !same(all, &after.large_communities),
-                list(all),
-                list(&after.large_communities),
-            );
+            wrong.extend(differing("large_community", all, &after.large_communities));
         }
         if let Some(all) = self.extended_community.as_ref().map(Spanned::get_ref) {
-            let is = &after.extended_communities;
-            note("extended_community", !same(all, is), list(all), list(is));
+            wrong.extend(differing("extended_community", all, &after.extended_communities));
         }
-        wrong
     }
 }
 
-fn same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
-    one.len() == other.len() && one.iter().all(|item| other.contains(item))
+/// What to say where the two are not the same, in whatever order.
+fn differing<T: PartialEq + std::fmt::Display>(key: &str, expected: &[T], is: &[T]) -> Option<String> {
+    let same = expected.len() == is.len() && expected.iter().all(|item| is.contains(item));
+    (!same).then(|| format!("{key}: expected {}, is {}", list(expected), list(is)))
 }
 
 fn list<T: std::fmt::Display>(items: &[T]) -> String {

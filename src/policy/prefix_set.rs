@@ -261,7 +261,7 @@ impl Bits for u32 {
     const WORDS: usize = 1;
 
     fn network(self, len: u8) -> Self {
-        self & Self::MAX.checked_shl(u32::from(Self::WIDTH - len)).unwrap_or(0)
+        self & Self::MAX.checked_shl(Self::from(Self::WIDTH - len)).unwrap_or(0)
     }
 
     fn first(self, bits: u32) -> usize {

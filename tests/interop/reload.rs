@@ -123,9 +123,12 @@ fn set(prefixes: &[&str]) -> BTreeSet<String> {
     prefixes.iter().map(|prefix| (*prefix).to_owned()).collect()
 }
 
+/// Type and body.
+type Message = (u8, Vec<u8>);
+
 /// A peer that says what it must and keeps every message that comes.
 struct Capture {
-    messages: Arc<Mutex<Vec<(u8, Vec<u8>)>>>,
+    messages: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Capture {
@@ -144,7 +147,7 @@ impl Capture {
         Self { messages }
     }
 
-    fn messages(&self) -> Vec<(u8, Vec<u8>)> {
+    fn messages(&self) -> Vec<Message> {
         self.messages
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -46,7 +46,7 @@ pub(super) fn renewed(page: &str) -> String {
 pub(super) fn all_tables() -> BTreeMap<&'static str, Table> {
     let mut tables = BTreeMap::new();
     for section in sections() {
-        collect(section.table, &mut tables);
+        collect(&section.table, &mut tables);
     }
     // Its keys are those of `peer`, but `address` and `group`.
     tables.remove("peer_group");
@@ -66,7 +66,7 @@ pub(super) fn all_tables() -> BTreeMap<&'static str, Table> {
     tables
 }
 
-fn collect(table: Table, tables: &mut BTreeMap<&'static str, Table>) {
+fn collect(table: &Table, tables: &mut BTreeMap<&'static str, Table>) {
     if tables.contains_key(table.name) {
         return;
     }
@@ -78,7 +78,7 @@ fn collect(table: Table, tables: &mut BTreeMap<&'static str, Table>) {
 
 fn collect_shape(shape: &Shape, tables: &mut BTreeMap<&'static str, Table>) {
     match shape {
-        Shape::Table(table) => collect(table(), tables),
+        Shape::Table(table) => collect(&table(), tables),
         Shape::OneOrMany(item) | Shape::List(item) => collect_shape(item, tables),
         Shape::Either(shapes) => shapes.iter().for_each(|shape| collect_shape(shape, tables)),
         Shape::Boolean | Shape::False | Shape::Number { .. } | Shape::Text { .. } | Shape::Words(_) => {}

@@ -32,6 +32,10 @@ pub(super) struct Held {
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
     first: Option<Held>,
+    #[expect(
+        clippy::box_collection,
+        reason = "nearly always none, and then 8 octets and not 24"
+    )]
     more: Option<Box<Vec<Held>>>,
 }
 

@@ -188,7 +188,7 @@ impl Naive {
         keep(&|path| path.metric.into());
         keep(&|path| {
             let id = path.attributes.originator_id;
-            id.or(peer(path).map(|peer| peer.bgp_identifier))
+            id.or_else(|| peer(path).map(|peer| peer.bgp_identifier))
                 .map_or(0, |id| id.to_bits().into())
         });
         keep(&|path| path.attributes.cluster_list.len() as u64);
