@@ -1,6 +1,6 @@
 //! Finding attributes that have been read before: a key of the raw block, without reading it.
 //!
-//! Many UPDATEs carry the same attributes. Who remembers what a clean block stood for, by [`RawUpdate::key`] and under the
+//! Many UPDATEs carry the same attributes. Who remembers what a clean block stood for, by [`RawUpdate::append_key`] and under the
 //! same [`DecodeContext`], need not decode it again: [`RawUpdate::find`] steps over the headers once, and yields the NLRI
 //! as well.
 
