@@ -20,6 +20,8 @@ const MARKER: [u8; 16] = [0xff; 16];
 
 /// Connections of a storm, and how many of them are kept open.
 const STORM: usize = 2_000;
+/// Connections that may stay, the good peers' and those on their way out included.
+const KEPT: usize = 32;
 const HALF_OPEN: usize = 300;
 /// How soon a peer that behaves is up at an address that did not.
 const COMES_BACK: Duration = Duration::from_secs(10);
@@ -106,11 +108,14 @@ fn floods_and_storms_leave_the_others_alone() {
         stonechat.has("198.51.100.0/25", RIGHT)
     });
     let held = storm.join().expect("no panic");
-    let sockets = stonechat
-        .exec("ss -Htn state established '( sport = :179 )' | wc -l")
-        .expect("ss counts");
-    let sockets: usize = sockets.trim().parse().expect("a number");
-    assert!(sockets < 64, "{sockets} connections are kept for one address");
+    // Those in the backlog count as established until they have been looked at.
+    await_until("few connections are kept for one address", || {
+        let sockets = stonechat.exec("ss -Htn state established '( sport = :179 )'")?;
+        match sockets.lines().count() {
+            ..KEPT => Ok(()),
+            count => Err(format!("{count} connections")),
+        }
+    });
     equal(&counts(&frr), &before).expect("the good peer's session was not touched");
 
     drop(held);
