@@ -29,6 +29,42 @@ fn a_route_goes_from_one_client_to_the_others() {
     assert!(!lab.fib.contains_key(&prefix("192.0.2.0/24")));
 }
 
+/// What one read buffer announces, it may withdraw: the counts follow, and the last word stands.
+#[test]
+fn a_buffer_may_withdraw_what_it_announced() {
+    let mut lab = Lab::new(settings());
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    let nlri = [Nlri::new(prefix("192.0.2.0/24"))];
+    let write = lab.remotes[&a].write;
+    let (mut announced, mut withdrawn) = (Vec::new(), Vec::new());
+    UpdateWriter::new(&mut announced, write)
+        .announce(
+            Family::IPV4_UNICAST,
+            &via("10.0.0.1"),
+            NextHop::V4([10, 0, 0, 1].into()),
+            nlri,
+        )
+        .unwrap();
+    UpdateWriter::new(&mut withdrawn, write)
+        .withdraw(Family::IPV4_UNICAST, nlri)
+        .unwrap();
+    let received = |lab: &Lab| {
+        let counters = lab.peer_counters(a);
+        (counters.received, counters.accepted)
+    };
+    lab.send(a, [&announced[..], &withdrawn, &announced, &withdrawn].concat());
+    lab.settle();
+    assert_eq!((received(&lab), lab.holds(b)), ((0, 0), vec![]));
+    lab.send(a, [&withdrawn[..], &announced, &withdrawn, &announced].concat());
+    lab.settle();
+    assert_eq!(
+        (received(&lab), lab.holds(b)),
+        ((1, 1), vec!["192.0.2.0/24".to_owned()])
+    );
+}
+
 #[test]
 fn our_own_routes_go_out_with_ourselves_as_next_hop_and_are_not_installed() {
     let mut lab = Lab::new(settings());
