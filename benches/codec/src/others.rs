@@ -28,10 +28,9 @@ fn counted(prefixes: usize) -> Sum {
 
 fn zettabgp(stream: &Stream) -> Sum {
     use zettabgp::afi::BgpAddrs;
-    use zettabgp::message::BgpMessage;
     use zettabgp::message::attributes::BgpAttrItem;
     use zettabgp::message::update::BgpUpdateMessage;
-    use zettabgp::{BgpCapAddPath, BgpCapability, BgpSessionParams, BgpTransportMode};
+    use zettabgp::{BgpCapAddPath, BgpCapability, BgpMessage, BgpSessionParams, BgpTransportMode};
 
     fn count(addresses: &BgpAddrs) -> usize {
         match addresses {
@@ -191,7 +190,7 @@ fn bgpkit(stream: &Stream) -> Sum {
         };
         prefixes += update.announced_prefixes.len() + update.withdrawn_prefixes.len();
         for attribute in update.attributes.iter() {
-            prefixes += match &attribute.value {
+            prefixes += match attribute {
                 AttributeValue::MpReachNlri(nlri) | AttributeValue::MpUnreachNlri(nlri) => {
                     nlri.prefixes.len()
                 }
