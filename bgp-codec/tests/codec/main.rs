@@ -16,3 +16,4 @@ mod update_errors;
 mod update_rules;
 mod update_writer;
 mod vectors;
+mod visit;
