@@ -106,14 +106,16 @@ mod tests {
             let (_, refused) = Daemon::dead().ask(false, |terminal| execute(&arguments(&file), terminal));
             let report = refused.expect_err(&name).to_string();
             let report = report.replace(&format!("{}/", directory.display()), "");
-            assert_eq!(
-                report + "\n",
-                std::fs::read_to_string(file.with_extension("txt")).unwrap(),
-                "{name}"
-            );
+            let snapshot = std::fs::read_to_string(file.with_extension("txt")).unwrap();
+            assert_eq!(words(&report), words(&snapshot), "{name}");
             checked += 1;
         }
         assert!(checked >= 30, "{checked}");
+    }
+
+    /// Where lines are broken depends on the length of the directory's name.
+    fn words(text: &str) -> Vec<&str> {
+        text.split_whitespace().collect()
     }
 
     #[test]
