@@ -87,8 +87,10 @@ fn a_drained_node_loses_no_request_but_what_is_under_way_as_the_router_moves() {
 
     let tally = ask(&site.client, TARGET, 200);
     assert_eq!((tally.failed.len(), tally.of("node2")), (0, 0), "{tally:?}");
-    let shown = stonechats[1].cli("vips").stdout;
-    assert!(shown.contains("up (drained)"), "{shown}");
+    await_until("a healthy VIP is drained", || {
+        let shown = stonechats[1].cli("vips").stdout;
+        equal(&shown.contains("up (drained)"), &true).map_err(|_| shown)
+    });
 
     stonechats[1].restart();
     let shown = stonechats[1].cli("drain").stdout;
@@ -344,7 +346,7 @@ fn config(node: usize, vip: &str) -> String {
          [[peer]]\nname = \"router\"\naddress = \"{ROUTER}\"\nasn = 65001\nconnect_retry_time = \"1s\"\n\
          import = [\"any\"]\nexport = [\"any\"]\nallow_own_as = 1\n\n\
          [[vip]]\nname = \"shop\"\naddress = \"{VIP}/32\"\nbind = \"lo\"\ndrain = \"500ms\"\n{vip}\
-         check = {{ http = \"http://127.0.0.1:8080/\", interval = \"200ms\", timeout = \"150ms\", rise = 2, fall = 2 }}\n",
+         check = {{ http = \"http://127.0.0.1:8080/\", interval = \"250ms\", rise = 2, fall = 4 }}\n",
         address = NODES[node],
     )
 }
