@@ -34,15 +34,7 @@ fn garbage_is_answered_and_disturbs_nobody() {
         return;
     }
     let lab = Lab::new();
-    let mut pair = Pair::build(&lab);
-    let hostile = lab.namespace("hostile");
-    pair.switch.plug(&hostile, &["192.0.2.3/24"]);
-    let config = format!(
-        "{}\n[[peer]]\nname = \"hostile\"\naddress = \"{HOSTILE}\"\nasn = 64512\npassive = true\n",
-        pair::stonechat(RIGHT, "")
-    );
-    let stonechat = Stonechat::start(&lab, &pair.left, &config);
-    let mut frr = Frr::start(&lab, &pair.right, "frr", &frr_conf());
+    let (_pair, hostile, stonechat, mut frr) = start(&lab);
     frr.announce("198.51.100.128/25", RIGHT);
     await_until("routes flow with the good peer", || {
         stonechat.has("198.51.100.128/25", RIGHT)
@@ -77,15 +69,7 @@ fn floods_and_storms_leave_the_others_alone() {
         return;
     }
     let lab = Lab::new();
-    let mut pair = Pair::build(&lab);
-    let hostile = lab.namespace("hostile");
-    pair.switch.plug(&hostile, &["192.0.2.3/24"]);
-    let config = format!(
-        "{}\n[[peer]]\nname = \"hostile\"\naddress = \"{HOSTILE}\"\nasn = 64512\npassive = true\n",
-        pair::stonechat(RIGHT, "")
-    );
-    let stonechat = Stonechat::start(&lab, &pair.left, &config);
-    let mut frr = Frr::start(&lab, &pair.right, "frr", &frr_conf());
+    let (_pair, hostile, stonechat, mut frr) = start(&lab);
     await_until("the good peer is up", || frr.established(LEFT));
     let before = counts(&frr);
 
@@ -122,6 +106,20 @@ fn floods_and_storms_leave_the_others_alone() {
     let bird = Bird::start(&lab, &hostile, Version::Two, &bird_conf());
     await_within(COMES_BACK, "the address works again", || bird.established(LEFT));
     equal(&counts(&frr), &before).expect("the good peer's session was not touched");
+}
+
+/// Ours between FRR, which behaves, and a namespace that may do as it likes.
+fn start(lab: &Lab) -> (Pair, Namespace, Stonechat, Frr) {
+    let mut pair = Pair::build(lab);
+    let hostile = lab.namespace("hostile");
+    pair.switch.plug(&hostile, &["192.0.2.3/24"]);
+    let config = format!(
+        "{}\n[[peer]]\nname = \"hostile\"\naddress = \"{HOSTILE}\"\nasn = 64512\npassive = true\n",
+        pair::stonechat(RIGHT, "")
+    );
+    let stonechat = Stonechat::start(lab, &pair.left, &config);
+    let frr = Frr::start(lab, &pair.right, "frr", &frr_conf());
+    (pair, hostile, stonechat, frr)
 }
 
 /// A message header that claims this length and type, without a body.
