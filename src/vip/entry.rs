@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::damping::Damper;
 use super::judge;
 use super::set::{ProberId, SavedVerdict};
-use super::settings::{Bandwidth, Check, HttpProbe, Probe, Vip};
+use super::settings::{Bandwidth, Check, Probe, Vip};
 use super::state::State;
 use super::status::{CheckStatus, Held, Verdict};
 
@@ -160,12 +160,15 @@ pub(super) fn same_probes(one: &Check, other: &Check) -> bool {
 pub(crate) fn describe(probe: &Probe) -> String {
     match probe {
         Probe::Tcp(target) => format!("tcp {target}"),
-        Probe::Http(HttpProbe {
-            target, host, path, ..
-        }) if *host == target.to_string() => format!("http://{target}{path}"),
-        Probe::Http(HttpProbe {
-            target, host, path, ..
-        }) => format!("http://{host}{path} at {target}"),
+        Probe::Http(http) => {
+            let scheme = if http.tls.is_some() { "https" } else { "http" };
+            let (target, host, path) = (http.target, &http.host, &http.path);
+            if *host == target.to_string() {
+                format!("{scheme}://{target}{path}")
+            } else {
+                format!("{scheme}://{host}{path} at {target}")
+            }
+        }
         Probe::Command(words) => format!("command {}", words.first().map_or("", String::as_str)),
         Probe::Dns(dns) => format!("dns {} {} at {}", dns.kind, dns.name, dns.server),
         Probe::File { path, absent: false } => format!("file {}", path.display()),

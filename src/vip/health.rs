@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use super::binding::Links;
 use super::settings::{Probe, Vip};
 use super::state::ProbeResult;
+use super::tls::Trust;
 use super::{command, dns, http};
 
 /// What a probe may look at besides its target.
@@ -19,6 +20,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) links: Option<&'a Links>,
     /// Different for each probe.
     pub(super) number: u16,
+    /// Who is trusted over TLS.
+    pub(super) trust: &'a Trust,
 }
 
 /// Asks once; ends after `timeout` at the latest.
@@ -30,7 +33,7 @@ pub(super) async fn probe(
 ) -> ProbeResult {
     let answer = match probe {
         Probe::Tcp(target) => within(timeout, tcp(*target)).await,
-        Probe::Http(asked) => within(timeout, http::ask(asked)).await,
+        Probe::Http(asked) => within(timeout, http::ask(asked, surroundings.trust)).await,
         Probe::Command(words) => command::run(vip, words, &[], timeout).await,
         Probe::Dns(asked) => within(timeout, dns::ask(asked, surroundings.number)).await,
         Probe::File { path, absent } => within(timeout, file(path, *absent)).await,
@@ -58,6 +61,12 @@ pub(super) enum ProbeError {
     /// The host, path or headers of the configuration make no valid request.
     #[error("cannot ask: {0}")]
     Request(#[from] hyper::http::Error),
+    /// No handshake: the server is not who it should be, or speaks no TLS.
+    #[error("no TLS: {0}")]
+    Tls(std::io::Error),
+    /// Nobody knows whom to trust.
+    #[error("cannot verify the server: {0}")]
+    Trust(String),
     /// Another status than the expected one.
     #[error("status {0}")]
     Status(hyper::StatusCode),

@@ -10,16 +10,20 @@ use tokio::net::TcpStream;
 
 use super::health::ProbeError;
 use super::settings::HttpProbe;
+use super::tls::Trust;
 
 /// Octets of a body that are searched for the expected text.
 const LONGEST_BODY: usize = 256 * 1_024;
 
 /// Asks once; redirects are answers like any other and are not followed.
-pub(super) async fn ask(probe: &HttpProbe) -> Result<String, ProbeError> {
+pub(super) async fn ask(probe: &HttpProbe, trust: &Trust) -> Result<String, ProbeError> {
     let stream = TcpStream::connect(probe.target)
         .await
         .map_err(ProbeError::Connect)?;
-    converse(probe, stream).await
+    match &probe.tls {
+        None => converse(probe, stream).await,
+        Some(tls) => converse(probe, trust.connect(tls, stream).await?).await,
+    }
 }
 
 async fn converse(

@@ -8,7 +8,7 @@
 //! | `binding.rs` | addresses that we add and remove (pure) |
 //! | `entry.rs`, `set.rs`, `set/` | all VIPs: reloads, what holds each back, what to announce (pure) |
 //! | `announcement.rs` | what a route carries (pure) |
-//! | `health.rs`, `http.rs`, `dns.rs`, `command.rs` | one probe |
+//! | `health.rs`, `http.rs`, `tls.rs`, `dns.rs`, `command.rs` | one probe |
 //! | `links.rs` | the machine's links and addresses |
 //! | `hook.rs` | commands at a change of verdict |
 //! | `task.rs` | a prober for each check, and the handle |
@@ -29,6 +29,7 @@ pub mod settings;
 pub mod state;
 pub mod status;
 pub mod task;
+mod tls;
 
 pub use self::announcement::Announcement;
 pub(crate) use self::entry::describe;

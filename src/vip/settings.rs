@@ -212,6 +212,17 @@ pub struct HttpProbe {
     pub status: Option<u16>,
     /// The body contains this.
     pub body: Option<String>,
+    /// Over TLS.
+    pub tls: Option<Tls>,
+}
+
+/// How a server proves who it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tls {
+    /// The name that it is asked by (SNI) and that its certificate must be for; a domain name or an address.
+    pub server_name: String,
+    /// Who may vouch for it; the system's bundle when absent.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// What a name server is asked.

@@ -25,6 +25,7 @@ use super::set::{Input, Legacy, Output, Outside, ProberId, SavedVerdict, Set};
 use super::settings::{Check, Probe, RouteDependency, Vip};
 use super::state::ProbeResult;
 use super::status::{Status, Verdict};
+use super::tls::Trust;
 use crate::drain::{Now, VipStages};
 
 /// Commands that run at the same time; more wait for their turn.
@@ -83,6 +84,7 @@ struct Shared {
     changed: Notify,
     links: Mutex<Option<Arc<Links>>>,
     random: RandomState,
+    trust: Trust,
     commands: Semaphore,
     connections: Semaphore,
 }
@@ -103,6 +105,7 @@ pub fn spawn(start: Start, announcements: mpsc::Sender<Announcement>) -> Handle 
         changed: Notify::new(),
         links: Mutex::default(),
         random: RandomState::new(),
+        trust: Trust::default(),
         commands: Semaphore::new(MOST_COMMANDS),
         connections: Semaphore::new(MOST_CONNECTIONS),
     });
@@ -409,6 +412,7 @@ async fn keep_probing(shared: &Shared, prober: ProberId, (vip, check): (&Vip, &C
         let surroundings = Surroundings {
             links: links.as_deref(),
             number: u16::try_from(random >> 48).unwrap_or_default(),
+            trust: &shared.trust,
         };
         let result = health::probe(vip, &check.probe, check.timeout, surroundings).await;
         drop(turn);

@@ -79,8 +79,8 @@ keys! {
 keys! {
     /// `check = { ... }` of a `[[vip]]`.
     CheckKeys in "`check` of [[vip]]" {
-        /// URL to get, `"http://127.0.0.1:8080/healthz"`. The host is an address or `localhost`: a check does not depend on
-        /// name resolution.
+        /// URL to get, `"http://127.0.0.1:8080/healthz"` or `"https://..."`. The host is an address or `localhost`: a check
+        /// does not depend on name resolution.
         http: HttpTarget = http_target => text("a URL", "http://127.0.0.1:8080/healthz"), NONE, LIVE;
         /// Address and port to connect to.
         tcp: SocketAddr = scalar::socket_address => SOCKET, NONE, LIVE;
@@ -114,6 +114,12 @@ keys! {
         /// With `http`: further headers of the request.
         headers: Vec<(String, String)> = headers => Shape::OneOrMany(&text("a header", "X-Check: stonechat")),
             NONE, LIVE;
+        /// With `https://`: the name that the server is asked by (SNI), that is its `Host`, and that its certificate must be
+        /// for.
+        server_name: String = server_name => text("a domain name", "shop.example"), "the address of the URL", LIVE;
+        /// With `https://`: PEM file of the CAs, or of the certificate itself, that may vouch for the server. Read again when
+        /// it changes.
+        ca_file: PathBuf = absolute_path => PATH, "the system's bundle", LIVE;
         /// With `dns`: the name server, with its port unless that is 53.
         server: SocketAddr = name_server => text("an address", "127.0.0.1"), "`\"127.0.0.1\"`", LIVE;
         /// With `dns`: the record to ask for. `A` and `AAAA` must be there; for `SOA` an answer without an error will do.
@@ -208,14 +214,14 @@ pub(in crate::config) struct HttpTarget {
     pub(in crate::config) host: String,
     /// Path and query, at least `/`.
     pub(in crate::config) path: String,
+    /// It is `https://`.
+    pub(in crate::config) tls: bool,
 }
 
 /// Why a text is not an [`HttpTarget`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 enum UrlError {
-    #[error("https is not spoken; a `command` check can call a program that does")]
-    Https,
-    #[error("`{0}` does not begin with `http://`")]
+    #[error("`{0}` does not begin with `http://` or `https://`")]
     Scheme(String),
     #[error("`{0}` is not an address: a check must not depend on name resolution")]
     Name(String),
@@ -331,6 +337,18 @@ fn name_server(value: &Value<'_>) -> Option<SocketAddr> {
     })
 }
 
+/// A name of a certificate: a domain name or an address.
+fn server_name(value: &Value<'_>) -> Option<String> {
+    let text = value.text("a name such as \"shop.example\"")?;
+    if rustls::pki_types::ServerName::try_from(text.as_str()).is_ok() {
+        return Some(text);
+    }
+    value.fail(
+        format_args!("`{text}` is not a server's name"),
+        "expected a domain name or an address",
+    )
+}
+
 /// RFC 1035 §2.3.4: labels of 1 to 63 octets, 253 characters in all.
 fn dns_name(value: &Value<'_>) -> Option<String> {
     value.parse("a name such as \"shop.example\"", |text| {
@@ -397,13 +415,11 @@ fn http_target(value: &Value<'_>) -> Option<HttpTarget> {
 }
 
 fn parse_url(url: &str) -> Result<HttpTarget, UrlError> {
-    let rest = url.strip_prefix("http://").ok_or_else(|| {
-        if url.starts_with("https://") {
-            UrlError::Https
-        } else {
-            UrlError::Scheme(url.to_owned())
-        }
-    })?;
+    let (rest, tls) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (rest, false),
+        (None, Some(rest)) => (rest, true),
+        (None, None) => return Err(UrlError::Scheme(url.to_owned())),
+    };
     if !rest.bytes().all(|octet| octet.is_ascii_graphic()) {
         return Err(UrlError::Characters(url.to_owned()));
     }
@@ -416,19 +432,20 @@ fn parse_url(url: &str) -> Result<HttpTarget, UrlError> {
         format!("/{path}")
     };
     Ok(HttpTarget {
-        target: parse_authority(authority)?,
+        target: parse_authority(authority, if tls { 443 } else { 80 })?,
         host: authority.to_owned(),
         path,
+        tls,
     })
 }
 
-/// `127.0.0.1`, `[::1]:8080`, `localhost:8080`; port 80 unless given.
-fn parse_authority(authority: &str) -> Result<SocketAddr, UrlError> {
+/// `127.0.0.1`, `[::1]:8080`, `localhost:8080`; the scheme's port unless given.
+fn parse_authority(authority: &str, default_port: u16) -> Result<SocketAddr, UrlError> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => {
             (host, port.parse().map_err(|_| UrlError::Port(port.to_owned()))?)
         }
-        _ => (authority, 80),
+        _ => (authority, default_port),
     };
     let bare = host
         .strip_prefix('[')
@@ -480,11 +497,14 @@ mod tests {
             ("http://localhost:81?x=1", "127.0.0.1:81", "localhost:81", "/?x=1"),
             ("http://[::1]:8080/a?b#c", "[::1]:8080", "[::1]:8080", "/a?b"),
             ("http://[fd00::1]/", "[fd00::1]:80", "[fd00::1]", "/"),
+            ("https://127.0.0.1/a", "127.0.0.1:443", "127.0.0.1", "/a"),
+            ("https://127.0.0.1:8443", "127.0.0.1:8443", "127.0.0.1:8443", "/"),
         ] {
             let expected = HttpTarget {
                 target: target.parse().unwrap(),
                 host: host.into(),
                 path: path.into(),
+                tls: url.starts_with("https"),
             };
             assert_eq!(parse_url(url), Ok(expected), "{url}");
         }
@@ -493,7 +513,7 @@ mod tests {
     #[test]
     fn other_urls_are_refused() {
         for (url, error) in [
-            ("https://127.0.0.1/", UrlError::Https),
+            ("ftp://127.0.0.1/", UrlError::Scheme("ftp://127.0.0.1/".into())),
             ("127.0.0.1:80", UrlError::Scheme("127.0.0.1:80".into())),
             ("http://shop.example/", UrlError::Name("shop.example".into())),
             ("http://127.0.0.1:http/", UrlError::Port("http".into())),

@@ -16,7 +16,7 @@ use crate::config::reader::Reader;
 use crate::vip::Verdict;
 use crate::vip::settings::{
     Bandwidth, Carried, Check, Damping, Dependency, DnsKind, DnsProbe, HttpProbe, Probe, Quorum,
-    RouteDependency, Vip, WaitFor,
+    RouteDependency, Tls, Vip, WaitFor,
 };
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -205,6 +205,15 @@ fn report_strays(reader: &Reader<'_>, keys: &CheckKeys) {
         ("record", "dns", keys.record.as_ref().map(Spanned::span)),
         ("absent", "file", keys.absent.as_ref().map(Spanned::span)),
     ];
+    let plain = keys.http.as_ref().is_none_or(|http| !http.get_ref().tls);
+    for (key, span) in [
+        ("server_name", keys.server_name.as_ref().map(Spanned::span)),
+        ("ca_file", keys.ca_file.as_ref().map(Spanned::span)),
+    ] {
+        if let Some(span) = span.filter(|_| plain) {
+            reader.error(&span, format!("`{key}` goes with `https://`"), []);
+        }
+    }
     for (key, question, span) in strays {
         if let Some(span) = span.filter(|_| !keys.header.has(question)) {
             reader.error(&span, format!("`{key}` goes with `{question}`"), []);
@@ -230,10 +239,16 @@ fn probe(reader: &Reader<'_>, span: &Range<usize>, keys: &CheckKeys) -> Option<P
     }
     let http = keys.http.as_ref().map(|http| {
         let http = http.get_ref().clone();
+        let name = inner(keys.server_name.as_ref());
+        let tls = http.tls.then(|| Tls {
+            server_name: name.clone().unwrap_or_else(|| http.target.ip().to_string()),
+            ca_file: inner(keys.ca_file.as_ref()),
+        });
         Probe::Http(HttpProbe {
             target: http.target,
-            host: http.host,
+            host: name.unwrap_or(http.host),
             path: http.path,
+            tls,
             headers: or(keys.headers.as_ref(), Vec::new()),
             status: inner(keys.status.as_ref()),
             body: inner(keys.body.as_ref()),

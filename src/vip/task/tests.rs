@@ -39,6 +39,7 @@ async fn a_check_that_hangs_delays_no_other() {
             headers: vec![],
             status: None,
             body: None,
+            tls: None,
         }),
         timeout: Duration::from_secs(3_600),
         ..tcp(silent.local_addr().unwrap())
