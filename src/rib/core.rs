@@ -13,6 +13,7 @@ use super::ids::{AttributesId, PeerIndex};
 use super::interface::{Event, Output, Settings};
 use super::peers::Peers;
 use super::share::Share;
+use super::watch::Watched;
 use crate::policy::{Edits, Source};
 use crate::route::{OriginKind, Prefix};
 
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     pub(crate) sources: Sources,
     pub(crate) edits: EditsTable,
     pub(crate) fib: FibTable,
+    pub(crate) watched: Watched,
     pub(crate) outputs: VecDeque<Output>,
     /// The time of the latest input; none before the first.
     pub(crate) now: Option<Instant>,
@@ -46,6 +48,7 @@ impl Core {
             sources: Sources::default(),
             edits: EditsTable::default(),
             fib: FibTable::default(),
+            watched: Watched::default(),
             outputs: VecDeque::new(),
             now: None,
             started: None,

@@ -1,5 +1,6 @@
 //! What goes into a RIB shard and what comes out: plain data, so that a failure replays as a test.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,8 @@ pub enum Input {
         /// To whom.
         peer: PeerId,
     },
+    /// Say when one of exactly these prefixes has been decided ([`Output::WatchedDecided`]).
+    Watch(BTreeSet<Prefix>),
     /// After a restart: every local source has reported once, so our own End-of-RIB may go (design D11).
     LocalRoutesComplete,
     /// A deadline from `next_deadline` has come, or there is slack to go on with sliced work.
@@ -106,6 +109,8 @@ pub enum Output {
     Suspect(IpAddr),
     /// All that followed from that has been put out.
     Settled(IpAddr),
+    /// A prefix of [`Input::Watch`] has been decided, perhaps as before: whoever waits for it may ask.
+    WatchedDecided,
     /// Something an operator should read in the log or metrics.
     Event(Event),
 }

@@ -49,5 +49,6 @@ pub mod task;
 #[cfg(test)]
 mod tests;
 mod update_group;
+mod watch;
 
 pub use shard::Rib;

@@ -134,6 +134,7 @@ impl Rib {
                         .for_each(|family| self.refresh(peer, family, how));
                 }
             }
+            Input::Watch(prefixes) => self.core.watched.watch(prefixes),
             Input::LocalRoutesComplete => self.local_routes_complete(),
             Input::Tick => self.work(now),
         }
@@ -404,6 +405,9 @@ impl Rib {
                 let batch = std::mem::replace(&mut table.fib_changes, rest);
                 self.core.outputs.push_back(Output::Fib(batch));
             }
+        }
+        if self.core.watched.take() {
+            self.core.outputs.push_back(Output::WatchedDecided);
         }
         if self.jobs.is_empty() && self.tables.iter().all(|table| table.dirty() == 0) {
             let settled = self.suspects.drain(..).map(Output::Settled);

@@ -175,6 +175,7 @@ impl Table {
     fn decide(&mut self, core: &mut Core, prefix: PrefixId) {
         let winners = self.winners(core, prefix);
         self.set_best(core, prefix, winners.first().copied());
+        core.watched.decided(|| self.data.prefixes.prefix(prefix));
         if core.settings.install && self.data.family.safi == Safi::UNICAST {
             self.install(core, prefix, &winners);
         }

@@ -3,13 +3,13 @@
 //! Which thread drives a shard is decided here alone. Lanes are served in turn with a budget each. Nothing here waits for a
 //! session or for the kernel: what they cannot take is kept, and while the kernel lags the lanes are not served.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp_codec::{Family, Notification, RouteRefresh, route_refresh};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::explain::{Answer, Query};
 use super::interface::{
@@ -18,7 +18,7 @@ use super::interface::{
 pub use super::lane::Lane;
 use super::lane::{Inbox, Ready};
 use super::shard::Rib;
-use crate::route::PeerId;
+use crate::route::{PeerId, Prefix};
 
 #[cfg(test)]
 mod tests;
@@ -81,6 +81,7 @@ pub enum ToSession {
 pub struct RibHandle {
     control: mpsc::Sender<Control>,
     ready: Arc<Ready>,
+    watched_decided: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -99,10 +100,12 @@ enum Control {
 pub fn spawn(settings: Settings, edges: Edges) -> RibHandle {
     let (control, inputs) = mpsc::channel(CONTROL_QUEUE);
     let ready = Arc::new(Ready::default());
+    let watched_decided = Arc::new(Notify::new());
     let driver = Driver {
         rib: Rib::new(settings),
         inputs,
         ready: Arc::clone(&ready),
+        watched_decided: Arc::clone(&watched_decided),
         edges,
         sessions: BTreeMap::new(),
         fib: VecDeque::new(),
@@ -110,7 +113,11 @@ pub fn spawn(settings: Settings, edges: Edges) -> RibHandle {
         lost_events: 0,
     };
     tokio::spawn(driver.run());
-    RibHandle { control, ready }
+    RibHandle {
+        control,
+        ready,
+        watched_decided,
+    }
 }
 
 impl RibHandle {
@@ -163,6 +170,16 @@ impl RibHandle {
         self.send(Control::Input(Input::LocalRoutesComplete)).await;
     }
 
+    /// Watches exactly these prefixes for [`RibHandle::watched_decided`]. There is one that watches.
+    pub async fn watch(&self, prefixes: BTreeSet<Prefix>) {
+        self.send(Control::Input(Input::Watch(prefixes))).await;
+    }
+
+    /// Returns once a watched prefix has been decided since the last time this returned.
+    pub async fn watched_decided(&self) {
+        self.watched_decided.notified().await;
+    }
+
     /// Asks; `None` when the shard has ended.
     pub async fn query(&self, query: Query) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
@@ -188,6 +205,7 @@ struct Driver {
     rib: Rib,
     inputs: mpsc::Receiver<Control>,
     ready: Arc<Ready>,
+    watched_decided: Arc<Notify>,
     edges: Edges,
     sessions: BTreeMap<PeerId, Session>,
     fib: VecDeque<FibUpdate>,
@@ -333,6 +351,7 @@ impl Driver {
                 }
                 Output::Suspect(next_hop) => self.fib.push_back(FibUpdate::Suspect(next_hop)),
                 Output::Settled(next_hop) => self.fib.push_back(FibUpdate::Settled(next_hop)),
+                Output::WatchedDecided => self.watched_decided.notify_one(),
                 Output::Event(event) if self.events.len() < EVENT_BACKLOG => self.events.push_back(event),
                 Output::Event(_) => self.lost_events += 1,
             }

@@ -1,7 +1,7 @@
 //! What VIPs wish to know of the tables: whether they are complete since the start, and whether a route is there.
 //!
-//! The tables tell nobody of a single route, so while a VIP depends on one they are asked, a few times a second and only
-//! for that.
+//! The shard says when a prefix that a VIP depends on has been decided, and is asked then. Nobody says when all peers have
+//! told all their routes and the kernel holds them; that is asked a few times a second, for the first seconds after a start.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,20 +16,24 @@ use crate::session::status::State;
 use crate::vip::settings::RouteDependency;
 use crate::vip::{Outside, Wishes};
 
-/// Between two questions.
+/// Between two questions about completeness.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Paths of one prefix that are looked at.
 const MOST_PATHS: usize = 1;
 
-/// Asks for as long as anybody has a wish; must be spawned.
+/// Grants wishes for as long as there may be any; must be spawned.
 pub(super) async fn watch(rooms: Answerer, deadline: Instant) {
     let mut outside = Outside::default();
-    let mut pause = tokio::time::interval(PAUSE);
-    pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut watched = BTreeSet::new();
     loop {
-        pause.tick().await;
         let Wishes { routes, completeness } = rooms.vips.wishes();
+        let prefixes: BTreeSet<IpNet> = routes.iter().map(|route| route.prefix).collect();
+        if watched != prefixes {
+            watched.clone_from(&prefixes);
+            // Before the question, so that nothing is decided between the two unheard.
+            rooms.rib.watch(prefixes).await;
+        }
         let before = outside.clone();
         if completeness {
             outside.kernel |= kernel_is_complete(&rooms).await;
@@ -44,6 +48,18 @@ pub(super) async fn watch(rooms: Answerer, deadline: Instant) {
         outside.routes = there;
         if outside != before {
             rooms.vips.outside(outside.clone());
+        }
+        let again = async {
+            if rooms.vips.wishes().completeness {
+                tokio::time::sleep(PAUSE).await;
+            } else {
+                std::future::pending().await
+            }
+        };
+        tokio::select! {
+            () = rooms.vips.wishes_changed() => {}
+            () = rooms.rib.watched_decided() => {}
+            () = again => {}
         }
     }
 }

@@ -82,6 +82,7 @@ pub struct Handle {
 struct Shared {
     set: Mutex<Set>,
     changed: Notify,
+    wishes_changed: Notify,
     links: Mutex<Option<Arc<Links>>>,
     random: RandomState,
     trust: Trust,
@@ -103,6 +104,7 @@ pub fn spawn(start: Start, announcements: mpsc::Sender<Announcement>) -> Handle 
     let shared = Arc::new(Shared {
         set: Mutex::new(set),
         changed: Notify::new(),
+        wishes_changed: Notify::new(),
         links: Mutex::default(),
         random: RandomState::new(),
         trust: Trust::default(),
@@ -134,6 +136,7 @@ impl Handle {
     /// Takes a new configuration; touches only what differs.
     pub fn reconfigure(&self, vips: Vec<Vip>) {
         self.tell(Input::Configure(vips));
+        self.shared.wishes_changed.notify_one();
     }
 
     /// Says which VIPs are drained, and how far.
@@ -154,6 +157,11 @@ impl Handle {
             routes: set.route_dependencies(),
             completeness: set.waits_for_tables(),
         }
+    }
+
+    /// Returns once [`Handle::wishes`] may have changed since the last time this returned. There is one that grants them.
+    pub async fn wishes_changed(&self) {
+        self.shared.wishes_changed.notified().await;
     }
 
     /// Every VIP, by name.

@@ -487,6 +487,7 @@ impl Node {
             rib::Output::TrackNextHops { .. }
             | rib::Output::Suspect(_)
             | rib::Output::Settled(_)
+            | rib::Output::WatchedDecided
             | rib::Output::Event(_) => {}
         }
     }

@@ -29,6 +29,25 @@ fn a_route_goes_from_one_client_to_the_others() {
     assert!(!lab.fib.contains_key(&prefix("192.0.2.0/24")));
 }
 
+/// Whoever waits for a prefix hears of its decisions and of no other's.
+#[test]
+fn a_watched_prefix_tells_of_its_decisions() {
+    let mut lab = Lab::new(settings());
+    let a = lab.up([client(1)])[0];
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    assert_eq!(lab.watched_decided, 0);
+    lab.input(Input::Watch([prefix("192.0.2.0/24")].into()));
+    lab.announce(a, &via("10.0.0.1"), &["198.51.100.0/24"]);
+    assert_eq!(lab.watched_decided, 0);
+    lab.withdraw(a, &["192.0.2.0/24"]);
+    assert_eq!(lab.watched_decided, 1);
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24", "203.0.113.0/24"]);
+    assert_eq!(lab.watched_decided, 2);
+    lab.input(Input::Watch(BTreeSet::new()));
+    lab.withdraw(a, &["192.0.2.0/24"]);
+    assert_eq!(lab.watched_decided, 2);
+}
+
 /// What one read buffer announces, it may withdraw: the counts follow, and the last word stands.
 #[test]
 fn a_buffer_may_withdraw_what_it_announced() {

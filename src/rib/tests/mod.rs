@@ -160,6 +160,7 @@ struct Lab {
     fib_complete: Vec<Family>,
     tracked: BTreeSet<IpAddr>,
     events: Vec<Event>,
+    watched_decided: usize,
 }
 
 const WINDOW: usize = 65_536;
@@ -174,6 +175,7 @@ impl Lab {
             fib_complete: Vec::new(),
             tracked: BTreeSet::new(),
             events: Vec::new(),
+            watched_decided: 0,
         }
     }
 
@@ -261,6 +263,7 @@ impl Lab {
                 }
                 Output::FibComplete(family) => self.fib_complete.push(family),
                 Output::Suspect(_) | Output::Settled(_) => {}
+                Output::WatchedDecided => self.watched_decided += 1,
                 Output::TrackNextHops { track, untrack } => {
                     for address in track {
                         assert!(self.tracked.insert(address), "tracked twice: {address}");
