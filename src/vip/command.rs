@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
-use super::health::ProbeError;
+use super::health::{self, ProbeError};
 use super::settings::Vip;
 
 /// `nobody` and `nogroup`, the same on every distribution that follows the LSB.
@@ -38,7 +38,10 @@ pub(super) async fn run(
     let (mut child, group) = spawn(vip, words, further)?;
     let ended = tokio::time::timeout(timeout, finish(&mut child)).await;
     drop(group);
-    let (status, output) = ended.map_err(|_| ProbeError::Timeout(timeout))?;
+    let (status, output) = ended.map_err(|_| ProbeError::Timeout {
+        awaited: health::ANSWER,
+        timeout,
+    })?;
     let status = status.map_err(|error| ProbeError::Spawn {
         program: program(words),
         error,

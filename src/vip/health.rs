@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::binding::Links;
 use super::settings::{Probe, Vip};
 use super::state::ProbeResult;
-use super::tls::Trust;
+use super::tls::{TlsError, Trust};
 use super::{command, dns, http};
 
 /// What a probe may look at besides its target.
@@ -32,11 +32,11 @@ pub(super) async fn probe(
     surroundings: Surroundings<'_>,
 ) -> ProbeResult {
     let answer = match probe {
-        Probe::Tcp(target) => within(timeout, tcp(*target)).await,
-        Probe::Http(asked) => within(timeout, http::ask(asked, surroundings.trust)).await,
+        Probe::Tcp(target) => within(CONNECTION, timeout, tcp(*target)).await,
+        Probe::Http(asked) => http::ask(asked, surroundings.trust, timeout).await,
         Probe::Command(words) => command::run(vip, words, &[], timeout).await,
-        Probe::Dns(asked) => within(timeout, dns::ask(asked, surroundings.number)).await,
-        Probe::File { path, absent } => within(timeout, file(path, *absent)).await,
+        Probe::Dns(asked) => within(ANSWER, timeout, dns::ask(asked, surroundings.number)).await,
+        Probe::File { path, absent } => within(ANSWER, timeout, file(path, *absent)).await,
         Probe::Interface(name) => interface(surroundings.links, name),
     };
     let (passed, text) = match answer {
@@ -50,23 +50,25 @@ pub(super) async fn probe(
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeError {
     /// It did not end in time.
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
+    #[error("no {awaited} within {timeout:?}")]
+    Timeout {
+        /// What it waited for.
+        awaited: &'static str,
+        /// For how long, from the beginning of the probe.
+        timeout: Duration,
+    },
     /// No connection.
     #[error("{0}")]
     Connect(std::io::Error),
     /// The connection broke or did not speak HTTP.
-    #[error("no HTTP answer: {0}")]
+    #[error("no HTTP answer: {}", with_causes(.0))]
     Http(#[from] hyper::Error),
     /// The host, path or headers of the configuration make no valid request.
     #[error("cannot ask: {0}")]
     Request(#[from] hyper::http::Error),
     /// No handshake: the server is not who it should be, or speaks no TLS.
     #[error("no TLS: {0}")]
-    Tls(std::io::Error),
-    /// Nobody knows whom to trust.
-    #[error("cannot verify the server: {0}")]
-    Trust(String),
+    Tls(#[from] TlsError),
     /// Another status than the expected one.
     #[error("status {0}")]
     Status(hyper::StatusCode),
@@ -103,13 +105,24 @@ pub(super) enum ProbeError {
     },
 }
 
+/// What a probe waits for, in the words of its failure.
+pub(super) const CONNECTION: &str = "connection";
+pub(super) const ANSWER: &str = "answer";
+
 async fn within(
+    awaited: &'static str,
     timeout: Duration,
     answer: impl Future<Output = Result<String, ProbeError>>,
 ) -> Result<String, ProbeError> {
     tokio::time::timeout(timeout, answer)
         .await
-        .unwrap_or(Err(ProbeError::Timeout(timeout)))
+        .unwrap_or(Err(ProbeError::Timeout { awaited, timeout }))
+}
+
+/// An error and what it comes from: hyper says by itself no more than where it was.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 async fn tcp(target: SocketAddr) -> Result<String, ProbeError> {

@@ -1,5 +1,7 @@
 //! A check that asks a web server: one `GET` over a connection of its own.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
@@ -7,23 +9,34 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
-use super::health::ProbeError;
+use super::health::{self, ProbeError};
 use super::settings::HttpProbe;
 use super::tls::Trust;
 
 /// Octets of a body that are searched for the expected text.
 const LONGEST_BODY: usize = 256 * 1_024;
 
-/// Asks once; redirects are answers like any other and are not followed.
-pub(super) async fn ask(probe: &HttpProbe, trust: &Trust) -> Result<String, ProbeError> {
-    let stream = TcpStream::connect(probe.target)
+/// Asks once; redirects are answers like any other and are not followed. One timeout holds for all steps together, and the
+/// failure names the one that it ended in.
+pub(super) async fn ask(probe: &HttpProbe, trust: &Trust, timeout: Duration) -> Result<String, ProbeError> {
+    let deadline = Instant::now() + timeout;
+    let late = |awaited| ProbeError::Timeout { awaited, timeout };
+    let stream = timeout_at(deadline, TcpStream::connect(probe.target))
         .await
+        .map_err(|_| late(health::CONNECTION))?
         .map_err(ProbeError::Connect)?;
-    match &probe.tls {
-        None => converse(probe, stream).await,
-        Some(tls) => converse(probe, trust.connect(tls, stream).await?).await,
-    }
+    let answer = match &probe.tls {
+        None => timeout_at(deadline, converse(probe, stream)).await,
+        Some(tls) => {
+            let stream = timeout_at(deadline, trust.connect(tls, stream))
+                .await
+                .map_err(|_| late("TLS handshake"))??;
+            timeout_at(deadline, converse(probe, stream)).await
+        }
+    };
+    answer.map_err(|_| late(health::ANSWER))?
 }
 
 async fn converse(

@@ -1,22 +1,30 @@
-//! TLS for checks: who is trusted, and the handshake.
+//! TLS for checks: who is trusted, the handshake, and what went wrong with it in an operator's words.
 //!
 //! A server is trusted if a certificate of `ca_file`, or of the system's bundle, vouches for it under the name that it is
-//! asked by (RFC 9525). The file is read again when it has changed.
+//! asked by (RFC 9525). The file is read again when it has changed. No session is resumed: a resumed one shows no
+//! certificate, and one that has expired or been replaced since would not be noticed.
+
+mod error;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::health::ProbeError;
+pub(super) use self::error::TlsError;
 use super::settings::Tls;
 
 /// Where distributions keep their bundle.
@@ -43,25 +51,22 @@ impl Trust {
         &self,
         tls: &Tls,
         stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, ProbeError> {
-        let config = self.of(tls.ca_file.as_deref()).await.map_err(ProbeError::Trust)?;
-        let name = ServerName::try_from(tls.server_name.clone())
-            .map_err(|error| ProbeError::Trust(error.to_string()))?;
+    ) -> Result<TlsStream<TcpStream>, TlsError> {
+        let path = match tls.ca_file.as_deref() {
+            Some(path) => path,
+            None => bundle().await.ok_or(TlsError::NoBundle)?,
+        };
+        let config = self.of(path).await?;
+        let name = ServerName::try_from(tls.server_name.clone())?;
         TlsConnector::from(config)
             .connect(name, stream)
             .await
-            .map_err(ProbeError::Tls)
+            .map_err(|error| TlsError::of_handshake(error, path))
     }
 
-    async fn of(&self, file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-        let path = match file {
-            Some(path) => path,
-            None => bundle()
-                .await
-                .ok_or("this system has no bundle of CAs: set `ca_file`")?,
-        };
-        let said = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let about = tokio::fs::metadata(path).await.map_err(|error| said(&error))?;
+    async fn of(&self, path: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+        let unreadable = |error| TlsError::Unreadable(path.to_path_buf(), error);
+        let about = tokio::fs::metadata(path).await.map_err(unreadable)?;
         let (modified, octets) = (about.modified().ok(), about.len());
         let known = self
             .0
@@ -72,8 +77,8 @@ impl Trust {
         if let Some(known) = known.filter(|known| (known.modified, known.octets) == (modified, octets)) {
             return Ok(known.config);
         }
-        let pem = tokio::fs::read(path).await.map_err(|error| said(&error))?;
-        let config = config(&pem).map_err(|error| said(&error))?;
+        let pem = tokio::fs::read(path).await.map_err(unreadable)?;
+        let config = Verifier::trusting(&pem, path)?.config()?;
         let trusted = Trusted {
             modified,
             octets,
@@ -96,24 +101,90 @@ async fn bundle() -> Option<&'static Path> {
     None
 }
 
-/// Trusts every certificate of the file.
-fn config(pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
+/// Verifies as RFC 5280 has it, and takes a certificate that stands in the file itself.
+#[derive(Debug)]
+struct Verifier {
+    chains: Arc<WebPkiServerVerifier>,
+    in_the_file: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    /// Trusts every certificate of the file.
+    fn trusting(pem: &[u8], path: &Path) -> Result<Self, TlsError> {
+        let certificates: Result<Vec<CertificateDer<'static>>, _> =
+            CertificateDer::pem_slice_iter(pem).collect();
+        let in_the_file = certificates.map_err(|error| TlsError::NoPem(path.to_path_buf(), error))?;
+        let mut roots = RootCertStore::empty();
         // A bundle may hold one that the library does not take; the others still count.
-        if let Err(error) = roots.add(certificate) {
-            tracing::debug!(%error, "a CA certificate is not taken");
+        let (_, ignored) = roots.add_parsable_certificates(in_the_file.iter().cloned());
+        if ignored > 0 {
+            tracing::debug!(ignored, path = %path.display(), "CA certificates are not taken");
+        }
+        if roots.is_empty() {
+            return Err(TlsError::NoCertificate(path.to_path_buf()));
+        }
+        let provider = Arc::new(ring::default_provider());
+        let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+        Ok(Self { chains, in_the_file })
+    }
+
+    fn config(self) -> Result<Arc<ClientConfig>, TlsError> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(self))
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(config))
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified =
+            self.chains
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match verified {
+            // A self-signed certificate mostly says that it is a CA, and a CA's certificate is no server's. Whoever put that
+            // very one into the file means it all the same. The library looks at its validity first, at its name last.
+            Err(Error::InvalidCertificate(CertificateError::Other(_)))
+                if self.in_the_file.contains(end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
         }
     }
-    if roots.is_empty() {
-        return Err("there is no certificate in it".to_owned());
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains
+            .verify_tls12_signature(message, certificate, signature)
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(Arc::new(
-        builder.with_root_certificates(roots).with_no_client_auth(),
-    ))
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
 }

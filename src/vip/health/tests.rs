@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::vip::binding::Link;
-use crate::vip::settings::{DnsKind, DnsProbe, HttpProbe, Tls};
+use crate::vip::settings::{DnsKind, DnsProbe, HttpProbe};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -71,63 +71,6 @@ async fn http_looks_for_the_text_in_the_body() {
         let said = ask(Probe::Http(asked), LONG).await;
         assert_eq!(said.as_deref().map_err(String::as_str), outcome);
     }
-}
-
-#[tokio::test]
-async fn https_passes_under_the_certificates_name_alone() {
-    let directory = open_directory();
-    let (certificate, key) = (directory.join("cert.pem"), directory.join("key.pem"));
-    let made = std::process::Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-        ])
-        .args([
-            "-days",
-            "2",
-            "-subj",
-            "/CN=shop",
-            "-addext",
-            "subjectAltName=DNS:shop.example",
-        ])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .output();
-    if !made.is_ok_and(|made| made.status.success()) {
-        eprintln!("skipped: no openssl to make a certificate with");
-        return;
-    }
-    let (target, server) = tls_server(&certificate, &key).await;
-    let https = |name: &str, ca_file: &Path| {
-        let Probe::Http(asked) = http(target, None) else {
-            panic!("an HTTP probe")
-        };
-        Probe::Http(HttpProbe {
-            tls: Some(Tls {
-                server_name: name.into(),
-                ca_file: Some(ca_file.to_path_buf()),
-            }),
-            ..asked
-        })
-    };
-    assert_eq!(
-        ask(https("shop.example", &certificate), LONG).await,
-        Ok("status 200 OK".into())
-    );
-    let other = ask(https("other.example", &certificate), LONG).await.unwrap_err();
-    assert!(other.contains("certificate not valid for name"), "{other}");
-    let empty = ask(https("shop.example", &key), LONG).await.unwrap_err();
-    assert!(empty.ends_with("there is no certificate in it"), "{empty}");
-    server.abort();
-    std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[tokio::test]
@@ -309,41 +252,6 @@ async fn http_server(answer: &str, expected: Option<u16>) -> (Probe, tokio::task
         String::from_utf8(request).unwrap()
     });
     (http(target, expected), server)
-}
-
-/// Answers every request over TLS until aborted.
-async fn tls_server(certificate: &Path, key: &Path) -> (SocketAddr, tokio::task::JoinHandle<()>) {
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(key).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
-    let listener = listener().await;
-    let target = listener.local_addr().unwrap();
-    let serving = tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            // A client that does not trust us ends the handshake.
-            let Ok(mut stream) = acceptor.accept(stream).await else {
-                continue;
-            };
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                request.push(stream.read_u8().await.unwrap());
-            }
-            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-            stream.write_all(answer).await.unwrap();
-            stream.shutdown().await.unwrap();
-        }
-    });
-    (target, serving)
 }
 
 fn http(target: SocketAddr, status: Option<u16>) -> Probe {
