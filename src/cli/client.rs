@@ -11,6 +11,11 @@ use crate::control::{Request, Response};
 /// A little more than the daemon takes before it gives up itself.
 const PATIENCE: Duration = Duration::from_secs(70);
 
+/// How long a daemon that has closed the connection may take to end.
+const DYING: Duration = Duration::from_secs(3);
+/// Between two looks at it.
+const STEP: Duration = Duration::from_millis(20);
+
 /// The daemon behind a socket.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -24,6 +29,20 @@ impl Client {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Nobody listens on the socket any more, at the latest after [`DYING`].
+    pub(super) fn has_ended(&self) -> bool {
+        let mut waited = Duration::ZERO;
+        while self.is_live() {
+            if waited >= DYING {
+                return false;
+            }
+            // A process that ends closes its sockets one after the other and tells nobody.
+            std::thread::sleep(STEP);
+            waited += STEP;
+        }
+        true
     }
 
     /// Somebody listens on the socket.

@@ -7,7 +7,7 @@ use crate::control::{Request, Response};
 
 pub(super) fn execute(terminal: &mut Terminal<'_>) -> Result<(), Error> {
     let answer = terminal.client.ask_and_wait(&Request::Stop)?;
-    if terminal.client.is_live() {
+    if !terminal.client.has_ended() {
         return Err(Error::StillStopping(terminal.client.path().to_path_buf()));
     }
     // A daemon that ends before its answer is out has stopped all the same.

@@ -2,10 +2,12 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bgp_codec::{Family, FamilySet};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::answer::Answerer;
 use crate::drain;
@@ -19,6 +21,8 @@ const VERDICTS: &str = "vips";
 const BOUND: &str = "bound";
 /// The key of the drains.
 const DRAINS: &str = "drains";
+/// Writes follow each other no faster: thousands of VIPs may change at once.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state file of this process and what its predecessor left.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(super) struct Memory {
     router_id: Ipv4Addr,
     /// The last write failed; said once, not at every change.
     failing: bool,
+    saved_at: Option<Instant>,
+    save_at: Option<Instant>,
 }
 
 /// What the predecessor of this boot left.
@@ -93,11 +99,26 @@ impl Memory {
             boot_id,
             router_id,
             failing: false,
+            saved_at: None,
+            save_at: None,
         }
+    }
+
+    /// Something that belongs into the file changed.
+    pub(super) fn changed(&mut self, now: Instant) {
+        let earliest = self.saved_at.map_or(now, |saved| (saved + SAVE_INTERVAL).max(now));
+        self.save_at.get_or_insert(earliest);
+    }
+
+    /// When the file is to be written.
+    pub(super) const fn next_deadline(&self) -> Option<Instant> {
+        self.save_at
     }
 
     /// Writes the file anew; a failure is logged, and the next change tries again.
     pub(super) async fn save(&mut self, rooms: &Answerer, clean: bool) {
+        self.saved_at = Some(Instant::now());
+        self.save_at = None;
         let installed = rooms.kernel.installed().await.unwrap_or_default();
         let verdicts = serde_json::to_value(rooms.vips.verdicts()).unwrap_or(Value::Null);
         let bound = serde_json::to_value(rooms.vips.bound()).unwrap_or(Value::Null);
@@ -130,5 +151,25 @@ impl Memory {
         if let Err(error) = state_file::remove(&self.state_dir) {
             tracing::warn!(%error, "the state file cannot be removed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_change_is_written_at_once_and_those_behind_it_together() {
+        let now = Instant::now();
+        let mut memory = Memory::new(PathBuf::new(), String::new(), Ipv4Addr::LOCALHOST);
+        memory.changed(now);
+        assert_eq!(memory.next_deadline(), Some(now));
+        (memory.saved_at, memory.save_at) = (Some(now), None);
+        memory.changed(now + SAVE_INTERVAL / 4);
+        memory.changed(now + SAVE_INTERVAL / 2);
+        assert_eq!(memory.next_deadline(), Some(now + SAVE_INTERVAL));
+        (memory.saved_at, memory.save_at) = (Some(now), None);
+        memory.changed(now + SAVE_INTERVAL * 3);
+        assert_eq!(memory.next_deadline(), Some(now + SAVE_INTERVAL * 3));
     }
 }

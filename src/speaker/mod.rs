@@ -21,6 +21,7 @@ mod start;
 mod tables;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -41,6 +42,9 @@ use crate::session::supervisor::StopKind;
 use crate::telemetry::{self, Service, Telemetry};
 use crate::vip;
 
+/// How long the end of the daemon waits for threads that are stuck in a system call.
+const STRAGGLERS: Duration = Duration::from_secs(1);
+
 /// Changes for the RIB handed over at once.
 const LOCAL_BATCH: usize = 1_024;
 
@@ -50,22 +54,29 @@ const LOCAL_BATCH: usize = 1_024;
 ///
 /// The configuration is wrong, another daemon runs, or the system refuses what the daemon cannot do without.
 pub fn run(options: &RunOptions) -> Result<(), EntryError> {
+    // Before the files are read: what cannot be read without them could not be read at a reload either.
+    let dropped = privileges::drop_unneeded();
     let loaded = start::load(&options.config)?;
     let speaker = &loaded.config.speaker;
     let telemetry = telemetry::init(&speaker.log_level, start::format(speaker.log_format))?;
     for warning in &loaded.warnings {
         tracing::warn!(%warning, "configuration");
     }
-    privileges::drop_unneeded();
+    if let Err(error) = dropped {
+        tracing::warn!(%error, "capabilities that are not needed could not be given up");
+    }
     // One thread serves all: the shard and the sockets share its caches, and an idle node costs one stack.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let running = start::start(options, loaded.config, telemetry).await?;
         running.run().await;
         Ok(())
-    })
+    });
+    // A look at a file system that hangs must not keep the daemon from ending.
+    runtime.shutdown_timeout(STRAGGLERS);
+    ended
 }
 
 /// Removes what a dead daemon left in the kernel and in its state directory.
@@ -80,12 +91,19 @@ pub fn cleanup(options: &CleanupOptions) -> Result<String, EntryError> {
         .as_ref()
         .map_or((179, TableId::MAIN), |kernel| (kernel.protocol, kernel.table));
     let (removed, failed) = kernel_cleanup::remove_routes(protocol, &[table])?;
-    let addresses = vip::remove_left_addresses()?;
-    state_file::remove(&config.speaker.state_dir)?;
+    let state_dir = &config.speaker.state_dir;
+    let known = memory::Legacy::read(state_dir, &state_file::boot_id()?).vips().bound;
+    let addresses = vip::remove_left_addresses(&known)?;
     if failed > 0 {
         return Err(format!("{removed} routes removed, {failed} could not be removed").into());
     }
-    let addresses = match addresses {
+    if addresses.failed > 0 {
+        let vip::LeftAddresses { removed, failed } = addresses;
+        return Err(format!("{removed} addresses of VIPs removed, {failed} could not be removed").into());
+    }
+    // Last: it alone knows the addresses where the kernel does not mark them.
+    state_file::remove(state_dir)?;
+    let addresses = match addresses.removed {
         0 => String::new(),
         count => format!(", {count} addresses of VIPs removed"),
     };
@@ -166,11 +184,12 @@ impl Speaker {
 
     async fn run(mut self) {
         let watchdog = telemetry::watchdog();
-        let mut alive = tokio::time::interval(watchdog.unwrap_or(std::time::Duration::from_secs(3_600)));
+        let mut alive = tokio::time::interval(watchdog.unwrap_or(Duration::from_secs(3_600)));
         let end = loop {
             let complete_by = self.complete_by;
             let back_at = self.unconfirmed.as_ref().map(|(at, _)| *at);
             let settled_at = self.rooms.drains.next_deadline();
+            let save_at = self.memory.next_deadline();
             tokio::select! {
                 _ = self.inputs.signals.hangup.recv() => self.hangup().await,
                 _ = self.inputs.signals.terminate.recv() => break self.terminated(),
@@ -199,8 +218,9 @@ impl Speaker {
                     self.announce().await;
                 }
                 Some(event) = self.inputs.events.recv() => report::log(&event, &self.rooms.sessions),
-                Ok(()) = self.inputs.installed.changed() => self.save(false).await,
-                Ok(()) = self.inputs.verdicts.changed() => self.save(false).await,
+                Ok(()) = self.inputs.installed.changed() => self.memory.changed(Instant::now()),
+                Ok(()) = self.inputs.verdicts.changed() => self.memory.changed(Instant::now()),
+                () = until(save_at), if save_at.is_some() => self.save(false).await,
                 () = until(back_at), if back_at.is_some() => self.go_back().await,
                 () = until(settled_at), if settled_at.is_some() => self.settled().await,
                 () = until(complete_by), if complete_by.is_some() => {
@@ -338,7 +358,7 @@ impl Speaker {
 }
 
 /// How long leaving waits for what is still on its way to the VIPs' addresses.
-const LAST_PACKETS: std::time::Duration = std::time::Duration::from_secs(10);
+const LAST_PACKETS: Duration = Duration::from_secs(10);
 
 /// The connection's own task writes the last answer; on one thread it has done so after its turn.
 async fn flush_answers() {

@@ -156,23 +156,42 @@ fn drain(socket: &Socket) {
     }
 }
 
-/// Removes what a dead daemon of ours left on interfaces; how many addresses.
+/// What became of addresses that a dead daemon left.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeftAddresses {
+    /// So many are gone.
+    pub removed: usize,
+    /// So many the kernel kept.
+    pub failed: usize,
+}
+
+/// Removes what a dead daemon of ours left on interfaces: addresses that are marked as ours, and those of `known`, because
+/// kernels before Linux 5.18 mark none.
 ///
 /// # Errors
 ///
-/// The kernel cannot be asked, or refuses.
-pub fn remove_left_addresses() -> io::Result<usize> {
+/// The kernel cannot be asked.
+pub fn remove_left_addresses(known: &[Place]) -> io::Result<LeftAddresses> {
     let mut requests = Requests::open()?;
     let links = requests.look(&BTreeSet::new())?;
-    let ours: Vec<&OnLink> = links.addresses.iter().filter(|on| on.ours).collect();
-    for on in &ours {
+    let mut left = LeftAddresses::default();
+    for on in &links.addresses {
         let place = Place {
             address: on.address.into(),
             interface: Arc::clone(&on.interface),
         };
-        requests.obey(&Order::Remove(place))??;
+        if !on.ours && !known.contains(&place) {
+            continue;
+        }
+        match requests.obey(&Order::Remove(place.clone()))? {
+            Ok(()) => left.removed += 1,
+            Err(error) => {
+                left.failed += 1;
+                tracing::warn!(?place, %error, "an address of ours could not be removed");
+            }
+        }
     }
-    Ok(ours.len())
+    Ok(left)
 }
 
 /// Removes these addresses.

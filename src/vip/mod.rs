@@ -33,7 +33,7 @@ mod tls;
 
 pub use self::announcement::Announcement;
 pub(crate) use self::entry::describe;
-pub use self::links::remove_left_addresses;
+pub use self::links::{LeftAddresses, remove_left_addresses};
 pub use self::set::{Legacy, Outside, SavedVerdict};
 pub use self::status::{CheckStatus, Status, Verdict};
 pub use self::task::{Handle, Start, Wishes, spawn};

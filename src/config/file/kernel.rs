@@ -26,7 +26,7 @@ keys! {
         /// accepted.
         blackhole: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
         /// A BGP next hop may be reached over the default route.
-        next_hop_via_default: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+        next_hop_via_default: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
         /// What SIGTERM does to installed routes: `keep` (a planned restart) or `remove`.
         on_stop: OnStop = on_stop => Shape::Words(&["keep", "remove"]), "`\"keep\"`", LIVE;
     }

@@ -148,7 +148,7 @@ fn kernel(keys: &KernelKeys) -> Settings {
         metric: or(keys.metric.as_ref(), Metric::Fixed(KERNEL_METRIC)),
         multipath: or(keys.multipath.as_ref(), KERNEL_MULTIPATH),
         blackhole: or(keys.blackhole.as_ref(), false),
-        next_hop_via_default: or(keys.next_hop_via_default.as_ref(), false),
+        next_hop_via_default: or(keys.next_hop_via_default.as_ref(), true),
         on_stop: or(keys.on_stop.as_ref(), OnStop::Keep),
     }
 }
