@@ -149,6 +149,9 @@ fn detail(report: &VipReport, now_unix_s: u64) -> String {
     if let Some(interface) = &vip.bound {
         lines.push(("bound", format!("by us, on {interface}")));
     }
+    if let Some(bits) = vip.bandwidth_bits {
+        lines.push(("bandwidth", format!("{bits} bit/s")));
+    }
     lines.push(("told", list(report.told.iter().map(ToString::to_string))));
     lines.push(("heard", list(report.heard.iter().map(heard))));
     lines.push(("warnings", list(report.warnings.iter().cloned())));
@@ -278,6 +281,8 @@ checks     tcp 127.0.0.1:443: 1 of 3 failed; Connection refused (os error 111) (
             damped_total: 0,
             damped_until_unix_s: None,
             bound: None,
+            bandwidth_bits: None,
+            warnings: vec![],
             origins: vec![],
             checks: vec![check.clone()],
         };

@@ -67,7 +67,7 @@ impl VipReport {
         });
         Self {
             told: told.map(|export| Arc::clone(&export.peer)).collect(),
-            warnings: strangers.collect(),
+            warnings: status.warnings.iter().cloned().chain(strangers).collect(),
             heard,
             status,
         }
@@ -196,6 +196,8 @@ mod tests {
             damped_total: 0,
             damped_until_unix_s: None,
             bound: None,
+            bandwidth_bits: None,
+            warnings: vec![],
             origins: origins.to_vec(),
             checks: vec![],
         }

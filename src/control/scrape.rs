@@ -34,6 +34,7 @@ pub fn snapshot(sources: Sources<'_>) -> Snapshot {
     let Counters {
         prefixes,
         paths,
+        undecided: _,
         attribute_sets,
         groups,
         ring_bytes,

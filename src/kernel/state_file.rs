@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,23 @@ pub fn load(state_dir: &Path, boot_id: &str) -> Option<SavedState> {
             None
         }
     }
+}
+
+/// Says that the daemon lives, to a successor that asks for the file's [`age`].
+///
+/// # Errors
+///
+/// There is no file, or it cannot be written.
+pub fn touch(state_dir: &Path, now: SystemTime) -> io::Result<()> {
+    let file = fs::File::options().write(true).open(state_dir.join(FILE_NAME))?;
+    file.set_modified(now)
+}
+
+/// How long ago the file was written or touched last; none without a file, zero where a clock was set back.
+#[must_use]
+pub fn age(state_dir: &Path, now: SystemTime) -> Option<Duration> {
+    let modified = fs::metadata(state_dir.join(FILE_NAME)).ok()?.modified().ok()?;
+    Some(now.duration_since(modified).unwrap_or_default())
 }
 
 /// Removes the file: leaving for good leaves nothing behind.

@@ -151,6 +151,9 @@ pub struct Counters {
     pub paths: u64,
     /// Distinct attribute sets.
     pub attribute_sets: u64,
+    /// Prefixes that wait to be decided.
+    #[serde(default)]
+    pub undecided: u64,
     /// Update groups.
     pub groups: u64,
     /// Bytes in all rings.

@@ -423,6 +423,7 @@ impl Rib {
         for table in &self.tables {
             counters.prefixes += table.data.best_count() as u64;
             counters.paths += table.data.rib_in.len() as u64;
+            counters.undecided += table.dirty() as u64;
             counters.groups += table.groups.len() as u64;
             counters.ring_bytes += table
                 .groups

@@ -70,7 +70,7 @@ pub(super) enum Order {
 }
 
 /// VIPs of a listing whose paths are looked at; each costs the shard a question.
-const MOST_STORIES: usize = 1_000;
+const MOST_STORIES: usize = 10_000;
 
 /// Orders that may wait; whoever gives more waits.
 pub(super) const ORDERS: usize = 8;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bgp_codec::{Family, FamilySet};
 use serde::de::DeserializeOwned;
@@ -36,27 +36,40 @@ pub(super) struct Memory {
     save_at: Option<Instant>,
 }
 
+/// Between two signs of life in the state file.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+/// What a VIP's checks said longer ago than this says nothing: whatever serves it may have died with the machine's other
+/// services.
+const VERDICTS_LAST: Duration = Duration::from_secs(120);
+
 /// What the predecessor of this boot left.
-pub(super) struct Legacy(Option<SavedState>);
+pub(super) struct Legacy {
+    state: Option<SavedState>,
+    /// Since the predecessor lived.
+    age: Duration,
+}
 
 impl Legacy {
     /// Reads it; nothing where there was none, or the machine has booted since (RFC 4724 §4.1: forwarding state is lost).
     pub(super) fn read(state_dir: &Path, boot_id: &str) -> Self {
-        Self(state_file::load(state_dir, boot_id))
+        Self {
+            state: state_file::load(state_dir, boot_id),
+            age: state_file::age(state_dir, time_of_day()).unwrap_or_default(),
+        }
     }
 
     /// The R bit may be set.
     pub(super) fn is_restart(&self) -> bool {
-        self.0.is_some()
+        self.state.is_some()
     }
 
     pub(super) fn router_id(&self) -> Option<Ipv4Addr> {
-        self.0.as_ref().map(|state| state.router_id)
+        self.state.as_ref().map(|state| state.router_id)
     }
 
     /// The F bit per family: nothing was supposed to be installed, or the kernel still shows what the file says.
     pub(super) fn forwarding(&self, kernel: Option<&settings::Settings>, present: &Installed) -> FamilySet {
-        let Some(state) = &self.0 else {
+        let Some(state) = &self.state else {
             return FamilySet::EMPTY;
         };
         let kept = state.forwarding_kept(present);
@@ -72,9 +85,15 @@ impl Legacy {
             .collect()
     }
 
+    /// Verdicts that are too old to be true are left out: their VIPs begin as they do the first time.
     pub(super) fn vips(&self) -> vip::Legacy {
+        let verdicts = if self.age <= VERDICTS_LAST {
+            self.extra(VERDICTS)
+        } else {
+            Vec::new()
+        };
         vip::Legacy {
-            verdicts: self.extra(VERDICTS),
+            verdicts,
             bound: self.extra(BOUND),
         }
     }
@@ -85,11 +104,35 @@ impl Legacy {
 
     /// A list of the file; empty where another version wrote something else.
     fn extra<T: DeserializeOwned>(&self, key: &str) -> Vec<T> {
-        let saved = self.0.as_ref().and_then(|state| state.extra.get(key)).cloned();
+        let saved = self
+            .state
+            .as_ref()
+            .and_then(|state| state.extra.get(key))
+            .cloned();
         saved
             .and_then(|value| serde_json::from_value(value).ok())
             .unwrap_or_default()
     }
+}
+
+/// Shows a successor until when this daemon lived; must be spawned.
+pub(super) async fn keep_alive(state_dir: PathBuf) {
+    let mut signs = tokio::time::interval(SIGN_OF_LIFE);
+    loop {
+        signs.tick().await;
+        // Before the first write and after leaving there is no file.
+        if let Err(error) = state_file::touch(&state_dir, time_of_day()) {
+            tracing::debug!(%error, "no sign of life in the state file");
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an edge: a successor reads the file's time"
+)]
+fn time_of_day() -> SystemTime {
+    SystemTime::now()
 }
 
 impl Memory {
@@ -106,7 +149,9 @@ impl Memory {
 
     /// Something that belongs into the file changed.
     pub(super) fn changed(&mut self, now: Instant) {
-        let earliest = self.saved_at.map_or(now, |saved| (saved + SAVE_INTERVAL).max(now));
+        let earliest = self
+            .saved_at
+            .map_or(now, |saved| (saved + SAVE_INTERVAL).max(now));
         self.save_at.get_or_insert(earliest);
     }
 
@@ -156,6 +201,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -171,5 +218,40 @@ mod tests {
         (memory.saved_at, memory.save_at) = (Some(now), None);
         memory.changed(now + SAVE_INTERVAL * 3);
         assert_eq!(memory.next_deadline(), Some(now + SAVE_INTERVAL * 3));
+    }
+
+    #[test]
+    fn verdicts_of_a_daemon_that_is_long_dead_say_nothing() {
+        let template = std::env::temp_dir().join("stonechat-memory-XXXXXX");
+        let directory = nix::unistd::mkdtemp(&template).unwrap();
+        let place = json!({ "address": "192.0.2.1/32", "interface": "lo" });
+        let extra = [
+            (
+                VERDICTS,
+                json!([{ "name": "shop", "verdict": "up", "since_unix_s": 1 }]),
+            ),
+            (BOUND, json!([place])),
+        ];
+        let state = SavedState {
+            boot_id: "this".into(),
+            router_id: Ipv4Addr::LOCALHOST,
+            installed: Installed::default(),
+            clean: true,
+            extra: extra
+                .into_iter()
+                .map(|(key, value)| (key.into(), value))
+                .collect(),
+        };
+        state.save(&directory).unwrap();
+        let kept = |age: Duration| {
+            state_file::touch(&directory, time_of_day() - age).unwrap();
+            let legacy = Legacy::read(&directory, "this");
+            assert!(legacy.is_restart());
+            let vips = legacy.vips();
+            (vips.verdicts.len(), vips.bound.len())
+        };
+        assert_eq!(kept(Duration::from_secs(60)), (1, 1));
+        assert_eq!(kept(Duration::from_secs(3 * 3_600)), (0, 1));
+        std::fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::answer::{Answerer, Facts, ORDERS, Reloads};
-use super::memory::{Legacy, Memory};
+use super::memory::{self, Legacy, Memory};
 use super::{Inputs, Signals, Speaker, drain, tables};
 use crate::cli::{EntryError, RunOptions};
 use crate::config::{Config, Loaded, LogFormat, Report};
@@ -104,6 +104,7 @@ pub(super) async fn start(
     };
     serve(&config, socket, answerer.clone());
     watch_tables(&config, &answerer);
+    tokio::spawn(memory::keep_alive(config.speaker.state_dir.clone()));
     let inputs = Inputs {
         table,
         announcements,

@@ -36,8 +36,10 @@ pub(super) async fn watch(rooms: Answerer, deadline: Instant) {
         }
         let before = outside.clone();
         if completeness {
-            outside.kernel |= kernel_is_complete(&rooms).await;
+            // In this order, one round each: what is selected in this one is on its way to the kernel in the next.
+            outside.kernel |= outside.selected && kernel_is_complete(&rooms).await;
             outside.end_of_rib |= peers_have_told_all(&rooms, deadline).await;
+            outside.selected |= outside.end_of_rib && all_is_decided(&rooms).await;
         }
         let mut there = BTreeSet::new();
         for route in routes {
@@ -68,6 +70,12 @@ pub(super) async fn watch(rooms: Answerer, deadline: Instant) {
 async fn kernel_is_complete(rooms: &Answerer) -> bool {
     let status = rooms.kernel.status().await;
     status.is_some_and(|status| !status.active || status.ready && status.routes.pending == 0)
+}
+
+/// No prefix waits to be decided; after a restart they all do until selection begins.
+async fn all_is_decided(rooms: &Answerer) -> bool {
+    let counters = rooms.counters().await;
+    counters.is_ok_and(|counters| counters.undecided == 0)
 }
 
 /// Every peer that is Established has sent its End-of-RIB, and there is one; after the deadline one that is Established is

@@ -1,7 +1,7 @@
 //! Damping: a VIP that went down too often in a short time stays withdrawn until it has been quiet.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::settings::Damping;
 
@@ -14,6 +14,14 @@ pub(super) struct Damper {
 }
 
 impl Damper {
+    /// Held down for the rest of a time that began before a restart.
+    pub(super) fn held_for(left: Duration, now: Instant) -> Self {
+        Self {
+            downs: VecDeque::new(),
+            until: (!left.is_zero()).then(|| now + left),
+        }
+    }
+
     /// It went down; true when it is held down from here on, or longer than before.
     pub(super) fn went_down(&mut self, damping: &Damping, now: Instant) -> bool {
         self.downs.push_back(now);
@@ -57,8 +65,6 @@ impl Damper {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const DAMPING: Damping = Damping {

@@ -1,6 +1,7 @@
 //! One VIP of the set: its checks with their states, its verdict, and whether something holds it back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::damping::Damper;
 use super::judge;
@@ -8,6 +9,7 @@ use super::set::{ProberId, SavedVerdict};
 use super::settings::{Bandwidth, Check, Probe, Vip};
 use super::state::State;
 use super::status::{CheckStatus, Held, Verdict};
+use crate::drain::Now;
 
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -23,8 +25,16 @@ pub(super) struct Entry {
     pub(super) damped_until_unix_s: u64,
     /// Why it cannot be announced, its group and its address apart.
     pub(super) unfit: Option<Held>,
+    /// Why it waits for its address, where nothing else holds it back.
+    pub(super) unbound: Option<Held>,
+    /// It is to have its address.
+    pub(super) asks_address: bool,
     /// Why it is not announced.
     pub(super) held: Option<Held>,
+    /// What the probe said that decided its verdict.
+    pub(super) because: String,
+    /// The verdict, and whether it is announced, as hooks and the log know them.
+    pub(super) reported: (Verdict, bool),
 }
 
 /// One check.
@@ -42,7 +52,8 @@ impl Checked {
 
 impl Entry {
     /// A VIP as configured, or as it was before a restart.
-    pub(super) fn new(vip: Arc<Vip>, saved: Option<&SavedVerdict>, now_unix_s: u64) -> Self {
+    pub(super) fn new(vip: Arc<Vip>, saved: Option<&SavedVerdict>, now: Now) -> Self {
+        let now_unix_s = now.unix_s;
         let since = saved.map_or(now_unix_s, |saved| saved.since_unix_s.min(now_unix_s));
         let checks = vip.checks.iter().enumerate().map(|(index, check)| {
             let state = match saved {
@@ -53,17 +64,26 @@ impl Entry {
         });
         let checks: Vec<Checked> = checks.collect();
         let verdict = judge::judge(&vip, |index| verdict_of(&checks, index));
+        let until_unix_s = saved.and_then(|saved| saved.damped_until_unix_s);
+        let until_unix_s = until_unix_s.filter(|_| vip.damping.is_some()).unwrap_or(0);
+        // A clock that was set back must not make it longer than it was.
+        let longest_s = vip.damping.map_or(0, |damping| damping.hold.as_secs());
+        let left_s = until_unix_s.saturating_sub(now_unix_s).min(longest_s);
         Self {
             vip,
             checks,
             verdict,
             since_unix_s: since,
             transitions: 0,
-            damper: Damper::default(),
+            damper: Damper::held_for(Duration::from_secs(left_s), now.at),
             damped: 0,
-            damped_until_unix_s: 0,
+            damped_until_unix_s: now_unix_s + left_s,
             unfit: Some(Held::Verdict(Verdict::Unknown)),
+            unbound: None,
+            asks_address: false,
             held: Some(Held::Verdict(Verdict::Unknown)),
+            because: String::new(),
+            reported: (verdict, false),
         }
     }
 
@@ -106,6 +126,7 @@ impl Entry {
             verdict: self.verdict,
             since_unix_s: self.since_unix_s,
             checks: self.checks.iter().map(|check| check.state.verdict()).collect(),
+            damped_until_unix_s: self.damper.is_held().then_some(self.damped_until_unix_s),
         })
     }
 

@@ -8,6 +8,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::binding::Links;
+use super::files::Files;
 use super::settings::{Probe, Vip};
 use super::state::ProbeResult;
 use super::tls::{TlsError, Trust};
@@ -22,6 +23,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) number: u16,
     /// Who is trusted over TLS.
     pub(super) trust: &'a Trust,
+    /// The way to files.
+    pub(super) files: &'a Files,
 }
 
 /// Asks once; ends after `timeout` at the latest.
@@ -33,10 +36,12 @@ pub(super) async fn probe(
 ) -> ProbeResult {
     let answer = match probe {
         Probe::Tcp(target) => within(CONNECTION, timeout, tcp(*target)).await,
-        Probe::Http(asked) => http::ask(asked, surroundings.trust, timeout).await,
+        Probe::Http(asked) => http::ask(asked, surroundings, timeout).await,
         Probe::Command(words) => command::run(vip, words, &[], timeout).await,
         Probe::Dns(asked) => within(ANSWER, timeout, dns::ask(asked, surroundings.number)).await,
-        Probe::File { path, absent } => within(ANSWER, timeout, file(path, *absent)).await,
+        Probe::File { path, absent } => {
+            within(ANSWER, timeout, file(surroundings.files, path, *absent)).await
+        }
         Probe::Interface(name) => interface(surroundings.links, name),
     };
     let (passed, text) = match answer {
@@ -134,13 +139,11 @@ async fn tcp(target: SocketAddr) -> Result<String, ProbeError> {
     Ok(String::from("connected"))
 }
 
-/// Looks by way of another thread: a file of a network file system may hang.
-async fn file(path: &Path, absent: bool) -> Result<String, ProbeError> {
-    let there = match tokio::fs::metadata(path).await {
-        Ok(_) => true,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(error) => return Err(ProbeError::File(error.to_string())),
-    };
+async fn file(files: &Files, path: &Path, absent: bool) -> Result<String, ProbeError> {
+    let version = files.version(path).await;
+    let there = version
+        .map_err(|error| ProbeError::File(error.to_string()))?
+        .is_some();
     let text = String::from(if there { "it is there" } else { "it is not there" });
     if there == absent {
         Err(ProbeError::File(text))

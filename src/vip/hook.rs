@@ -1,14 +1,13 @@
-//! Hooks: a command at each change of a VIP's verdict, in order for each VIP, and never in anybody's way.
+//! Hooks: a command at each change of a VIP's verdict or announcement, in order for each VIP, and never in anybody's way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::command;
-use super::settings::Vip;
-use super::status::Verdict;
+use super::set::Change;
 
 /// A hook that takes longer is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,18 +15,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Changes of one VIP that may wait; a hook that is slower than that misses some, and the log says so.
 const WAITING: usize = 16;
 
-/// A change of a verdict.
-#[derive(Clone, Debug)]
-pub(super) struct Change {
-    pub(super) vip: Arc<Vip>,
-    pub(super) from: Verdict,
-    pub(super) to: Verdict,
-    pub(super) result: String,
-}
+/// Hooks that run at the same time; more wait for their turn.
+const MOST: usize = 64;
 
 /// One worker for each VIP with a hook, while it has something to do.
-#[derive(Debug, Default)]
-pub(super) struct Hooks(BTreeMap<Arc<str>, mpsc::Sender<Change>>);
+#[derive(Debug)]
+pub(super) struct Hooks {
+    workers: BTreeMap<Arc<str>, mpsc::Sender<Change>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            workers: BTreeMap::new(),
+            turns: Arc::new(Semaphore::new(MOST)),
+        }
+    }
+}
 
 impl Hooks {
     /// Runs the VIP's hook, if it has one, when those of its earlier changes have ended.
@@ -36,9 +41,9 @@ impl Hooks {
             return;
         }
         let name = Arc::clone(&change.vip.name);
-        let worker = self.0.entry(name).or_insert_with(|| {
+        let worker = self.workers.entry(name).or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(WAITING);
-            tokio::spawn(work(receiver));
+            tokio::spawn(work(receiver, Arc::clone(&self.turns)));
             sender
         });
         if let Err(error) = worker.try_send(change) {
@@ -48,17 +53,18 @@ impl Hooks {
 
     /// Lets go of the workers of VIPs that are gone; what waits is still run.
     pub(super) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
-        self.0.retain(|name, _| is_there(name));
+        self.workers.retain(|name, _| is_there(name));
     }
 }
 
-async fn work(mut changes: mpsc::Receiver<Change>) {
+async fn work(mut changes: mpsc::Receiver<Change>, turns: Arc<Semaphore>) {
     while let Some(change) = changes.recv().await {
         let Change {
             vip,
             from,
             to,
             result,
+            held,
         } = change;
         let Some(words) = &vip.on_change else { continue };
         let environment = [
@@ -66,7 +72,16 @@ async fn work(mut changes: mpsc::Receiver<Change>) {
             ("STONECHAT_PREVIOUS_STATE", from.to_string()),
             // No process can be started with a NUL in its environment.
             ("STONECHAT_RESULT", result.replace('\0', "")),
+            (
+                "STONECHAT_ANNOUNCED",
+                String::from(if held.is_none() { "yes" } else { "no" }),
+            ),
+            (
+                "STONECHAT_REASON",
+                held.map_or_else(String::new, |held| held.to_string()),
+            ),
         ];
+        let _turn = turns.acquire().await;
         let name = &*vip.name;
         match command::run(&vip, words, &environment, PATIENCE).await {
             Ok(said) => tracing::debug!(vip = name, said, "hook has run"),

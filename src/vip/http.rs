@@ -11,16 +11,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::health::{self, ProbeError};
+use super::health::{self, ProbeError, Surroundings};
 use super::settings::HttpProbe;
-use super::tls::Trust;
 
 /// Octets of a body that are searched for the expected text.
 const LONGEST_BODY: usize = 256 * 1_024;
 
 /// Asks once; redirects are answers like any other and are not followed. One timeout holds for all steps together, and the
 /// failure names the one that it ended in.
-pub(super) async fn ask(probe: &HttpProbe, trust: &Trust, timeout: Duration) -> Result<String, ProbeError> {
+pub(super) async fn ask(
+    probe: &HttpProbe,
+    surroundings: Surroundings<'_>,
+    timeout: Duration,
+) -> Result<String, ProbeError> {
     let deadline = Instant::now() + timeout;
     let late = |awaited| ProbeError::Timeout { awaited, timeout };
     let stream = timeout_at(deadline, TcpStream::connect(probe.target))
@@ -30,9 +33,12 @@ pub(super) async fn ask(probe: &HttpProbe, trust: &Trust, timeout: Duration) -> 
     let answer = match &probe.tls {
         None => timeout_at(deadline, converse(probe, stream)).await,
         Some(tls) => {
-            let stream = timeout_at(deadline, trust.connect(tls, stream))
-                .await
-                .map_err(|_| late("TLS handshake"))??;
+            let stream = timeout_at(
+                deadline,
+                surroundings.trust.connect(tls, surroundings.files, stream),
+            )
+            .await
+            .map_err(|_| late("TLS handshake"))??;
             timeout_at(deadline, converse(probe, stream)).await
         }
     };

@@ -23,7 +23,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{AsyncSocket as _, AsyncSocketExt as _, Socket, SocketAddr, TokioSocket};
 use tokio::sync::mpsc;
 
-use super::binding::{Link, Links, OnLink, Order, Place};
+use super::binding::{Link, Links, Obeyed, OnLink, Order, Place};
 
 /// Marks our addresses, as it marks our routes.
 const PROTOCOL: u8 = 179;
@@ -31,7 +31,7 @@ const PROTOCOL: u8 = 179;
 /// Between two looks at least, so that a machine whose pods come and go is not read all the time.
 const CALM: Duration = Duration::from_millis(100);
 
-/// A look without an event: the net beneath lost notifications, and the time after which a refused address is tried again.
+/// A look without an event: the net beneath lost notifications, and the time in which a refused address is tried again.
 const AUDIT: Duration = Duration::from_secs(10);
 
 /// After a failure to open the sockets.
@@ -62,12 +62,12 @@ pub(super) enum ToLinks {
 pub(super) enum FromLinks {
     /// What is there.
     Looked(Links),
-    /// The kernel refused.
-    Refused {
-        /// What.
+    /// What became of an order.
+    Obeyed {
+        /// Where.
         place: Place,
-        /// Why.
-        error: String,
+        /// How it ended.
+        obeyed: Obeyed,
     },
 }
 
@@ -132,19 +132,21 @@ async fn obey(
         }
         ToLinks::Order(order) => order,
     };
-    match requests.obey(&order)? {
-        Ok(()) => tracing::info!(?order, "address changed"),
-        Err(error) => {
-            tracing::warn!(?order, %error, "the kernel refused an address");
-            let (Order::Add(place) | Order::Remove(place)) = order;
-            let refused = FromLinks::Refused {
-                place,
-                error: error.to_string(),
-            };
-            // The receiver is gone with the VIPs.
-            drop(news.send(refused).await);
-        }
-    }
+    let done = requests.obey(&order)?;
+    let (Order::Add(place) | Order::Remove(place)) = &order;
+    let obeyed = match (&done, &order) {
+        (Ok(true), Order::Add(_)) => Obeyed::Added,
+        (Ok(false), Order::Add(_)) => Obeyed::WasThere,
+        (Ok(_), Order::Remove(_)) => Obeyed::Removed,
+        (Err(error), _) => Obeyed::Refused(error.to_string()),
+    };
+    tracing::debug!(?order, ?obeyed, "an address is asked for");
+    let told = FromLinks::Obeyed {
+        place: place.clone(),
+        obeyed,
+    };
+    // An error: the receiver is gone with the VIPs.
+    drop(news.send(told).await);
     Ok(())
 }
 
@@ -184,7 +186,7 @@ pub fn remove_left_addresses(known: &[Place]) -> io::Result<LeftAddresses> {
             continue;
         }
         match requests.obey(&Order::Remove(place.clone()))? {
-            Ok(()) => left.removed += 1,
+            Ok(_) => left.removed += 1,
             Err(error) => {
                 left.failed += 1;
                 tracing::warn!(?place, %error, "an address of ours could not be removed");
@@ -196,13 +198,21 @@ pub fn remove_left_addresses(known: &[Place]) -> io::Result<LeftAddresses> {
 
 /// Removes these addresses.
 pub(super) fn remove(places: Vec<Place>) {
+    if places.is_empty() {
+        return;
+    }
     let removed = Requests::open().and_then(|mut requests| {
-        places
-            .into_iter()
-            .try_for_each(|place| requests.obey(&Order::Remove(place))?)
+        // Which also tells the interfaces' numbers.
+        requests.look(&BTreeSet::new())?;
+        for place in places {
+            if let Err(error) = requests.obey(&Order::Remove(place.clone()))? {
+                tracing::warn!(?place, %error, "an address of ours could not be removed");
+            }
+        }
+        Ok(())
     });
     if let Err(error) = removed {
-        tracing::warn!(%error, "an address of ours could not be removed");
+        tracing::warn!(%error, "addresses of ours could not be removed");
     }
 }
 
@@ -264,14 +274,14 @@ impl Requests {
         Err(io::ErrorKind::Interrupted.into())
     }
 
-    /// Carries out an order. The outer error is the socket's, the inner one the kernel's refusal; that an address is there
-    /// already, or gone already, is none.
-    fn obey(&mut self, order: &Order) -> io::Result<io::Result<()>> {
+    /// Carries out an order. The outer error is the socket's, the inner one the kernel's refusal; false where the address was
+    /// there already, or gone already.
+    fn obey(&mut self, order: &Order) -> io::Result<io::Result<bool>> {
         let (Order::Add(place) | Order::Remove(place)) = order;
         let Some(index) = self.indices.get(&place.interface) else {
             return Ok(match order {
                 Order::Add(_) => Err(io::Error::from_raw_os_error(libc::ENODEV)),
-                Order::Remove(_) => Ok(()),
+                Order::Remove(_) => Ok(false),
             });
         };
         let message = address_message(place.address, *index);
@@ -284,8 +294,8 @@ impl Requests {
             Order::Remove(_) => (RouteNetlinkMessage::DelAddress(message), 0, libc::EADDRNOTAVAIL),
         };
         Ok(match self.request(message, flags)? {
-            Err(error) if error.raw_os_error() == Some(fine) => Ok(()),
-            answer => answer.map(drop),
+            Err(error) if error.raw_os_error() == Some(fine) => Ok(false),
+            answer => answer.map(|_| true),
         })
     }
 

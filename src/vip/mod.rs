@@ -9,6 +9,7 @@
 //! | `entry.rs`, `set.rs`, `set/` | all VIPs: reloads, what holds each back, what to announce (pure) |
 //! | `announcement.rs` | what a route carries (pure) |
 //! | `health.rs`, `http.rs`, `tls.rs`, `dns.rs`, `command.rs` | one probe |
+//! | `files.rs` | looking at files, none of which may hold up another |
 //! | `links.rs` | the machine's links and addresses |
 //! | `hook.rs` | commands at a change of verdict |
 //! | `task.rs` | a prober for each check, and the handle |
@@ -19,6 +20,7 @@ mod command;
 mod damping;
 mod dns;
 mod entry;
+mod files;
 mod health;
 mod hook;
 mod http;

@@ -16,9 +16,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::announcement::{self, Announcement, Moment};
-use super::binding::{Bindings, Links, Order, Place};
+use super::binding::{Bindings, Links, Obeyed, Order, Place};
 use super::entry::Entry;
-use super::settings::{Dependency, Probe, RouteDependency, Vip};
+use super::settings::{Bandwidth, Dependency, Probe, RouteDependency, Vip};
 use super::state::{ProbeResult, Thresholds};
 use super::status::{Held, Status, Verdict};
 use crate::drain::{Now, VipStages};
@@ -35,6 +35,9 @@ pub struct SavedVerdict {
     /// Those of its checks, in their order.
     #[serde(default)]
     pub checks: Vec<Verdict>,
+    /// Until when it is held down for having gone down too often, Unix time in seconds.
+    #[serde(default)]
+    pub damped_until_unix_s: Option<u64>,
 }
 
 /// What a predecessor left.
@@ -49,10 +52,12 @@ pub struct Legacy {
 /// What VIPs ask of the tables.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Outside {
-    /// Since the start, the kernel has once held all that was selected.
-    pub kernel: bool,
     /// Since the start, the peers have told all their routes.
     pub end_of_rib: bool,
+    /// And paths have been selected from them, so that a route that is not in `routes` is not there.
+    pub selected: bool,
+    /// And the kernel has held what was selected.
+    pub kernel: bool,
     /// Of the routes that VIPs depend on, those that are there.
     pub routes: BTreeSet<RouteDependency>,
 }
@@ -70,12 +75,12 @@ pub enum Input {
     Drain(VipStages),
     /// The machine's links and addresses, as they are.
     Looked(Links),
-    /// The kernel refused an address.
-    Refused {
-        /// Which.
+    /// The kernel has answered an order.
+    Obeyed {
+        /// About which address.
         place: Place,
-        /// Why.
-        error: String,
+        /// What became of it.
+        obeyed: Obeyed,
     },
     /// What the tables say.
     Outside(Outside),
@@ -108,19 +113,27 @@ pub enum Output {
     Stop(ProberId),
     /// Ask the kernel.
     Address(Order),
-    /// A verdict changed: for the log and for hooks.
-    Changed {
-        /// Whose.
-        vip: Arc<Vip>,
-        /// The old one.
-        from: Verdict,
-        /// The new one.
-        to: Verdict,
-        /// What the probe that decided said.
-        result: String,
-    },
+    /// The kernel refuses an address, for a reason that was not told before: for the log.
+    Refused(Place, String),
+    /// A verdict changed, or a VIP is announced or is not any more: for the log and for hooks.
+    Changed(Change),
     /// It went down too often and is held down: for the log.
     Damped(Arc<Vip>),
+}
+
+/// What became of a VIP.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Change {
+    /// Which.
+    pub vip: Arc<Vip>,
+    /// The verdict before.
+    pub from: Verdict,
+    /// The verdict.
+    pub to: Verdict,
+    /// What the probe said that decided it.
+    pub result: String,
+    /// Why it is not announced; none where it is.
+    pub held: Option<Held>,
 }
 
 /// The VIPs of a node.
@@ -138,6 +151,8 @@ pub struct Set {
     told: BTreeMap<Key, Arc<PathAttributes>>,
     dirty: BTreeSet<Key>,
     unsettled: BTreeSet<Arc<str>>,
+    /// Whose verdict or announcement may differ from what was reported.
+    changed: BTreeSet<Arc<str>>,
     damped: BTreeSet<Arc<str>>,
     drains: VipStages,
     bindings: Bindings,
@@ -172,6 +187,7 @@ impl Set {
             told: BTreeMap::new(),
             dirty: BTreeSet::new(),
             unsettled: BTreeSet::new(),
+            changed: BTreeSet::new(),
             damped: BTreeSet::new(),
             drains: VipStages::default(),
             places: BTreeMap::new(),
@@ -190,12 +206,19 @@ impl Set {
                 self.unsettle_all();
             }
             Input::Looked(links) => {
-                self.bindings.looked(links, now.at);
-                self.unsettle_all();
+                let news = self.bindings.looked(links, now.at);
+                self.unsettle_concerned(&news);
             }
-            Input::Refused { place, error } => {
-                self.bindings.refused(&place, error);
-                self.unsettle_all();
+            Input::Obeyed { place, obeyed } => {
+                let error = match &obeyed {
+                    Obeyed::Refused(error) => Some(error.clone()),
+                    Obeyed::Added | Obeyed::WasThere | Obeyed::Removed => None,
+                };
+                if self.bindings.obeyed(&place, obeyed, now.at) {
+                    self.unsettle_bound(&place);
+                    let refused = error.map(|error| Output::Refused(place, error));
+                    self.outputs.extend(refused);
+                }
             }
             Input::Outside(outside) => {
                 if self.outside != outside {
@@ -207,6 +230,7 @@ impl Set {
             Input::Tick => self.tick(now),
         }
         self.settle(now);
+        self.report();
         while let Some(order) = self.bindings.poll_order() {
             self.outputs.push_back(Output::Address(order));
         }
@@ -245,6 +269,7 @@ impl Set {
         while let Some(key) = self.dirty.pop_first() {
             let wanted = self.wanted(&key).map(Arc::new);
             if wanted.is_none()
+                && !self.asks_address(&key)
                 && let Some((place, drain)) = self.places.remove(&key)
             {
                 // Withdrawn with this; the address stays until those who still send have heard of it.
@@ -269,11 +294,16 @@ impl Set {
 
     /// Each VIP has a verdict (a saved one counts), none waits for what must come anyway, and the receiver has been told:
     /// our End-of-RIB need not wait for any.
+    ///
+    /// What a VIP depends on may be there once peers have told their routes and the machine has been looked at. A VIP that a
+    /// group or another VIP holds back waits for one that is counted here itself.
     #[must_use]
     pub fn all_verdicts_in(&self) -> bool {
-        let waits = |entry: &Entry| {
-            let held = entry.held.as_ref();
-            matches!(held, Some(Held::Binding(None) | Held::Kernel | Held::EndOfRib))
+        let waits = |entry: &Entry| match &entry.held {
+            Some(Held::Binding(None) | Held::Kernel | Held::EndOfRib) => true,
+            Some(Held::NoRoute(_)) => !self.outside.selected,
+            Some(Held::NotBound) => !self.bindings.have_looked(),
+            _ => false,
         };
         let open = |entry: &Entry| entry.verdict == Verdict::Unknown || waits(entry);
         self.dirty.is_empty() && !self.vips.values().any(open)
@@ -326,12 +356,15 @@ impl Set {
         routes.collect()
     }
 
-    /// A VIP waits for the kernel or for End-of-RIB.
+    /// A VIP waits for the kernel or for End-of-RIB, or depends on a route that may come with the first tables.
     #[must_use]
     pub fn waits_for_tables(&self) -> bool {
+        let of_route = |dependency: &Dependency| matches!(dependency, Dependency::Route(_));
         let waits = |entry: &Entry| {
             let wait_for = entry.vip.wait_for;
-            wait_for.kernel && !self.outside.kernel || wait_for.end_of_rib && !self.outside.end_of_rib
+            wait_for.kernel && !self.outside.kernel
+                || wait_for.end_of_rib && !self.outside.end_of_rib
+                || !self.outside.selected && entry.vip.depends_on.iter().any(of_route)
         };
         self.vips.values().any(waits)
     }
@@ -342,7 +375,7 @@ impl Set {
         let mut names = BTreeSet::new();
         let mut needed = self.bindings.ours().next().is_some();
         for vip in self.vips.values().map(|entry| &entry.vip) {
-            if let Some(super::settings::Bandwidth::Interface(name)) = &vip.bandwidth {
+            if let Some(Bandwidth::Interface(name)) = &vip.bandwidth {
                 names.insert(Arc::clone(name));
             }
             let of_link = |check: &super::settings::Check| matches!(check.probe, Probe::Interface(_));
@@ -396,13 +429,9 @@ impl Set {
         entry.since_unix_s = now.unix_s;
         entry.transitions += 1;
         self.transitions += 1;
+        because.clone_into(&mut entry.because);
         self.unsettled.insert(Arc::clone(&entry.vip.name));
-        self.outputs.push_back(Output::Changed {
-            vip: Arc::clone(&entry.vip),
-            from,
-            to,
-            result: because.to_owned(),
-        });
+        self.changed.insert(Arc::clone(&entry.vip.name));
         if let Some(damping) = &entry.vip.damping
             && entry.allows(from)
             && !entry.allows(to)
@@ -427,6 +456,31 @@ impl Set {
                 self.unsettled.insert(name);
             }
         }
+    }
+
+    /// Says what differs from what was said last.
+    fn report(&mut self) {
+        for name in std::mem::take(&mut self.changed) {
+            let Some(entry) = self.vips.get_mut(&name) else {
+                continue;
+            };
+            let now = (entry.verdict, entry.held.is_none());
+            let (from, _) = entry.reported;
+            if std::mem::replace(&mut entry.reported, now) != now {
+                self.outputs.push_back(Output::Changed(Change {
+                    vip: Arc::clone(&entry.vip),
+                    from,
+                    to: entry.verdict,
+                    result: entry.because.clone(),
+                    held: entry.held.clone(),
+                }));
+            }
+        }
+    }
+
+    fn asks_address(&self, (name, address): &Key) -> bool {
+        let entry = self.vips.get(name);
+        entry.is_some_and(|entry| entry.asks_address && entry.vip.address == *address)
     }
 
     fn mark(&mut self, vip: &Vip) {
@@ -454,6 +508,8 @@ impl Set {
             address: vip.address,
             interface: Arc::clone(interface),
         });
+        let interfaces = &self.bindings.links().interfaces;
+        let bandwidth_bits = entry.bandwidth(|link| interfaces.get(link)?.speed);
         let ours = place.filter(|place| self.bindings.ours().any(|ours| ours == place));
         Status {
             name: Arc::clone(&vip.name),
@@ -468,9 +524,21 @@ impl Set {
             damped_total: entry.damped,
             damped_until_unix_s: entry.damper.is_held().then_some(entry.damped_until_unix_s),
             bound: ours.map(|place| place.interface),
+            bandwidth_bits,
+            warnings: speedless(vip, bandwidth_bits).into_iter().collect(),
             origins: vip.origins.iter().map(|asn| asn.0).collect(),
             checks: entry.check_statuses(),
         }
+    }
+}
+
+/// One path without link bandwidth makes routers ignore that of all others.
+fn speedless(vip: &Vip, bandwidth_bits: Option<u64>) -> Option<String> {
+    match &vip.bandwidth {
+        Some(Bandwidth::Interface(name)) if bandwidth_bits.is_none() => Some(format!(
+            "it goes without link bandwidth, because nobody knows the speed of {name}"
+        )),
+        _ => None,
     }
 }
 

@@ -108,6 +108,12 @@ pub struct Status {
     pub damped_until_unix_s: Option<u64>,
     /// The interface that has its address because of us.
     pub bound: Option<Arc<str>>,
+    /// The link bandwidth that it carries while it is announced, in bits per second.
+    #[serde(default)]
+    pub bandwidth_bits: Option<u64>,
+    /// What is wrong with it besides its checks; a report shows them among its own.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
     /// ASes that may originate it besides ours.
     pub origins: Vec<u32>,
     /// Its checks, in the order of the file.

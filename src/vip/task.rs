@@ -17,11 +17,12 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::announcement::Announcement;
-use super::binding::{Links, Place};
+use super::binding::{Links, Obeyed, Place};
+use super::files::Files;
 use super::health::{self, Surroundings};
-use super::hook::{Change, Hooks};
+use super::hook::Hooks;
 use super::links::{self, FromLinks, ToLinks};
-use super::set::{Input, Legacy, Output, Outside, ProberId, SavedVerdict, Set};
+use super::set::{Change, Input, Legacy, Output, Outside, ProberId, SavedVerdict, Set};
 use super::settings::{Check, Probe, RouteDependency, Vip};
 use super::state::ProbeResult;
 use super::status::{Status, Verdict};
@@ -86,6 +87,7 @@ struct Shared {
     links: Mutex<Option<Arc<Links>>>,
     random: RandomState,
     trust: Trust,
+    files: Files,
     commands: Semaphore,
     connections: Semaphore,
 }
@@ -108,6 +110,7 @@ pub fn spawn(start: Start, announcements: mpsc::Sender<Announcement>) -> Handle 
         links: Mutex::default(),
         random: RandomState::new(),
         trust: Trust::default(),
+        files: Files::default(),
         commands: Semaphore::new(MOST_COMMANDS),
         connections: Semaphore::new(MOST_CONNECTIONS),
     });
@@ -329,19 +332,12 @@ impl Task {
                 }
             }
             Output::Address(order) => self.orders.push_back(ToLinks::Order(order)),
-            Output::Changed {
-                vip,
-                from,
-                to,
-                result,
-            } => {
-                report(&vip, to, &result);
-                self.hooks.changed(Change {
-                    vip,
-                    from,
-                    to,
-                    result,
-                });
+            Output::Refused(Place { address, interface }, error) => {
+                tracing::warn!(%address, %interface, error, "the kernel refuses an address");
+            }
+            Output::Changed(change) => {
+                report(&change);
+                self.hooks.changed(change);
             }
             Output::Damped(vip) => {
                 tracing::warn!(vip = &*vip.name, prefix = %vip.address, "vip goes down too often and is held down");
@@ -367,7 +363,10 @@ impl Task {
                 *self.shared.links.lock().unwrap_or_else(PoisonError::into_inner) = Some(shared);
                 Input::Looked(links)
             }
-            FromLinks::Refused { place, error } => Input::Refused { place, error },
+            FromLinks::Obeyed { place, obeyed } => {
+                log_address(&place, &obeyed);
+                Input::Obeyed { place, obeyed }
+            }
         };
         self.shared.lock().handle(input, now());
     }
@@ -395,14 +394,32 @@ async fn reserve<T>(
     }
 }
 
-/// Logs a change of verdict; one that is not for the better deserves a look.
-fn report(vip: &Vip, verdict: Verdict, result: &str) {
-    let (vip, prefix) = (&*vip.name, vip.address);
-    match verdict {
+/// Logs a change of verdict; one that is not for the better deserves a look. Where the verdict is the same, something else
+/// holds it back, or does not any more.
+fn report(change: &Change) {
+    let (vip, prefix, result) = (&*change.vip.name, change.vip.address, &*change.result);
+    match change.to {
+        _ if change.from == change.to => match &change.held {
+            Some(because) => tracing::info!(vip, %prefix, %because, "vip is held back"),
+            None => tracing::info!(vip, %prefix, "nothing holds the vip back"),
+        },
         Verdict::Up => tracing::info!(vip, %prefix, result, "vip is up"),
         Verdict::Degraded => tracing::warn!(vip, %prefix, result, "vip is degraded"),
         Verdict::Disabled => tracing::warn!(vip, %prefix, result, "vip is disabled"),
         Verdict::Down | Verdict::Unknown => tracing::warn!(vip, %prefix, result, "vip is down"),
+    }
+}
+
+fn log_address(place: &Place, obeyed: &Obeyed) {
+    let Place { address, interface } = place;
+    match obeyed {
+        Obeyed::Added => tracing::info!(%address, %interface, "address added"),
+        Obeyed::Removed => tracing::info!(%address, %interface, "address removed"),
+        Obeyed::WasThere => tracing::info!(%address, %interface, "somebody else has added the address"),
+        // Asked for again every few seconds, and warned of when the reason is new.
+        Obeyed::Refused(error) => {
+            tracing::debug!(%address, %interface, error, "the kernel refused an address")
+        }
     }
 }
 
@@ -421,6 +438,7 @@ async fn keep_probing(shared: &Shared, prober: ProberId, (vip, check): (&Vip, &C
             links: links.as_deref(),
             number: u16::try_from(random >> 48).unwrap_or_default(),
             trust: &shared.trust,
+            files: &shared.files,
         };
         let result = health::probe(vip, &check.probe, check.timeout, surroundings).await;
         drop(turn);

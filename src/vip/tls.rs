@@ -10,8 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
@@ -25,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub(super) use self::error::TlsError;
+use super::files::{Files, Version};
 use super::settings::Tls;
 
 /// Where distributions keep their bundle.
@@ -40,8 +40,7 @@ pub(super) struct Trust(Mutex<BTreeMap<PathBuf, Trusted>>);
 
 #[derive(Clone, Debug)]
 struct Trusted {
-    modified: Option<SystemTime>,
-    octets: u64,
+    version: Version,
     config: Arc<ClientConfig>,
 }
 
@@ -50,13 +49,14 @@ impl Trust {
     pub(super) async fn connect(
         &self,
         tls: &Tls,
+        files: &Files,
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, TlsError> {
         let path = match tls.ca_file.as_deref() {
             Some(path) => path,
-            None => bundle().await.ok_or(TlsError::NoBundle)?,
+            None => bundle(files).await.ok_or(TlsError::NoBundle)?,
         };
-        let config = self.of(path).await?;
+        let config = self.of(path, files).await?;
         let name = ServerName::try_from(tls.server_name.clone())?;
         TlsConnector::from(config)
             .connect(name, stream)
@@ -64,37 +64,34 @@ impl Trust {
             .map_err(|error| TlsError::of_handshake(error, path))
     }
 
-    async fn of(&self, path: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+    async fn of(&self, path: &Path, files: &Files) -> Result<Arc<ClientConfig>, TlsError> {
         let unreadable = |error| TlsError::Unreadable(path.to_path_buf(), error);
-        let about = tokio::fs::metadata(path).await.map_err(unreadable)?;
-        let (modified, octets) = (about.modified().ok(), about.len());
-        let known = self
-            .0
+        let version = files.version(path).await.map_err(unreadable)?;
+        if let Some(known) = self
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
             .get(path)
-            .cloned();
-        if let Some(known) = known.filter(|known| (known.modified, known.octets) == (modified, octets)) {
-            return Ok(known.config);
+            .filter(|known| Some(known.version) == version)
+        {
+            return Ok(Arc::clone(&known.config));
         }
-        let pem = tokio::fs::read(path).await.map_err(unreadable)?;
+        let (version, pem) = files.content(path).await.map_err(unreadable)?;
         let config = Verifier::trusting(&pem, path)?.config()?;
         let trusted = Trusted {
-            modified,
-            octets,
+            version,
             config: Arc::clone(&config),
         };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(path.to_path_buf(), trusted);
+        self.lock().insert(path.to_path_buf(), trusted);
         Ok(config)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Trusted>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn bundle() -> Option<&'static Path> {
+async fn bundle(files: &Files) -> Option<&'static Path> {
     for path in BUNDLES.map(Path::new) {
-        if tokio::fs::metadata(path).await.is_ok() {
+        if matches!(files.version(path).await, Ok(Some(_))) {
             return Some(path);
         }
     }

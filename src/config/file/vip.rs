@@ -57,19 +57,20 @@ keys! {
         bind: Arc<str> = interface => INTERFACE, NONE, LIVE;
         /// Announce it only while somebody else has given the address to some interface.
         require_bound: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
-        /// From the withdrawal to the removal of the address, for what is still on its way.
-        drain: Duration = scalar::duration => DURATION, "`\"5s\"`", LIVE;
+        /// From the withdrawal to the removal of the address, for what is still on its way; at least 100 ms.
+        drain: Duration = drain => DURATION, "`\"5s\"`", LIVE;
         /// VIPs of one group are announced all or none.
         group: Arc<str> = scalar::name => NAME, NONE, LIVE;
         /// What must be there for it to be announced.
         depends_on: Vec<DependencyKeys> = dependencies => Shape::OneOrMany(&DEPENDENCY), NONE, LIVE;
-        /// What must have happened once since the start for it to be announced: `kernel` holds what was selected, and the
-        /// peers have told all their routes (`end-of-rib`).
+        /// What must have happened once since the start for it to be announced: the peers have told all their routes
+        /// (`end-of-rib`), or that and the kernel holds what was selected from them (`kernel`).
         wait_for: Vec<WaitWord> = wait_for => Shape::OneOrMany(&Shape::Words(&["kernel", "end-of-rib"])), NONE, LIVE;
         /// How much change is too much.
         damping: DampingKeys = scalar::table => Shape::Table(|| Table::new("vip.damping", &[DampingKeys::KEYS])),
             "none", LIVE;
-        /// Program (an absolute path) and its arguments, run without privileges at each change of the verdict.
+        /// Program (an absolute path) and its arguments, run without privileges when the verdict changes, or when the VIP is
+        /// announced or withdrawn for another reason.
         on_change: Vec<String> = command => WORDS, NONE, LIVE;
         /// ASes besides ours that may originate the address; `stonechat vips` warns of others.
         origins: Vec<Asn> = asns => Shape::OneOrMany(&ASN), NONE, LIVE;
@@ -268,6 +269,19 @@ fn on_fail(value: &Value<'_>) -> Option<Verdict> {
 fn record(value: &Value<'_>) -> Option<DnsKind> {
     let words = [("A", DnsKind::A), ("AAAA", DnsKind::Aaaa), ("SOA", DnsKind::Soa)];
     scalar::word(value, &words)
+}
+
+/// The withdrawal passes through the tables and every session before the address may go.
+fn drain(value: &Value<'_>) -> Option<Duration> {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    let drain = scalar::duration(value)?;
+    if drain < SHORTEST {
+        return value.fail(
+            format_args!("{drain:?} is too short: the address would be gone before routers hear of it"),
+            "expected \"100ms\" or more",
+        );
+    }
+    Some(drain)
 }
 
 fn wait_for(value: &Value<'_>) -> Option<Vec<WaitWord>> {

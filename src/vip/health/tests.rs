@@ -290,6 +290,7 @@ async fn ask(asked: Probe, timeout: Duration) -> Result<String, String> {
         links: Some(&links),
         number: 7,
         trust: &Trust::default(),
+        files: &Files::default(),
     };
     let vip = Vip::new("shop".into(), "192.0.2.1/32".parse().unwrap());
     let ProbeResult { passed, text } = probe(&vip, &asked, timeout, surroundings).await;

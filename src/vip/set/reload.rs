@@ -49,7 +49,10 @@ impl Set {
 
     fn added(&mut self, vip: Arc<Vip>, count: u32, now: Now) -> Entry {
         let saved = self.saved.get(&vip.name);
-        let mut entry = Entry::new(vip, saved, now.unix_s);
+        let mut entry = Entry::new(vip, saved, now);
+        if entry.damper.is_held() {
+            self.damped.insert(Arc::clone(&entry.vip.name));
+        }
         self.start_missing(&mut entry, count);
         entry
     }

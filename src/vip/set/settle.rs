@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::binding::{Bound, Place};
+use super::super::binding::{Bound, News, Place};
 use super::super::entry::Entry;
-use super::super::settings::{Dependency, Vip};
+use super::super::settings::{Bandwidth, Dependency, Vip};
 use super::super::status::Held;
 use super::Set;
 use crate::drain::{Now, Stage};
@@ -12,6 +12,33 @@ use crate::drain::{Now, Stage};
 impl Set {
     pub(super) fn unsettle_all(&mut self) {
         self.unsettled.extend(self.vips.keys().cloned());
+    }
+
+    /// Those that look at an address or a link that changed.
+    pub(super) fn unsettle_concerned(&mut self, news: &News) {
+        if news.first {
+            self.unsettle_all();
+            return;
+        }
+        let concerned = |vip: &Vip| {
+            let at_address = vip.bind.is_some() || vip.require_bound;
+            let of_link = match &vip.bandwidth {
+                Some(Bandwidth::Interface(name)) => news.interfaces.contains(name),
+                _ => false,
+            };
+            of_link || at_address && news.addresses.contains(&vip.address.addr())
+        };
+        let vips = self.vips.values().filter(|entry| concerned(&entry.vip));
+        self.unsettled
+            .extend(vips.map(|entry| Arc::clone(&entry.vip.name)));
+    }
+
+    /// Those that are to have this address.
+    pub(super) fn unsettle_bound(&mut self, place: &Place) {
+        let binds = |vip: &Vip| vip.bind.as_ref() == Some(&place.interface) && vip.address == place.address;
+        let vips = self.vips.values().filter(|entry| binds(&entry.vip));
+        self.unsettled
+            .extend(vips.map(|entry| Arc::clone(&entry.vip.name)));
     }
 
     /// Works out why each unsettled VIP is held back, and unsettles those that look at one that changed. It ends because
@@ -26,23 +53,40 @@ impl Set {
                 continue;
             };
             let unfit = self.unfit(entry);
-            let group = vip.group.as_ref().and_then(|group| self.groups.get(group));
-            if unfit != entry.unfit {
-                let others = group.into_iter().flatten().filter(|other| **other != name);
-                self.unsettled.extend(others.cloned());
-            }
-            let held = unfit
+            let group = vip
+                .group
+                .as_ref()
+                .and_then(|group| self.groups.get(group))
+                .cloned();
+            let waits = unfit
                 .clone()
-                .or_else(|| self.held_by_group(&name, group))
-                .or_else(|| self.held_by_address(&vip, now));
+                .or_else(|| self.held_by_group(&name, group.as_deref(), |other| other.unfit.is_some()));
+            // Addresses of a group come when all could be announced, and announcements when all have theirs.
+            let unbound = match waits {
+                Some(_) => None,
+                None => self.held_by_address(&vip, now),
+            };
+            let held = waits
+                .clone()
+                .or_else(|| unbound.clone())
+                .or_else(|| self.held_by_group(&name, group.as_deref(), |other| other.unbound.is_some()));
             let Some(entry) = self.vips.get_mut(&name) else {
                 continue;
             };
-            entry.unfit = unfit;
+            entry.asks_address = waits.is_none();
+            let told_others = (entry.unfit == unfit, entry.unbound == unbound) == (true, true);
+            (entry.unfit, entry.unbound) = (unfit, unbound);
             let moved = held.is_none() != entry.held.is_none();
             entry.held = held;
-            if moved && let Some(dependents) = self.dependents.get(&name) {
-                self.unsettled.extend(dependents.iter().cloned());
+            if !told_others {
+                let others = group.into_iter().flatten().filter(|other| *other != name);
+                self.unsettled.extend(others);
+            }
+            if moved {
+                if let Some(dependents) = self.dependents.get(&name) {
+                    self.unsettled.extend(dependents.iter().cloned());
+                }
+                self.changed.insert(name);
             }
         }
     }
@@ -86,10 +130,15 @@ impl Set {
         }
     }
 
-    fn held_by_group(&self, name: &str, group: Option<&Vec<Arc<str>>>) -> Option<Held> {
+    fn held_by_group(
+        &self,
+        name: &str,
+        group: Option<&[Arc<str>]>,
+        holds: impl Fn(&Entry) -> bool,
+    ) -> Option<Held> {
         let mut others = group?.iter().filter(|other| ***other != *name);
-        let unfit = others.find(|other| self.vips.get(*other).is_none_or(|other| other.unfit.is_some()))?;
-        Some(Held::Group(Arc::clone(unfit)))
+        let holding = others.find(|other| self.vips.get(*other).is_none_or(&holds))?;
+        Some(Held::Group(Arc::clone(holding)))
     }
 
     /// The address first, then the announcement.

@@ -38,11 +38,11 @@ fn a_change_of_verdict_is_reported_with_the_result_that_decided() {
     lab.feed(0, "---");
     assert_eq!(
         lab.outputs(),
-        ["shop unknown -> down: -"],
+        ["shop unknown -> down: -, down"],
         "also where nothing was announced"
     );
     lab.feed(0, "--++");
-    assert_eq!(lab.outputs(), ["shop down -> up: +"]);
+    assert_eq!(lab.outputs(), ["shop down -> up: +, announced"]);
 }
 
 #[test]
@@ -165,6 +165,7 @@ fn saved_verdicts_start_new_probers_from_where_they_were() {
         verdict,
         since_unix_s: 50,
         checks: checks.to_vec(),
+        damped_until_unix_s: None,
     };
     let verdicts = vec![
         saved("a", Verdict::Up, &[Verdict::Up]),
@@ -262,6 +263,8 @@ fn capacity_follows_the_healthy_checks_and_the_interface() {
     assert_eq!(lab.probe(0, "---"), ["+a 1000 B/s"]);
     lab.configure(vec![vip(Bandwidth::Interface("eth0".into()))]);
     assert_eq!(lab.told(), ["+a"], "its speed is not known yet");
+    let warnings = lab.set.statuses().remove(0).warnings;
+    assert!(warnings[0].ends_with("the speed of eth0"), "{warnings:?}");
     let mut links = Links::default();
     let link = Link {
         up: true,
@@ -295,7 +298,7 @@ fn one_that_goes_down_too_often_is_held_down_until_it_is_quiet() {
     assert_eq!(lab.probe(0, "+"), ["+a"]);
     lab.outputs();
     assert_eq!(lab.probe(0, "-"), ["-a"]);
-    assert_eq!(lab.outputs(), ["a up -> down: -", "damped a"]);
+    assert_eq!(lab.outputs(), ["damped a", "a up -> down: -, down"]);
     assert_eq!(lab.probe(0, "+"), [""; 0], "healthy, and held");
     let status = lab.set.statuses().remove(0);
     assert_eq!((status.verdict, status.damped_total), (Verdict::Up, 1));
@@ -334,6 +337,98 @@ fn a_group_is_announced_all_or_none() {
     assert_eq!(lab.probe(0, "++"), ["+a", "+b"]);
     lab.configure(vec![member("a", "192.0.2.1/32"), vip("lone", None)]);
     assert_eq!(lab.told(), ["-b"], "who is gone holds nobody back");
+}
+
+#[test]
+fn what_a_vip_depends_on_may_come_with_the_first_tables() {
+    let route = RouteDependency {
+        prefix: "0.0.0.0/0".parse().unwrap(),
+        peers: vec![],
+    };
+    let on_route = Vip {
+        depends_on: vec![Dependency::Route(route.clone())],
+        ..vip("a", None)
+    };
+    let required = Vip {
+        require_bound: true,
+        address: "192.0.2.2/32".parse().unwrap(),
+        ..vip("b", None)
+    };
+    let mut lab = Lab::of(vec![on_route, required]);
+    lab.told();
+    assert!(lab.set.waits_for_tables() && !lab.set.all_verdicts_in());
+    lab.looked(&["192.0.2.2"]);
+    assert_eq!(lab.told(), ["+b"]);
+    let told = Outside {
+        end_of_rib: true,
+        ..Outside::default()
+    };
+    lab.input(Input::Outside(told.clone()));
+    assert!(!lab.set.all_verdicts_in(), "told, and not selected yet");
+    lab.input(Input::Outside(Outside {
+        selected: true,
+        routes: [route].into(),
+        ..told.clone()
+    }));
+    assert!(!lab.set.all_verdicts_in(), "there, and not announced yet");
+    assert_eq!(lab.told(), ["+a"]);
+    assert!(lab.set.all_verdicts_in() && !lab.set.waits_for_tables());
+    lab.input(Input::Outside(Outside {
+        selected: true,
+        ..told
+    }));
+    assert_eq!(lab.told(), ["-a"]);
+    assert!(
+        lab.set.all_verdicts_in(),
+        "it is not there, and nobody waits for it"
+    );
+}
+
+#[test]
+fn whatever_holds_a_vip_back_is_reported() {
+    let mut lab = Lab::of(vec![vip("a", None), on_vip("b", "a")]);
+    assert_eq!(
+        lab.outputs(),
+        ["a up -> up: , announced", "b up -> up: , announced"]
+    );
+    let mut drains = Drains::default();
+    drains.begin(Target::Vip("a".into()), Duration::ZERO, None, lab.now);
+    lab.input(Input::Drain(drains.vips()));
+    assert_eq!(
+        lab.outputs(),
+        ["a up -> up: , drained", "b up -> up: , VIP a is not announced"]
+    );
+    lab.input(Input::Drain(drains.vips()));
+    assert_eq!(lab.outputs(), [""; 0]);
+}
+
+#[test]
+fn a_hold_outlasts_a_restart() {
+    let damped = || Vip {
+        damping: Some(Damping {
+            changes: 1,
+            window: Duration::from_secs(60),
+            hold: Duration::from_secs(100),
+        }),
+        ..vip("a", Some(Check { fall: 1, ..tcp(80) }))
+    };
+    let mut lab = Lab::of(vec![damped()]);
+    lab.feed(0, "++-");
+    lab.pass(40);
+    lab.feed(0, "++");
+    let verdicts = lab.set.verdicts();
+    assert_eq!(verdicts[0].damped_until_unix_s, Some(200));
+    let mut successor = Lab::with(Legacy {
+        verdicts,
+        bound: vec![],
+    });
+    successor.now.unix_s = 150;
+    successor.configure(vec![damped()]);
+    assert_eq!(successor.told(), [""; 0], "healthy, and held");
+    successor.pass(49);
+    assert_eq!(successor.told(), [""; 0]);
+    successor.pass(1);
+    assert_eq!(successor.told(), ["+a"]);
 }
 
 #[test]
@@ -390,89 +485,6 @@ fn what_waits_for_the_tables_waits() {
     }));
     assert_eq!(lab.told(), ["+a"]);
     assert!(!lab.set.waits_for_tables() && lab.set.all_verdicts_in());
-}
-
-#[test]
-fn the_address_comes_first_and_goes_last() {
-    let mut lab = Lab::of(vec![bound()]);
-    lab.looked(&[]);
-    assert_eq!(lab.probe(0, "++"), [""; 0], "not before it has its address");
-    assert!(!lab.set.all_verdicts_in());
-    assert_eq!(lab.addresses(), ["add 192.0.2.1/32 lo"]);
-    lab.looked(&["192.0.2.1"]);
-    assert_eq!(lab.told(), ["+a"]);
-    assert!(lab.set.all_verdicts_in());
-    lab.feed(0, "---");
-    lab.pass(10);
-    assert_eq!(
-        lab.addresses(),
-        [""; 0],
-        "time runs from the moment at which the withdrawal was handed over"
-    );
-    assert_eq!(lab.told(), ["-a"]);
-    assert_eq!(lab.set.next_deadline(), Some(lab.now.at + Duration::from_secs(3)));
-    lab.pass(2);
-    assert_eq!(lab.addresses(), [""; 0]);
-    lab.pass(1);
-    assert_eq!(lab.addresses(), ["remove 192.0.2.1/32 lo"]);
-}
-
-#[test]
-fn a_bound_vip_that_leaves_the_configuration_takes_its_address_along() {
-    let mut lab = Lab::of(vec![bound()]);
-    lab.looked(&[]);
-    lab.feed(0, "++");
-    lab.looked(&["192.0.2.1"]);
-    lab.told();
-    lab.addresses();
-    assert_eq!(lab.set.bound().len(), 1);
-    lab.configure(vec![]);
-    assert_eq!(lab.told(), ["-a"]);
-    lab.pass(3);
-    assert_eq!(lab.addresses(), ["remove 192.0.2.1/32 lo"]);
-    assert_eq!(lab.set.bound(), []);
-}
-
-#[test]
-fn an_address_that_somebody_takes_away_withdraws_until_it_is_back() {
-    let mut lab = Lab::of(vec![bound()]);
-    lab.looked(&[]);
-    lab.feed(0, "++");
-    lab.looked(&["192.0.2.1"]);
-    assert_eq!(lab.told(), ["+a"]);
-    lab.addresses();
-    lab.looked(&[]);
-    assert_eq!(lab.told(), ["-a"]);
-    assert_eq!(lab.addresses(), ["add 192.0.2.1/32 lo"]);
-    let place = Place {
-        address: "192.0.2.1/32".parse().unwrap(),
-        interface: "lo".into(),
-    };
-    lab.input(Input::Refused {
-        place,
-        error: "no permission".into(),
-    });
-    let held = lab.set.statuses().remove(0).held.unwrap();
-    assert!(held.ends_with("no permission"), "{held}");
-    assert_eq!(lab.told(), [""; 0]);
-    assert!(lab.set.all_verdicts_in(), "no use in waiting for it");
-    lab.looked(&["192.0.2.1"]);
-    assert_eq!(lab.told(), ["+a"]);
-}
-
-#[test]
-fn one_that_must_be_bound_by_others_waits_for_them() {
-    let required = Vip {
-        require_bound: true,
-        ..vip("a", None)
-    };
-    let mut lab = Lab::of(vec![required]);
-    assert_eq!(lab.told(), [""; 0]);
-    lab.looked(&["192.0.2.1"]);
-    assert_eq!(lab.told(), ["+a"]);
-    lab.looked(&["192.0.2.7"]);
-    assert_eq!(lab.told(), ["-a"]);
-    assert_eq!(lab.addresses(), [""; 0]);
 }
 
 #[test]
@@ -536,6 +548,8 @@ fn first_probes_spread_over_a_window_that_grows_with_their_number() {
     );
 }
 
+mod addresses;
+
 /// A set and its clock.
 struct Lab {
     set: Set,
@@ -575,7 +589,11 @@ impl Lab {
         self.input(Input::Tick);
     }
 
+    /// The kernel has done what it was asked for, and these addresses are on `lo`.
     fn looked(&mut self, addresses: &[&str]) {
+        for address in addresses {
+            self.obeyed(address, Obeyed::Added);
+        }
         let addresses = addresses.iter().map(|address| OnLink {
             address: address.parse().unwrap(),
             interface: "lo".into(),
@@ -585,6 +603,15 @@ impl Lab {
             addresses: addresses.collect(),
             ..Links::default()
         }));
+    }
+
+    fn obeyed(&mut self, address: &str, obeyed: Obeyed) {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        let place = Place {
+            address: address.into(),
+            interface: "lo".into(),
+        };
+        self.input(Input::Obeyed { place, obeyed });
     }
 
     fn feed(&mut self, prober: u64, results: &str) {
@@ -635,12 +662,18 @@ impl Lab {
             .map(|output| match output {
                 Output::Start { prober, vip, .. } => format!("start {} {}", prober.0, vip.name),
                 Output::Stop(prober) => format!("stop {}", prober.0),
-                Output::Changed {
-                    vip,
-                    from,
-                    to,
-                    result,
-                } => format!("{} {from} -> {to}: {result}", vip.name),
+                Output::Changed(change) => {
+                    let Change {
+                        vip,
+                        from,
+                        to,
+                        result,
+                        held,
+                    } = change;
+                    let held = held.map_or_else(|| String::from("announced"), |held| held.to_string());
+                    format!("{} {from} -> {to}: {result}, {held}", vip.name)
+                }
+                Output::Refused(place, error) => format!("refused {} {error}", place.address),
                 Output::Damped(vip) => format!("damped {}", vip.name),
                 Output::Address(Order::Add(place)) => format!("add {} {}", place.address, place.interface),
                 Output::Address(Order::Remove(place)) => {
@@ -655,6 +688,14 @@ impl Lab {
         let mut outputs = self.outputs();
         outputs.retain(|output| output.starts_with("add") || output.starts_with("remove"));
         outputs
+    }
+}
+
+fn on_vip(name: &str, on: &str) -> Vip {
+    Vip {
+        depends_on: vec![Dependency::Vip(on.into())],
+        address: "192.0.2.9/32".parse().unwrap(),
+        ..vip(name, None)
     }
 }
 

@@ -86,6 +86,7 @@ async fn a_saved_verdict_is_announced_before_any_probe_ends() {
         verdict: Verdict::Up,
         since_unix_s: 1,
         checks: vec![],
+        damped_until_unix_s: None,
     }];
     let (sender, mut announcements) = mpsc::channel(4);
     let patient = Check {
@@ -116,7 +117,7 @@ async fn a_hook_is_told_of_each_change_in_order() {
     std::fs::set_permissions(&directory, everybody).unwrap();
     let told = directory.join("told");
     let script = format!(
-        "echo $STONECHAT_VIP $STONECHAT_PREVIOUS_STATE $STONECHAT_STATE >> {}",
+        "echo $STONECHAT_VIP $STONECHAT_PREVIOUS_STATE $STONECHAT_STATE $STONECHAT_ANNOUNCED $STONECHAT_REASON >> {}",
         told.display()
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -130,7 +131,7 @@ async fn a_hook_is_told_of_each_change_in_order() {
     assert_eq!(self::told(&mut announcements).await, "+shop");
     drop(listener);
     assert_eq!(self::told(&mut announcements).await, "-shop");
-    let wanted = "shop unknown up\nshop up down\n";
+    let wanted = "shop unknown up yes\nshop up down no down\n";
     let patience = Instant::now() + Duration::from_secs(20);
     while std::fs::read_to_string(&told).unwrap_or_default() != wanted {
         assert!(Instant::now() < patience, "{:?}", std::fs::read_to_string(&told));

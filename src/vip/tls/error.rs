@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::VerifierBuilderError;
@@ -16,7 +17,7 @@ pub(in crate::vip) enum TlsError {
     NoBundle,
     /// The file of CAs cannot be read.
     #[error("cannot read `ca_file` {}: {}", .0.display(), .1)]
-    Unreadable(PathBuf, io::Error),
+    Unreadable(PathBuf, Arc<str>),
     /// It is no PEM.
     #[error("`ca_file` {}: {}", .0.display(), .1)]
     NoPem(PathBuf, pem::Error),

@@ -204,6 +204,7 @@ async fn ask_with(trust: &Trust, asked: Probe, timeout: Duration) -> Result<Stri
         links: None,
         number: 7,
         trust,
+        files: &Files::default(),
     };
     let vip = Vip::new("shop".into(), "192.0.2.1/32".parse().unwrap());
     let result = health::probe(&vip, &asked, timeout, surroundings).await;
