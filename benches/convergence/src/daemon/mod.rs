@@ -40,6 +40,8 @@ pub struct Peer {
     pub add_path: bool,
     /// It is not sent what lies inside this prefix.
     pub without: Option<String>,
+    /// It may stay as it is for ever when it reads nothing.
+    pub endless: bool,
 }
 
 /// Which daemon.

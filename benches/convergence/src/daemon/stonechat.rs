@@ -32,6 +32,9 @@ pub fn launch(program: &Path, lab: &Lab, peers: &[Peer]) -> Launch {
         if peer.client {
             text.push_str("rr_client = true\n");
         }
+        if peer.endless {
+            text.push_str("send_hold_time = 0\n");
+        }
         if peer.add_path {
             text.push_str("add_path = \"send\"\n");
         }

@@ -101,6 +101,7 @@ impl Cluster {
             client: true,
             add_path: false,
             without: None,
+            endless: false,
         };
         (0..self.nodes).map(peer).collect()
     }

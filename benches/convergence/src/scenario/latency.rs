@@ -22,7 +22,9 @@ use crate::usage;
 
 /// Time between two flaps: 2,000 a second. A flap is one UPDATE; every other one withdraws a prefix, the rest announce
 /// one that was withdrawn 50 flaps before.
-const FLAP_EVERY: Duration = Duration::from_micros(500);
+pub const FLAP_EVERY: Duration = Duration::from_micros(500);
+/// The same of one peer that wants more than its share: 10,000 a second.
+pub const CHANGE_EVERY: Duration = Duration::from_micros(100);
 const DOWN: usize = 25;
 /// Prefixes that flap in turn.
 const FLAPPING: usize = 1_000;
@@ -32,7 +34,7 @@ const FEEDER: usize = 0;
 const RECEIVER: usize = 1;
 const PROBER: usize = 2;
 
-pub fn run(bench: &Bench, kind: Kind) -> Result<Outcome, Failure> {
+pub fn run(bench: &Bench, kind: Kind, every: Duration) -> Result<Outcome, Failure> {
     if kind == Kind::Nobody {
         return Err(Failure::Daemon("nobody is there to pass a probe on".to_owned()));
     }
@@ -64,7 +66,7 @@ pub fn run(bench: &Bench, kind: Kind) -> Result<Outcome, Failure> {
     if let Some(next_hops) = &mut plan.rule.external {
         next_hops.push(address(PROBER));
     }
-    let flaps = Flaps::new(&plan, &table);
+    let flaps = Flaps::new(&plan, &table, every);
     let mut subject = Subject::start(bench, kind, &plan.peers, || plan.stand_in(bench))?;
     measure(&plan, flaps, bench, &subject).map_err(|failure| subject.blame(failure))
 }
@@ -182,12 +184,13 @@ fn probe(
 struct Flaps {
     /// Withdrawal and announcement of each.
     messages: Vec<[Arc<[u8]>; 2]>,
+    every: Duration,
     next: Instant,
     sent: usize,
 }
 
 impl Flaps {
-    fn new(plan: &Plan, table: &Table) -> Self {
+    fn new(plan: &Plan, table: &Table, every: Duration) -> Self {
         let step = (table.groups.len() / FLAPPING).max(1);
         let groups = (0..table.groups.len()).step_by(step);
         let messages = groups.map(|group| {
@@ -204,6 +207,7 @@ impl Flaps {
         });
         Self {
             messages: messages.collect(),
+            every,
             next: Instant::now(),
             sent: 0,
         }
@@ -212,7 +216,7 @@ impl Flaps {
     /// Sends what is due.
     fn due(&mut self, engine: &mut Engine) {
         while Instant::now() >= self.next {
-            self.next += FLAP_EVERY;
+            self.next += self.every;
             self.send(engine);
         }
     }

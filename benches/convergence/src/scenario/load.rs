@@ -106,6 +106,7 @@ impl Plan {
             add_path: identity.add_path,
             // Each has a filter of its own: none is like another.
             without: of_ten(number, 2).then(|| format!("{}.0.0.0/8", 20 + number % 100)),
+            endless: false,
         };
         let peers = identities.iter().enumerate().map(peer).collect();
         let mut next_hops: Vec<Ipv4Addr> = identities.iter().map(|identity| identity.address).collect();

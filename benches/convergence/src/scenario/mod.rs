@@ -29,10 +29,11 @@ pub enum Scenario {
     Reconnect,
     Mixed,
     Slow,
+    Greedy,
     Sessions,
 }
 
-pub const SCENARIOS: [Scenario; 9] = [
+pub const SCENARIOS: [Scenario; 10] = [
     Scenario::FullTable,
     Scenario::BestPath,
     Scenario::Reflector,
@@ -41,6 +42,7 @@ pub const SCENARIOS: [Scenario; 9] = [
     Scenario::Reconnect,
     Scenario::Mixed,
     Scenario::Slow,
+    Scenario::Greedy,
     Scenario::Sessions,
 ];
 
@@ -58,6 +60,7 @@ impl Scenario {
             Self::Reconnect => "F",
             Self::Mixed => "M",
             Self::Slow => "S",
+            Self::Greedy => "G",
             Self::Sessions => "N",
         }
     }
@@ -113,6 +116,10 @@ impl Scenario {
                 "slow: one of {} reflector clients hardly reads, 2,000 changes/s",
                 text("100", "20")
             ),
+            Self::Greedy => format!(
+                "greedy: as E, but one peer makes 10,000 changes/s, {} prefixes loaded",
+                text("500,000", "50,000")
+            ),
             Self::Sessions => format!(
                 "sessions: {} reflector clients with hold time 9 s, {} prefixes are loaded to all, then churn",
                 text("1,000", "200"),
@@ -125,7 +132,8 @@ impl Scenario {
         match self {
             Self::FullTable | Self::BestPath | Self::Reflector | Self::Mixed => load::run(self, bench, kind),
             Self::Cluster => cluster::run(bench, kind),
-            Self::Latency => latency::run(bench, kind),
+            Self::Latency => latency::run(bench, kind, latency::FLAP_EVERY),
+            Self::Greedy => latency::run(bench, kind, latency::CHANGE_EVERY),
             Self::Reconnect => reconnect::run(bench, kind),
             Self::Slow => slow::run(bench, kind),
             Self::Sessions => sessions::run(bench, kind),

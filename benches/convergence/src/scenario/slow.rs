@@ -64,6 +64,9 @@ pub fn run(bench: &Bench, kind: Kind) -> Result<Outcome, Failure> {
     if let Some(last) = plan.identities.last_mut() {
         last.slow = true;
     }
+    if let Some(last) = plan.peers.last_mut() {
+        last.endless = !bench.sips;
+    }
     let churn = Churn::new(&plan, &table);
     let mut subject = Subject::start(bench, kind, &plan.peers, || plan.stand_in(bench))?;
     measure(&plan, churn, bench, &subject).map_err(|failure| subject.blame(failure))
