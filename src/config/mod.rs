@@ -43,6 +43,7 @@ pub use self::report::{Problem, Report};
 pub(crate) use self::scalar::parse_duration;
 pub use self::show::effective;
 use crate::policy::Filter;
+use crate::rib::interface::DecisionOptions;
 use crate::{kernel, originate, session, vip};
 
 /// The file as a JSON Schema (draft 2020-12), with the meaning and default of each key.
@@ -87,6 +88,8 @@ pub struct Speaker {
     pub deferral_time: Duration,
     /// RFC 4271 §9.1.2.2(c) across neighbouring ASes.
     pub always_compare_med: bool,
+    /// Steps of RFC 4271 §9.1.2.2 that are left out or changed.
+    pub decision: DecisionOptions,
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter expression.
     pub log_level: String,
     /// `text` or `json`.

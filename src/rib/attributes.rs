@@ -104,6 +104,8 @@ const NO_PEER: u16 = 1 << 11;
 const BLACKHOLE: u16 = 1 << 12;
 /// Of a path, as far as it is compared: an attribute cannot hold more.
 const MAX_PATH_LENGTH: u32 = (1 << 24) - 1;
+/// The bits of [`AttributeSet::rank`] that are the length of AS_PATH.
+pub(crate) const AS_PATH_LENGTH_OF_RANK: u64 = (MAX_PATH_LENGTH as u64) << 8;
 
 impl AttributeSet {
     fn new(octets: &[u8], next_hop_len: u8, next_hop: u32, key: &KeyValues) -> Self {

@@ -10,6 +10,8 @@ use std::net::IpAddr;
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use super::interface::DecisionOptions;
+
 /// What the decision compares of one usable path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
@@ -31,6 +33,8 @@ pub(crate) struct Candidate {
     pub(crate) external: bool,
     /// Interior cost to the next hop.
     pub(crate) metric: u32,
+    /// Seconds between the shard's start and the path's last change.
+    pub(crate) changed_s: u32,
     /// ORIGINATOR_ID, else the peer's BGP Identifier.
     pub(crate) router_id: u32,
     /// Length of CLUSTER_LIST.
@@ -60,6 +64,8 @@ pub(crate) enum Step {
     External,
     /// RFC 4271 §9.1.2.2(e).
     Metric,
+    /// RFC 5004 §3, where that is wanted.
+    Oldest,
     /// RFC 4271 §9.1.2.2(f) with RFC 4456 §9.
     RouterId,
     /// RFC 4456 §9.
@@ -95,6 +101,8 @@ pub(crate) struct Choice {
 pub(crate) struct Rules {
     /// MULTI_EXIT_DISC compares between neighbouring ASes too.
     pub(crate) always_compare_med: bool,
+    /// Steps that are left out or added; what a missing MED counts as is in the candidates.
+    pub(crate) options: DecisionOptions,
 }
 
 /// Chooses from all usable candidates and reports each loser once.
@@ -107,7 +115,9 @@ pub(crate) fn decide(candidates: &[Candidate], rules: Rules, lost: impl FnMut(Lo
     contest.keep_lowest(Step::Local, |at| u128::from(!at.local));
     contest.keep_lowest(Step::LongStale, |at| u128::from(at.llgr_stale));
     contest.keep_lowest(Step::LocalPref, |at| u128::from(u32::MAX - at.local_pref));
-    contest.keep_lowest(Step::AsPathLength, |at| u128::from(at.as_path_length));
+    if !rules.options.ignore_as_path_length {
+        contest.keep_lowest(Step::AsPathLength, |at| u128::from(at.as_path_length));
+    }
     contest.keep_lowest(Step::Origin, |at| u128::from(at.origin));
     if rules.always_compare_med {
         contest.keep_lowest(Step::Med, |at| u128::from(at.med));
@@ -115,8 +125,14 @@ pub(crate) fn decide(candidates: &[Candidate], rules: Rules, lost: impl FnMut(Lo
         contest.keep_lowest_med_of_each_neighbour();
     }
     contest.keep_lowest(Step::External, |at| u128::from(!at.external));
-    contest.keep_lowest(Step::Metric, |at| u128::from(at.metric));
+    if !rules.options.ignore_next_hop_metric {
+        contest.keep_lowest(Step::Metric, |at| u128::from(at.metric));
+    }
     let equal = contest.left.clone();
+    // RFC 5004 §2: between internal paths the order must be the same on every speaker of the AS.
+    if rules.options.prefer_oldest && contest.left.iter().all(|at| candidates[*at].external) {
+        contest.keep_lowest(Step::Oldest, |at| u128::from(at.changed_s));
+    }
     contest.keep_lowest(Step::RouterId, |at| u128::from(at.router_id));
     contest.keep_lowest(Step::ClusterListLength, |at| u128::from(at.cluster_list_length));
     contest.keep_lowest(Step::PeerAddress, address_rank);
@@ -165,33 +181,38 @@ impl<F: FnMut(Loss)> Contest<'_, F> {
     }
 
     /// RFC 4271 §9.1.2.2(c): drops a candidate if another of the same neighbouring AS has a lower MULTI_EXIT_DISC.
+    ///
+    /// A VIP of a large cluster has a path from every node, so this must not look at all pairs.
     fn keep_lowest_med_of_each_neighbour(&mut self) {
-        if self.left.len() < 2 {
-            return;
-        }
         let Self {
             candidates,
             left,
             lost,
         } = self;
-        let all = left.clone();
+        let med = |at: &usize| candidates[*at].med;
+        let Some(first) = left.first().map(med) else {
+            return;
+        };
+        if left.iter().all(|at| med(at) == first) {
+            return;
+        }
+        let neighbour = |at: &usize| candidates[*at].neighbour_as;
+        let mut by_neighbour = left.clone();
+        // Of one neighbour the lowest stands first; among equal ones the first candidate, as in the other steps.
+        by_neighbour.sort_by_key(|at| (neighbour(at), med(at)));
+        by_neighbour.dedup_by_key(|at| neighbour(at));
         left.retain(|loser| {
-            let this = &candidates[*loser];
-            let same = all
-                .iter()
-                .copied()
-                .filter(|at| candidates[*at].neighbour_as == this.neighbour_as);
-            let lowest = same
-                .min_by_key(|at| candidates[*at].med)
-                .filter(|at| candidates[*at].med < this.med);
-            if let Some(against) = lowest {
+            let lowest = by_neighbour.binary_search_by_key(&neighbour(loser), neighbour);
+            let lowest = lowest.ok().map(|at| by_neighbour[at]);
+            let against = lowest.filter(|lowest| med(lowest) < med(loser));
+            if let Some(against) = against {
                 lost(Loss {
                     loser: *loser,
                     step: Step::Med,
                     against,
                 });
             }
-            lowest.is_none()
+            against.is_none()
         });
     }
 }
@@ -216,6 +237,7 @@ impl fmt::Display for Step {
             Self::Med => "lower MED",
             Self::External => "external before internal",
             Self::Metric => "nearer next hop",
+            Self::Oldest => "there for longer",
             Self::RouterId => "lower router id",
             Self::ClusterListLength => "shorter CLUSTER_LIST",
             Self::PeerAddress => "lower peer address",
@@ -231,6 +253,10 @@ impl Step {
         let id = std::net::Ipv4Addr::from_bits;
         match self {
             Self::Local | Self::LongStale | Self::External => None,
+            Self::Oldest => Some(format!(
+                "by {} s",
+                loser.changed_s.saturating_sub(winner.changed_s)
+            )),
             Self::LocalPref => pair(">", winner.local_pref, loser.local_pref),
             Self::AsPathLength => pair("<", winner.as_path_length, loser.as_path_length),
             Self::Origin => pair("<", winner.origin.into(), loser.origin.into()),
@@ -262,6 +288,7 @@ mod tests {
             neighbour_as: 65_001,
             external: true,
             metric: 10,
+            changed_s: 5,
             router_id: id,
             cluster_list_length: 0,
             peer_address: Some(IpAddr::from([10, 0, 0, id as u8])),
@@ -308,6 +335,72 @@ mod tests {
         check(Step::PathId, |at| {
             (at.router_id, at.peer_address, at.path_id) = (9, Some([10, 0, 0, 9].into()), 1)
         });
+    }
+
+    #[test]
+    fn options_leave_steps_out_and_add_the_oldest_path() {
+        let choose = |options, first: Candidate, second: Candidate| {
+            let rules = Rules {
+                options,
+                ..Rules::default()
+            };
+            let mut steps = Vec::new();
+            let choice = decide(&[first, second], rules, |loss| steps.push(loss.step));
+            (choice.best, steps)
+        };
+        let none = DecisionOptions::default();
+        let longer = Candidate {
+            as_path_length: 9,
+            ..candidate(1)
+        };
+        let ignored = DecisionOptions {
+            ignore_as_path_length: true,
+            ..none
+        };
+        assert_eq!(
+            choose(none, longer, candidate(2)),
+            (Some(1), vec![Step::AsPathLength])
+        );
+        assert_eq!(
+            choose(ignored, longer, candidate(2)),
+            (Some(0), vec![Step::RouterId])
+        );
+        let farther = Candidate {
+            metric: 99,
+            ..candidate(1)
+        };
+        let ignored = DecisionOptions {
+            ignore_next_hop_metric: true,
+            ..none
+        };
+        assert_eq!(choose(none, farther, candidate(2)), (Some(1), vec![Step::Metric]));
+        assert_eq!(
+            choose(ignored, farther, candidate(2)),
+            (Some(0), vec![Step::RouterId])
+        );
+        let younger = Candidate {
+            changed_s: 7,
+            ..candidate(1)
+        };
+        let oldest = DecisionOptions {
+            prefer_oldest: true,
+            ..none
+        };
+        assert_eq!(
+            choose(none, younger, candidate(2)),
+            (Some(0), vec![Step::RouterId])
+        );
+        assert_eq!(
+            choose(oldest, younger, candidate(2)),
+            (Some(1), vec![Step::Oldest])
+        );
+        // RFC 5004 §2: not between internal paths.
+        let internal = |at: Candidate| Candidate {
+            external: false,
+            ..at
+        };
+        let chosen = choose(oldest, internal(younger), internal(candidate(2)));
+        assert_eq!(chosen, (Some(0), vec![Step::RouterId]));
     }
 
     #[test]
@@ -376,7 +469,8 @@ mod tests {
             decide(
                 &[near, far],
                 Rules {
-                    always_compare_med: true
+                    always_compare_med: true,
+                    ..Rules::default()
                 },
                 |_| ()
             )

@@ -448,8 +448,24 @@ pub struct Settings {
     pub install: bool,
     /// MED compares between different neighbouring ASes too.
     pub always_compare_med: bool,
+    /// Which steps of the decision are left out or changed.
+    pub decision: DecisionOptions,
     /// We restart with forwarding state kept: defer selection (RFC 4724 §4.1).
     pub restarting: Option<Restarting>,
+}
+
+/// What operators may change in the decision, beside comparing MED between neighbours.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct DecisionOptions {
+    /// A path without MULTI_EXIT_DISC loses against any that has one; RFC 4271 §9.1.2.2(c) takes it for 0, the best.
+    pub med_missing_as_worst: bool,
+    /// RFC 4271 §9.1.2.2(a) is left out.
+    pub ignore_as_path_length: bool,
+    /// RFC 4271 §9.1.2.2(e) is left out.
+    pub ignore_next_hop_metric: bool,
+    /// RFC 5004: among equal paths from external peers the one that has been there longest stays, so that the best path
+    /// changes less often.
+    pub prefer_oldest: bool,
 }
 
 /// Which peers a restarting speaker waits for.

@@ -3,7 +3,7 @@
 use bgp_codec::{Afi, Family, NextHop, PeerKind, Safi};
 use smallvec::SmallVec;
 
-use super::attributes::{DEFAULT_LOCAL_PREF, KeyValues, bandwidth};
+use super::attributes::{AS_PATH_LENGTH_OF_RANK, DEFAULT_LOCAL_PREF, KeyValues, bandwidth};
 use super::core::Core;
 use super::decision::{self, Candidate, Loss, Rules};
 use super::dirty::Dirty;
@@ -204,7 +204,11 @@ impl Table {
             if !set.next_hop_id().is_none_or(usable) {
                 continue;
             }
-            let rank = (!path.peer.is_local(), set.is_last_resort(), set.rank());
+            let rank = (
+                !path.peer.is_local(),
+                set.is_last_resort(),
+                compared(core, set.rank()),
+            );
             if best.is_none() || rank < lowest {
                 (best, lowest, shared) = (Some(slot), rank, false);
             } else if rank == lowest {
@@ -220,7 +224,7 @@ impl Table {
             (
                 !candidate.local,
                 candidate.llgr_stale,
-                core.attributes.set(accepted).rank(),
+                compared(core, core.attributes.set(accepted).rank()),
             ) == lowest
         });
         let choice = choose(core, &candidates, |_| ());
@@ -264,10 +268,15 @@ impl Table {
             local_pref: local_pref.unwrap_or(DEFAULT_LOCAL_PREF),
             as_path_length,
             origin,
-            med: med.unwrap_or(0),
+            med: med.unwrap_or(if core.settings.decision.med_missing_as_worst {
+                u32::MAX
+            } else {
+                0
+            }),
             neighbour_as: first_as.map_or(0, |asn| asn.0),
             external: peer.is_some_and(|peer| peer.kind == PeerKind::External),
             metric,
+            changed_s: path.changed_s,
             router_id: router_id.map_or(0, std::net::Ipv4Addr::to_bits),
             cluster_list_length,
             peer_address: peer.map(|peer| peer.address),
@@ -379,10 +388,21 @@ impl Table {
     }
 }
 
+/// Of [`AttributeSet::rank`](super::attributes::AttributeSet::rank) what the shard's options compare.
+#[inline]
+const fn compared(core: &Core, rank: u64) -> u64 {
+    if core.settings.decision.ignore_as_path_length {
+        rank & !AS_PATH_LENGTH_OF_RANK
+    } else {
+        rank
+    }
+}
+
 /// The decision with the shard's options.
 pub(crate) fn choose(core: &Core, candidates: &Candidates, lost: impl FnMut(Loss)) -> decision::Choice {
     let rules = Rules {
         always_compare_med: core.settings.always_compare_med,
+        options: core.settings.decision,
     };
     let values: SmallVec<[Candidate; 8]> = candidates.iter().map(|(_, candidate)| *candidate).collect();
     decision::decide(&values, rules, lost)

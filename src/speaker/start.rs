@@ -291,6 +291,7 @@ fn rib_settings(config: &Config, router_id: Ipv4Addr, restarting: Option<Restart
         // Whether routes go in is the kernel edge's to say, at any time.
         install: kernel.is_some(),
         always_compare_med: config.speaker.always_compare_med,
+        decision: config.speaker.decision,
         restarting,
     }
 }

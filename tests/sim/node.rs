@@ -120,6 +120,7 @@ impl Node {
             track_next_hops: false,
             install: spec.install,
             always_compare_med: false,
+            decision: rib::DecisionOptions::default(),
             restarting: kept.as_ref().map(|_| rib::Restarting {
                 peers: ids.clone(),
                 deadline: Duration::from_secs(60),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::policy::Chain;
 use crate::rib::Rib;
 use crate::rib::interface::{
+    DecisionOptions,
     Input, Negotiated, NextHopPolicy, Output, Peer, PeerPolicy, SelfAddresses, Settings,
 };
 use crate::route::{PeerId, Prefix, TableId};
@@ -51,6 +52,7 @@ impl World {
             track_next_hops: false,
             install: false,
             always_compare_med: false,
+            decision: DecisionOptions::default(),
             restarting: None,
         };
         Self {

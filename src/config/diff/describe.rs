@@ -84,6 +84,23 @@ pub(super) fn speaker(old: &Speaker, new: &Speaker) -> (Differences, Differences
         &old.always_compare_med,
         &new.always_compare_med,
     );
+    let (was, is) = (&old.decision, &new.decision);
+    restart.plain(
+        "med_missing_as_worst",
+        &was.med_missing_as_worst,
+        &is.med_missing_as_worst,
+    );
+    restart.plain(
+        "ignore_as_path_length",
+        &was.ignore_as_path_length,
+        &is.ignore_as_path_length,
+    );
+    restart.plain(
+        "ignore_next_hop_metric",
+        &was.ignore_next_hop_metric,
+        &is.ignore_next_hop_metric,
+    );
+    restart.plain("prefer_oldest", &was.prefer_oldest, &is.prefer_oldest);
     restart.setting(
         "log_format",
         &old.log_format,

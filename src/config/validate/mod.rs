@@ -25,6 +25,7 @@ use super::file::speaker::SpeakerKeys;
 use super::reader::Reader;
 use super::{Config, Speaker};
 use crate::kernel::settings::{Metric, OnStop, Settings};
+use crate::rib::interface::DecisionOptions;
 use crate::route::TableId;
 use crate::session::settings::PeerSettings;
 
@@ -107,6 +108,12 @@ fn speaker(reader: &Reader<'_>, keys: &SpeakerKeys) -> Option<Speaker> {
         state_dir: inner(keys.state_dir.as_ref()).unwrap_or_else(|| PathBuf::from(STATE_DIR)),
         deferral_time: DEFERRAL_TIME,
         always_compare_med: or(keys.always_compare_med.as_ref(), false),
+        decision: DecisionOptions {
+            med_missing_as_worst: or(keys.med_missing_as_worst.as_ref(), false),
+            ignore_as_path_length: or(keys.ignore_as_path_length.as_ref(), false),
+            ignore_next_hop_metric: or(keys.ignore_next_hop_metric.as_ref(), false),
+            prefer_oldest: or(keys.prefer_oldest.as_ref(), false),
+        },
         log_level: inner(keys.log_level.as_ref()).unwrap_or_else(|| "info".to_owned()),
         log_format: inner(keys.log_format.as_ref()).unwrap_or_default(),
     })

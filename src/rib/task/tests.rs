@@ -5,7 +5,10 @@ use tokio::sync::mpsc::Receiver;
 
 use super::*;
 use crate::policy::Chain;
-use crate::rib::interface::{AsPathPolicy, DownRoutes, Negotiated, NextHopPolicy, SelfAddresses};
+use crate::rib::explain::View;
+use crate::rib::interface::{
+    AsPathPolicy, DecisionOptions, DownRoutes, Negotiated, NextHopPolicy, SelfAddresses,
+};
 use crate::route::TableId;
 
 fn settings() -> Settings {
@@ -18,6 +21,7 @@ fn settings() -> Settings {
         track_next_hops: true,
         install: true,
         always_compare_med: false,
+        decision: DecisionOptions::default(),
         restarting: None,
     }
 }
@@ -185,4 +189,65 @@ async fn a_session_whose_channel_is_full_holds_up_nobody() {
         written(&mut b, &lane_b, 1).await;
     }
     assert!(rib.query(Query::Counters).await.is_some());
+}
+
+/// Trap 16: who reads waits for one visit to a lane at most, however much is to be done, and the work goes on meanwhile.
+#[tokio::test]
+async fn readers_are_answered_during_a_large_flush_and_do_not_stall_it() {
+    const ROUTES: u32 = 100_000;
+    let (fib, mut kernel) = mpsc::channel(1_000);
+    let (events, _log) = mpsc::channel(1_000);
+    let settings = Settings {
+        track_next_hops: false,
+        ..settings()
+    };
+    let rib = spawn(settings, Edges { fib, events });
+    tokio::spawn(async move { while kernel.recv().await.is_some() {} });
+    let (to_a, _a) = mpsc::channel(100);
+    let (to_b, mut b) = mpsc::channel(100);
+    let lane_a = rib.peer_up(client(1), to_a).await;
+    let lane_b = rib.peer_up(client(2), to_b).await;
+    [&lane_a, &lane_b]
+        .into_iter()
+        .for_each(|lane| lane.credit(256 * 1024));
+    let reader = tokio::spawn(async move {
+        while let Some(ToSession::Write(chunks)) = b.recv().await {
+            lane_b.credit(chunks.iter().map(|chunk| chunk.bytes.len()).sum());
+        }
+    });
+    let feeder = tokio::spawn(async move {
+        for first in (0..ROUTES).step_by(1_000) {
+            let prefixes = (first..first + 1_000).map(|n| ipnet::Ipv4Net::new((n << 8).into(), 24).unwrap());
+            let mut messages = Vec::new();
+            for prefix in prefixes {
+                messages.extend_from_slice(&update(&prefix.to_string()));
+            }
+            lane_a.received(messages.into()).await;
+        }
+        lane_a
+    });
+    // One route takes 50 octets here: a visit that begins within its budget ends with the buffer in hand.
+    let visit = (LANE_BUDGET / 50 + 1_000) as u64;
+    let (mut paths, mut answers) = (0, 0);
+    while paths < u64::from(ROUTES) {
+        let Some(Answer::Counters(counters)) = rib.query(Query::Counters).await else {
+            panic!()
+        };
+        assert!(
+            counters.paths <= paths + visit,
+            "{paths}, then {}",
+            counters.paths
+        );
+        (paths, answers) = (counters.paths, answers + 1);
+        let page = Query::Routes {
+            view: View::Best,
+            family: None,
+            within: None,
+            after: None,
+            limit: 10,
+        };
+        assert!(rib.query(page).await.is_some());
+    }
+    assert!(answers >= u64::from(ROUTES) / visit / 2, "{answers}");
+    drop((feeder.await, reader));
 }

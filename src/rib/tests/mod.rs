@@ -42,6 +42,7 @@ pub(super) fn settings() -> Settings {
         track_next_hops: false,
         install: true,
         always_compare_med: false,
+        decision: DecisionOptions::default(),
         restarting: None,
     }
 }

@@ -29,6 +29,13 @@ impl World {
         let settings = Settings {
             track_next_hops: dice.roll(3) == 0,
             always_compare_med: dice.roll(3) == 0,
+            decision: DecisionOptions {
+                med_missing_as_worst: dice.roll(4) == 0,
+                ignore_as_path_length: dice.roll(4) == 0,
+                ignore_next_hop_metric: dice.roll(4) == 0,
+                // The oracle has no clock.
+                prefer_oldest: false,
+            },
             multipath: 1 + dice.roll(3) as u16,
             ..settings()
         };

@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::*;
 use crate::rib::explain::{Answer, Query, View};
-use crate::rib::interface::{LocalChange, Settings};
+use crate::rib::interface::{DecisionOptions, LocalChange, Settings};
 use crate::rib::task::{Edges, spawn};
 use crate::route::{LocalRoute, OriginKind, Prefix, Secret};
 use crate::session::peer::Reset;
@@ -36,6 +36,7 @@ fn rib(identifier: Ipv4Addr) -> RibHandle {
         track_next_hops: false,
         install: false,
         always_compare_med: false,
+        decision: DecisionOptions::default(),
         restarting: None,
     };
     spawn(settings, Edges { fib, events })

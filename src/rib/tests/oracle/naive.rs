@@ -164,9 +164,13 @@ impl Naive {
         };
         keep(&|path| u64::from(path.from.is_some()));
         keep(&|path| u64::from(u32::MAX - path.attributes.local_pref.unwrap_or(100)));
-        keep(&|path| path_length(&path.attributes));
+        let options = self.settings.decision;
+        if !options.ignore_as_path_length {
+            keep(&|path| path_length(&path.attributes));
+        }
         let after_origin = keep(&|path| u64::from(path.attributes.origin.code()));
-        let med = |path: &Path| path.attributes.med.unwrap_or(0);
+        let missing = if options.med_missing_as_worst { u32::MAX } else { 0 };
+        let med = |path: &Path| path.attributes.med.unwrap_or(missing);
         let rivals = |at: usize| {
             let this = &paths[at];
             after_origin.iter().map(|at| &paths[*at]).filter(move |other| {
@@ -185,7 +189,9 @@ impl Naive {
         };
         let peer = |path: &Path| path.from.map(|from| &self.peers[&from]);
         keep(&|path| u64::from(peer(path).is_none_or(|peer| peer.kind != PeerKind::External)));
-        keep(&|path| path.metric.into());
+        if !options.ignore_next_hop_metric {
+            keep(&|path| path.metric.into());
+        }
         keep(&|path| {
             let id = path.attributes.originator_id;
             id.or_else(|| peer(path).map(|peer| peer.bgp_identifier))
