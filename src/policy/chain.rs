@@ -9,6 +9,7 @@ use super::{
     Action, CanonicalBlock, Condition, Edits, Fallthrough, Filter, NextHopEdit, Reason, RouteView, Verdict,
     martian,
 };
+use crate::route::Prefix;
 
 /// What decides for one peer in one direction. Cheap to clone; equality and hash are by content.
 #[derive(Clone, Debug)]
@@ -120,7 +121,45 @@ impl Chain {
     /// Whether every route passes as it is.
     #[must_use]
     pub fn accepts_all(&self) -> bool {
-        self.0.guard.is_none() && self.0.last.is_empty() && self.0.rest == Rest::AcceptAll
+        self.0.guard.is_none() && self.is_open()
+    }
+
+    /// Whether every route that the guard lets through passes as it is: nothing but its prefix is looked at.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.last.is_empty()
+            && match &self.0.rest {
+                Rest::AcceptAll => true,
+                Rest::Filters(filters) => {
+                    let idle = |filter: &&Arc<Filter>| {
+                        filter.rules.is_empty() && filter.default == Fallthrough::Next
+                    };
+                    let decides = filters.iter().find(|filter| !idle(filter));
+                    decides.is_some_and(|filter| {
+                        filter.rules.is_empty() && filter.default == Fallthrough::Accept
+                    })
+                }
+                Rest::NoPolicy | Rest::Drained => false,
+            }
+    }
+
+    /// Whether the guard, if there is one, lets routes of this prefix through to the filters.
+    #[must_use]
+    pub fn admits(&self, prefix: Prefix) -> bool {
+        self.0.guard.is_none_or(|guard| guard.refuses(prefix).is_none())
+    }
+
+    /// Whether a route passes, for a chain that [only drops](Self::is_drop_only): the verdict without its reason.
+    #[must_use]
+    pub fn passes(&self, route: &RouteView<'_>) -> bool {
+        if !self.admits(route.prefix) {
+            return false;
+        }
+        match &self.0.rest {
+            Rest::AcceptAll => true,
+            Rest::NoPolicy | Rest::Drained => false,
+            Rest::Filters(filters) => filters.iter().find_map(|filter| drops(filter, route)) == Some(true),
+        }
     }
 
     /// Whether a default route reaches the filters.
@@ -161,7 +200,7 @@ impl Chain {
     /// reads as a program does, and a rule can mark a route for rules and filters behind it.
     #[must_use]
     pub fn evaluate(&self, route: &RouteView<'_>) -> Verdict {
-        if let Some(reason) = self.0.guard.and_then(|guard| guard.refuses(route)) {
+        if let Some(reason) = self.0.guard.and_then(|guard| guard.refuses(route.prefix)) {
             return Verdict::reject(reason);
         }
         let verdict = match &self.0.rest {
@@ -199,12 +238,25 @@ impl Hash for Chain {
 }
 
 impl ImportGuard {
-    fn refuses(self, route: &RouteView<'_>) -> Option<Reason> {
-        if route.prefix.prefix_len() == 0 {
+    fn refuses(self, prefix: Prefix) -> Option<Reason> {
+        if prefix.prefix_len() == 0 {
             (!self.accept_default_route).then_some(Reason::DefaultRoute)
         } else {
-            martian::is_martian(&route.prefix).then_some(Reason::Martian)
+            martian::is_martian(&prefix).then_some(Reason::Martian)
         }
+    }
+}
+
+/// What a filter without edits says of a route: it passes or not; `None`: the next filter decides.
+fn drops(filter: &Filter, route: &RouteView<'_>) -> Option<bool> {
+    let decided = filter
+        .rules
+        .iter()
+        .find(|rule| rule.action != Action::Continue && rule.condition.matches(route));
+    match (decided.map(|rule| rule.action), filter.default) {
+        (Some(Action::Accept), _) | (None, Fallthrough::Accept) => Some(true),
+        (Some(Action::Reject), _) | (None, Fallthrough::Reject) => Some(false),
+        (Some(Action::Continue) | None, _) => None,
     }
 }
 

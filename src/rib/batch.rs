@@ -132,7 +132,8 @@ impl Store<'_> {
             self.core.attributes.retain(received);
             let accepted = match passage {
                 Passage::Closed => AttributesId::NONE,
-                Passage::Open => {
+                Passage::Guarded if !self.admits(entry.prefix) => AttributesId::NONE,
+                Passage::Open | Passage::Guarded => {
                     self.core.attributes.retain(received);
                     received
                 }
@@ -155,6 +156,12 @@ impl Store<'_> {
                 self.table.mark(id);
             }
         }
+    }
+
+    /// Whether the peer may send routes of a prefix at all.
+    fn admits(&self, prefix: Prefix) -> bool {
+        let settings = self.core.peers.settings(self.peer);
+        settings.is_none_or(|peer| peer.policy.import.admits(prefix))
     }
 
     fn finish(mut self) {

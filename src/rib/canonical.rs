@@ -40,20 +40,19 @@ pub(crate) fn copy(received: &Attributes<'_>, peer: PeerKind, out: &mut Vec<u8>)
     true
 }
 
-/// What `export::outgoing` makes of a set when policy changes nothing; `None` where it takes more than copying.
-pub(crate) fn outgoing(key: &GroupKey, canonical: &[u8], origin: Origin) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(canonical.len() + 32);
+/// Appends what `export::outgoing` makes of a set when policy changes nothing; `false` where it takes more than copying.
+pub(crate) fn outgoing(key: &GroupKey, canonical: &[u8], origin: Origin, out: &mut Vec<u8>) -> bool {
     if border::marks(key.role) || key.as_path != PathRules::default() {
-        return None;
+        return false;
     }
     match key.kind {
         // What our own routes are prepended with stays outside.
-        PeerKind::Internal if matches!(origin, Origin::Local) => None,
+        PeerKind::Internal if matches!(origin, Origin::Local) => false,
         PeerKind::Internal => {
-            to_internal(key, canonical, origin, &mut out);
-            Some(out)
+            to_internal(key, canonical, origin, out);
+            true
         }
-        PeerKind::External => to_external(key, canonical, origin, &mut out).then_some(out),
+        PeerKind::External => to_external(key, canonical, origin, out),
     }
 }
 
@@ -309,7 +308,8 @@ mod tests {
             let set = AttributeTable::new(identity, 7, false).preview(&attributes);
             let mut expected = Vec::new();
             crate::rib::export::outgoing(&key, &set, origin, &Edits::NONE).encode_canonical(&mut expected);
-            if let Some(out) = outgoing(&key, set.canonical(), origin) {
+            let mut out = Vec::new();
+            if outgoing(&key, set.canonical(), origin, &mut out) {
                 prop_assert_eq!(out, expected);
             }
         }

@@ -8,7 +8,7 @@ use super::ids::PeerIndex;
 use super::interface::{Chunk, Event, Output};
 use super::membership::Position;
 use super::pack::{self, Entries};
-use super::ring::{Audience, Cursor, Item, ItemKind, MemberId, Ring};
+use super::ring::{Audience, Chunks, Cursor, Item, ItemKind, MemberId, Ring};
 use super::stream::{Marker, STREAM_BYTES, Stream, Walk};
 use super::table_data::TableData;
 use super::update_group::{UpdateGroup, prefix_id};
@@ -17,7 +17,7 @@ use super::update_group::{UpdateGroup, prefix_id};
 const BATCH: usize = 4_096;
 /// Bytes at which encoding a batch stops.
 const BATCH_BYTES: usize = 256 * 1024;
-/// Batches that one stream is given before others have their turn.
+/// Batches that all streams of a group are given together before everything else has its turn.
 const ROUNDS: usize = 4;
 /// Chunks handed to a session in one output.
 const CHUNKS: usize = 64;
@@ -36,10 +36,7 @@ impl UpdateGroup {
         self.flush(core, data);
         self.cover_late_changes(gate);
         self.start_waiting(core, data);
-        let mut more = false;
-        for stream in 0..self.streams.len() {
-            more |= self.serve_stream(stream, core, data, gate);
-        }
+        let more = self.serve_streams(core, data, gate);
         for index in 0..self.members.len() {
             self.send(MemberId(u32::try_from(index).unwrap_or(u32::MAX)), core);
         }
@@ -71,24 +68,37 @@ impl UpdateGroup {
             .any(|stream| stream.walk.as_ref().is_some_and(waits))
     }
 
-    /// Encodes and sends a stream as far as its members take it.
-    fn serve_stream(&mut self, index: usize, core: &mut Core, data: &TableData, gate: Gate) -> bool {
-        for _ in 0..ROUNDS {
-            let Some(stream) = self.streams[index].as_ref().filter(|stream| !stream.closed) else {
-                return false;
-            };
-            for member in stream.members.clone() {
-                self.send(member, core);
+    /// Encodes and sends streams as far as their members take them, a batch of each in turn; whether there is more to do.
+    fn serve_streams(&mut self, core: &mut Core, data: &TableData, gate: Gate) -> bool {
+        let count = self.streams.len();
+        let (mut rounds, mut idle) = (0, 0);
+        while idle < count {
+            if rounds == ROUNDS {
+                return true;
             }
-            if !self.is_wanted(index, core) {
-                return false;
-            }
-            self.shed_slow_readers(index);
-            if !self.produce(index, core, data, gate) {
-                return false;
+            self.turn = (self.turn + 1) % count;
+            if self.serve_stream(self.turn, core, data, gate) {
+                (rounds, idle) = (rounds + 1, 0);
+            } else {
+                idle += 1;
             }
         }
-        true
+        false
+    }
+
+    /// Encodes a batch of a stream if its members can take it; whether that made something new.
+    fn serve_stream(&mut self, index: usize, core: &mut Core, data: &TableData, gate: Gate) -> bool {
+        let Some(stream) = self.streams[index].as_ref().filter(|stream| !stream.closed) else {
+            return false;
+        };
+        for member in stream.members.clone() {
+            self.send(member, core);
+        }
+        if !self.is_wanted(index, core) {
+            return false;
+        }
+        self.shed_slow_readers(index);
+        self.produce(index, core, data, gate)
     }
 
     /// Whether somebody has read all of a stream and can take more.
@@ -266,7 +276,7 @@ impl UpdateGroup {
 
     /// Hands a member what it can take.
     pub(crate) fn send(&mut self, id: MemberId, core: &mut Core) {
-        let mut chunks = Vec::new();
+        let mut chunks = Chunks::default();
         let Some(member) = self.member(id) else { return };
         let peer = member.peer;
         let Some(mut credit) = core.peers.get(peer).map(|peer| peer.credit) else {
@@ -278,18 +288,18 @@ impl UpdateGroup {
             let mut at = cursor;
             let Some(item) = ring.peek(cursor) else { break };
             if item.audience.includes(id, peer) {
-                if item.bytes.len() > credit || chunks.len() == CHUNKS && item.kind == ItemKind::Routes {
+                if item.len() > credit || chunks.len() >= CHUNKS && item.kind == ItemKind::Routes {
                     break;
                 }
-                credit -= item.bytes.len();
+                credit -= item.len();
                 updates += u64::from(item.updates);
                 end_of_rib |= item.kind == ItemKind::EndOfRib;
-                chunks.push(item.chunk());
+                chunks.add(item);
             }
             ring.pass(&mut at);
             self.advance(id, at);
         }
-        self.hand_over(peer, chunks, (credit, updates, end_of_rib), core);
+        self.hand_over(peer, chunks.finish(), (credit, updates, end_of_rib), core);
     }
 
     fn hand_over(

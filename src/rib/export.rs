@@ -167,15 +167,27 @@ fn withheld_by_rules(key: &GroupKey, route: &ExportRoute<'_>) -> Option<Withheld
 }
 
 fn evaluate(chain: &Chain, route: &ExportRoute<'_>, local_asn: Asn) -> crate::policy::Verdict {
-    chain.evaluate(&RouteView {
+    let attributes = CanonicalBlock::new(route.set.canonical());
+    chain.evaluate(&view(route, &attributes, local_asn))
+}
+
+/// A route as filters see it.
+fn view<'a>(route: &ExportRoute<'a>, attributes: &'a CanonicalBlock<'a>, local_asn: Asn) -> RouteView<'a> {
+    RouteView {
         prefix: route.prefix,
         family: route.family,
         source: route.source,
-        attributes: &CanonicalBlock::new(route.set.canonical()),
+        attributes,
         next_hop: route.set.next_hop(),
         kernel_metric: route.kernel_metric,
         local_asn,
-    })
+    }
+}
+
+/// [`filter`] without the rule that decided.
+pub(crate) fn passes(chain: &Chain, route: &ExportRoute<'_>, local_asn: Asn) -> bool {
+    let attributes = CanonicalBlock::new(route.set.canonical());
+    chain.passes(&view(route, &attributes, local_asn))
 }
 
 /// Whether a member's own filter, one that only drops, lets the route pass.

@@ -1,13 +1,17 @@
 //! An ordered set of dense ids that is small when sparse and a bitmap when full.
 
-use std::collections::BTreeMap;
-
-/// Ids in pages of 4,096 bits; 512 octets for each page that has any.
+/// Ids in pages of 4,096 bits; 512 octets for each page that has any, and 8 for each page up to the last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IdSet {
-    pages: BTreeMap<u32, Box<[u64; PAGE_WORDS]>>,
+    pages: Vec<Option<Box<Page>>>,
+    /// Pages that there are.
+    present: usize,
+    /// No page before this one has any id.
+    first: usize,
     len: usize,
 }
+
+type Page = [u64; PAGE_WORDS];
 
 const PAGE_WORDS: usize = 64;
 const PAGE_BITS: u32 = 4096;
@@ -18,21 +22,41 @@ impl IdSet {
     }
 
     /// Octets that it takes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.pages.len() * (size_of::<[u64; PAGE_WORDS]>() + 2 * size_of::<usize>())
+    pub(crate) const fn bytes(&self) -> usize {
+        self.present * size_of::<Page>() + self.pages.capacity() * size_of::<Option<Box<Page>>>()
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
+    #[inline]
+    fn page(&self, number: usize) -> Option<&Page> {
+        self.pages.get(number).and_then(Option::as_deref)
+    }
+
+    fn page_mut(&mut self, number: usize) -> &mut Page {
+        if self.pages.len() <= number {
+            self.pages.resize_with(number + 1, || None);
+        }
+        self.first = self.first.min(number);
+        let place = &mut self.pages[number];
+        self.present += usize::from(place.is_none());
+        place.get_or_insert_with(|| Box::new([0; PAGE_WORDS]))
+    }
+
+    /// Gives back the memory of a page without ids.
+    fn drop_page(&mut self, number: usize) {
+        self.present -= usize::from(self.pages[number].take().is_some());
+        if self.present == 0 {
+            (self.pages, self.first) = (Vec::new(), 0);
+        }
+    }
+
     /// Adds an id; whether it was new.
     pub(crate) fn insert(&mut self, id: u32) -> bool {
-        let page = self
-            .pages
-            .entry(id / PAGE_BITS)
-            .or_insert_with(|| Box::new([0; PAGE_WORDS]));
-        let (word, bit) = place(id);
+        let (number, word, bit) = place(id);
+        let page = self.page_mut(number);
         let new = page[word] & bit == 0;
         page[word] |= bit;
         self.len += usize::from(new);
@@ -41,39 +65,38 @@ impl IdSet {
 
     /// Takes an id out; whether it was there.
     pub(crate) fn remove(&mut self, id: u32) -> bool {
-        let Some(page) = self.pages.get_mut(&(id / PAGE_BITS)) else {
+        let (number, word, bit) = place(id);
+        let Some(page) = self.pages.get_mut(number).and_then(Option::as_deref_mut) else {
             return false;
         };
-        let (word, bit) = place(id);
         let was = page[word] & bit != 0;
         page[word] &= !bit;
         self.len -= usize::from(was);
-        if was && page.iter().all(|word| *word == 0) {
-            self.pages.remove(&(id / PAGE_BITS));
+        if was && page[word] == 0 && page.iter().all(|word| *word == 0) {
+            self.drop_page(number);
         }
         was
     }
 
+    #[inline]
     pub(crate) fn contains(&self, id: u32) -> bool {
-        let (word, bit) = place(id);
-        self.pages
-            .get(&(id / PAGE_BITS))
-            .is_some_and(|page| page[word] & bit != 0)
+        let (number, word, bit) = place(id);
+        self.page(number).is_some_and(|page| page[word] & bit != 0)
     }
 
     /// Takes out up to `limit` of the smallest ids, in order.
     pub(crate) fn take(&mut self, limit: usize, into: &mut Vec<u32>) {
         let mut left = limit;
-        while left > 0 {
-            let Some(mut entry) = self.pages.first_entry() else {
-                return;
+        while left > 0 && self.first < self.pages.len() {
+            let number = self.first;
+            let Some(page) = self.pages[number].as_deref_mut() else {
+                self.first += 1;
+                continue;
             };
-            let base = entry.key() * PAGE_BITS;
-            let page = entry.get_mut();
             let mut empty = true;
             for (index, word) in page.iter_mut().enumerate() {
                 while *word != 0 && left > 0 {
-                    into.push(base + index as u32 * 64 + word.trailing_zeros());
+                    into.push(id_at(number, index) + word.trailing_zeros());
                     *word &= *word - 1;
                     left -= 1;
                     self.len -= 1;
@@ -84,35 +107,80 @@ impl IdSet {
                 }
             }
             if empty {
-                entry.remove();
+                self.first += 1;
+                self.drop_page(number);
             }
         }
     }
 
     /// Every id, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.pages.iter().flat_map(|(page, words)| {
-            words.iter().enumerate().flat_map(move |(index, word)| {
-                let base = page * PAGE_BITS + index as u32 * 64;
-                (0..64)
-                    .filter(move |bit| word >> bit & 1 == 1)
-                    .map(move |bit| base + bit)
+        let pages = self.pages.iter().enumerate();
+        pages
+            .filter_map(|(number, page)| Some((number, page.as_deref()?)))
+            .flat_map(|(number, page)| {
+                let words = page.iter().enumerate();
+                words.flat_map(move |(index, word)| bits(*word).map(move |bit| id_at(number, index) + bit))
             })
-        })
+    }
+
+    /// Every id that is in one of two sets and not in the other, in order, and whether it is in the first. `None` holds all
+    /// ids below `bound`.
+    pub(crate) fn differences<'a>(
+        (one, other): (Option<&'a Self>, Option<&'a Self>),
+        bound: u32,
+    ) -> impl Iterator<Item = (u32, bool)> + 'a {
+        let word_of = |set: Option<&Self>, number: usize, index: usize| match set {
+            None => u64::MAX,
+            Some(set) => set.page(number).map_or(0, |page| page[index]),
+        };
+        let words = (0..bound.div_ceil(64) as usize).map(|at| (at / PAGE_WORDS, at % PAGE_WORDS));
+        words
+            .flat_map(move |(number, index)| {
+                let (one, other) = (word_of(one, number, index), word_of(other, number, index));
+                bits(one ^ other).map(move |bit| (id_at(number, index) + bit, one >> bit & 1 == 1))
+            })
+            .take_while(move |(id, _)| *id < bound)
     }
 }
 
 impl Extend<u32> for IdSet {
     fn extend<I: IntoIterator<Item = u32>>(&mut self, ids: I) {
-        for id in ids {
-            self.insert(id);
+        let mut ids = ids.into_iter().peekable();
+        while let Some(first) = ids.peek().copied() {
+            // Neighbours are in one page mostly.
+            let number = place(first).0;
+            let page = self.page_mut(number);
+            let mut added = 0;
+            while let Some(id) = ids.next_if(|id| place(*id).0 == number) {
+                let (_, word, bit) = place(id);
+                added += usize::from(page[word] & bit == 0);
+                page[word] |= bit;
+            }
+            self.len += added;
         }
     }
 }
 
-const fn place(id: u32) -> (usize, u64) {
+/// The bits that are set, as numbers.
+fn bits(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros())?;
+        word &= word - 1;
+        Some(bit)
+    })
+}
+
+/// The id of the first bit of a word.
+const fn id_at(page: usize, word: usize) -> u32 {
+    page as u32 * PAGE_BITS + word as u32 * 64
+}
+
+/// Page, word and bit.
+#[inline]
+const fn place(id: u32) -> (usize, usize, u64) {
     let bit = id % PAGE_BITS;
-    ((bit / 64) as usize, 1 << (bit % 64))
+    ((id / PAGE_BITS) as usize, (bit / 64) as usize, 1 << (bit % 64))
 }
 
 #[cfg(test)]
@@ -135,6 +203,19 @@ mod tests {
         set.take(usize::MAX, &mut taken);
         assert_eq!(taken, sorted);
         assert!(set.is_empty() && set.pages.is_empty());
+    }
+
+    #[test]
+    fn differences_are_those_of_the_bits() {
+        let (mut one, mut other) = (IdSet::default(), IdSet::default());
+        one.extend([1, 64, 9_000, 9_001]);
+        other.extend([1, 65, 9_001]);
+        let both = (Some(&one), Some(&other));
+        let differ: Vec<_> = IdSet::differences(both, 10_000).collect();
+        assert_eq!(differ, [(64, true), (65, false), (9_000, true)]);
+        let all: Vec<_> = IdSet::differences((None, Some(&other)), 67).collect();
+        assert_eq!(all.len(), 67 - 2);
+        assert!(all.iter().all(|(id, first)| *first && ![1, 65].contains(id)));
     }
 
     #[test]

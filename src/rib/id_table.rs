@@ -57,11 +57,50 @@ impl IdTable {
 
     /// Adds an id that is not there.
     pub(crate) fn insert(&mut self, hash: u64, id: u32) {
+        self.make_room();
+        self.place(slot_of(hash, id), self.home(tag_of(hash)));
+        self.len += 1;
+    }
+
+    /// The id with this hash that is the one meant, or a new one; whether it is new. One walk finds either its place.
+    #[inline]
+    pub(crate) fn find_or_insert(
+        &mut self,
+        hash: u64,
+        is: impl Fn(u32) -> bool,
+        new: impl FnOnce() -> u32,
+    ) -> (u32, bool) {
+        self.make_room();
+        let tag = tag_of(hash);
+        let mut at = self.home(tag);
+        while self
+            .slots
+            .get(at)
+            .is_some_and(|slot| ((*slot >> 32) as u32) < tag)
+        {
+            at += 1;
+        }
+        let from = at;
+        while let Some(slot) = self.slots.get(at).copied()
+            && (slot >> 32) as u32 == tag
+        {
+            if is(slot as u32) {
+                return (slot as u32, false);
+            }
+            at += 1;
+        }
+        let id = new();
+        self.place(slot_of(hash, id), from);
+        self.len += 1;
+        (id, true)
+    }
+
+    /// Grows before one more id would make it too full.
+    #[inline]
+    fn make_room(&mut self) {
         if (self.len + 1) * 5 > self.places * 4 {
             self.grow();
         }
-        self.place(slot_of(hash, id));
-        self.len += 1;
     }
 
     /// Takes out an id; whether it was there.
@@ -88,10 +127,10 @@ impl IdTable {
         true
     }
 
-    /// Puts a slot where it belongs in the order; what is in its way moves on by one.
+    /// Puts a slot where it belongs in the order, `from` there or behind; what is in its way moves on by one.
     #[inline]
-    fn place(&mut self, slot: u64) {
-        let mut at = self.home((slot >> 32) as u32);
+    fn place(&mut self, slot: u64, from: usize) {
+        let mut at = from;
         while self.slots.get(at).is_some_and(|there| *there < slot) {
             at += 1;
         }
@@ -150,7 +189,14 @@ mod tests {
             let found = table.find(hash(id, spread), |at| at == id);
             assert_eq!(found.is_some(), model.contains_key(&id));
             if found.is_none() {
-                table.insert(hash(id, spread), id);
+                if step % 2 == 0 {
+                    table.insert(hash(id, spread), id);
+                } else {
+                    let placed = table.find_or_insert(hash(id, spread), |at| at == id, || id);
+                    assert_eq!(placed, (id, true));
+                }
+                let again = table.find_or_insert(hash(id, spread), |at| at == id, || unreachable!());
+                assert_eq!(again, (id, false));
                 model.insert(id, ());
             } else if step % 3 > 0 {
                 assert!(table.remove(hash(id, spread), id));

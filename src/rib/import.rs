@@ -118,6 +118,8 @@ fn check_loops(core: &Core, peer: &Peer, set: &AttributeSet) -> Result<(), Rejec
 pub(crate) enum Passage {
     /// They are used as they are.
     Open,
+    /// Those whose prefix is none that nobody may send are used as they are.
+    Guarded,
     /// None is used.
     Closed,
     /// The peer's filters have to be asked about each.
@@ -131,15 +133,15 @@ impl Passage {
         };
         let set = core.attributes.set(received);
         let leaving = settings.kind == PeerKind::External && set.key().graceful_shutdown;
+        let import = &settings.policy.import;
         if check_loops(core, settings, set).is_err() {
             Self::Closed
-        } else if settings.policy.import.accepts_all()
-            && !leaving
-            && !border::concerns(&core.settings, settings)
-        {
+        } else if !import.is_open() || leaving || border::concerns(&core.settings, settings) {
+            Self::Policy
+        } else if import.accepts_all() {
             Self::Open
         } else {
-            Self::Policy
+            Self::Guarded
         }
     }
 }

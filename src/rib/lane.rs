@@ -11,6 +11,9 @@ use crate::route::PeerId;
 
 /// Bytes that may wait in one lane before its session stops reading the socket.
 pub(crate) const LANE_BYTES: usize = 256 * 1024;
+/// Credit below this waits for company: the shard is not woken for each little message that a socket took. What a session gives
+/// in all is larger by more than one item of a ring, so the shard can never wait for what is held back here.
+const CREDIT_STEP: usize = 64 * 1024;
 
 /// The session's end of its inbox.
 ///
@@ -52,10 +55,16 @@ impl Lane {
         self.inbox.lock().bytes < LANE_BYTES
     }
 
-    /// The session can take this many more bytes.
+    /// The session can take this many more bytes. The shard hears of it with the lane's next word, or when enough has come
+    /// together.
     pub fn credit(&self, bytes: usize) {
-        self.inbox.lock().credit += bytes;
-        self.ready.announce(&self.inbox);
+        let mut state = self.inbox.lock();
+        state.credit += bytes;
+        let enough = state.credit >= CREDIT_STEP;
+        drop(state);
+        if enough {
+            self.ready.announce(&self.inbox);
+        }
     }
 
     /// The session has ended. What still waits in the lane is discarded when the routes are flushed, and read first
@@ -193,6 +202,13 @@ impl Ready {
     /// The lanes to serve in this round.
     pub(super) fn take(&self) -> VecDeque<Arc<Inbox>> {
         std::mem::take(&mut *self.lock())
+    }
+
+    /// Lanes that were taken and had no turn come before those that have spoken since.
+    pub(super) fn put_back(&self, mut lanes: VecDeque<Arc<Inbox>>) {
+        let mut list = self.lock();
+        lanes.append(&mut list);
+        *list = lanes;
     }
 
     pub(super) fn is_empty(&self) -> bool {

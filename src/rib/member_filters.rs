@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::filter_class::FilterClass;
+use super::id_set::IdSet;
 use super::ids::PeerIndex;
 use super::membership::Position;
 use super::ring::MemberId;
@@ -12,7 +13,7 @@ use crate::policy::Chain;
 impl UpdateGroup {
     /// The class of a filter, made now if need be.
     pub(super) fn class_of(&mut self, chain: &Chain) -> Option<usize> {
-        if !chain.is_drop_only() || *chain == Chain::accept_all() {
+        if !chain.is_drop_only() || chain.accepts_all() {
             return None;
         }
         let same = |class: &Option<FilterClass>| class.as_ref().is_some_and(|class| class.chain == *chain);
@@ -89,18 +90,17 @@ impl UpdateGroup {
         let Some(member) = self.member_mut(id) else { return };
         let (peer, old) = (member.peer, member.class);
         member.next_class = None;
-        let accepts = |class: Option<usize>, slot_id: u32| {
-            class
-                .and_then(|class| self.classes[class].as_ref())
-                .is_none_or(|class| class.accepted.contains(slot_id))
+        let accepted = |class: Option<usize>| {
+            let class = class.and_then(|class| self.classes[class].as_ref());
+            class.map(|class| &class.accepted)
         };
-        let mut differ: Vec<(u32, bool)> = Vec::new();
-        for (slot_id, slot) in self.out.iter() {
-            let (before, after) = (accepts(old, slot_id), accepts(class, slot_id));
-            if before != after && slot.source != peer && !slot.is_too_long() {
-                differ.push((slot_id, before));
-            }
-        }
+        // Whole words of verdicts are compared: what the filters agree on costs next to nothing.
+        let differ: Vec<(u32, bool)> = IdSet::differences((accepted(old), accepted(class)), self.out.bound())
+            .filter(|(slot_id, _)| {
+                let slot = self.out.at(*slot_id);
+                slot.is_some_and(|slot| slot.source != peer && !slot.is_too_long())
+            })
+            .collect();
         let waiting = matches!(
             self.member(id).map(|member| &member.position),
             Some(Position::Waiting { .. })

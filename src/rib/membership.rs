@@ -11,7 +11,7 @@ use super::core::Core;
 use super::id_set::IdSet;
 use super::ids::PeerIndex;
 use super::refresh::Refresh;
-use super::ring::{Audience, Cursor, Item, ItemKind, MemberId};
+use super::ring::{Audience, Cursor, Item, ItemKind, MemberId, Part};
 use super::stream::{Marker, Stream, Walk};
 use super::table_data::TableData;
 use super::update_group::UpdateGroup;
@@ -81,7 +81,7 @@ impl Unread {
             return;
         }
         match item.kind {
-            ItemKind::Routes => self.ids.extend(item.ids.iter().copied()),
+            ItemKind::Routes => self.ids.extend(item.ids().iter().copied()),
             ItemKind::EndOfRib => self.end_of_rib = true,
             ItemKind::BeginOfRefresh => self.begin_of_refresh = true,
             ItemKind::EndOfRefresh => self.end_of_refresh = true,
@@ -195,12 +195,10 @@ impl UpdateGroup {
             .class
             .and_then(|class| self.classes[class].as_ref())
             .map(|class| &class.accepted);
-        for (slot_id, slot) in self.out.iter() {
-            let passes = accepted.is_none_or(|accepted| accepted.contains(slot_id));
-            if passes && slot.source != member.peer && !slot.is_too_long() {
-                carried.held.insert(slot_id);
-            }
-        }
+        let passes = |id: &u32| accepted.is_none_or(|accepted| accepted.contains(*id));
+        let slots = self.out.iter();
+        let held = slots.filter(|(_, slot)| slot.source != member.peer && !slot.is_too_long());
+        carried.held.extend(held.map(|(id, _)| id).filter(passes));
         match stream {
             None => {
                 carried.before = snapshot.map(|snapshot| Before {
@@ -454,9 +452,12 @@ impl Item {
         Self {
             kind,
             audience: Audience::default(),
-            bytes: bytes.into(),
+            bytes: Part {
+                range: 0..bytes.len(),
+                of: bytes.into(),
+            },
             next_hops: Arc::default(),
-            ids: Arc::default(),
+            ids: Part::default(),
             updates: u32::from(kind == ItemKind::EndOfRib),
         }
     }

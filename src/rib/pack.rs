@@ -1,6 +1,7 @@
 //! Packs what a group is sent into messages: ids of equal attributes and equal audience share UPDATEs.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bgp_codec::{Family, HEADER_LEN, Nlri, UpdateWriter, WriteError};
@@ -11,7 +12,7 @@ use super::adj_rib_out::OutSlot;
 use super::export::OutNextHop;
 use super::group::GroupKey;
 use super::interface::NextHopField;
-use super::ring::{Audience, Item, ItemKind};
+use super::ring::{Audience, Item, ItemKind, Part};
 use crate::route::Prefix;
 
 /// Bytes in one item at most; a session's window is never smaller.
@@ -56,6 +57,13 @@ impl Entries {
         self.list.push(Entry { audience, id, slot });
     }
 
+    /// The same of another id, for the same audience.
+    pub(crate) fn add_like_last(&mut self, id: u32) {
+        if let Some(last) = self.list.last().copied() {
+            self.list.push(Entry { id, ..last });
+        }
+    }
+
     fn number(&mut self, audience: &Audience) -> u32 {
         if let Some(known) = self.numbers.get(audience) {
             return *known;
@@ -65,14 +73,6 @@ impl Entries {
         self.numbers.insert(audience.clone(), number);
         number
     }
-}
-
-/// The attributes and next hop of a slot, as the group is sent them.
-#[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
-    /// The canonical block.
-    pub(crate) block: Vec<u8>,
-    pub(crate) next_hop: OutNextHop,
 }
 
 /// What came of packing.
@@ -85,13 +85,15 @@ pub(crate) struct Packed {
     pub(crate) left: Vec<u32>,
 }
 
-/// Encodes entries until about `limit` bytes are there. `outgoing` resolves an id's slot by the group's key.
+/// Encodes entries until about `limit` bytes are there. `outgoing` resolves an id's slot by the group's key: the canonical
+/// block of its attributes is put down, the next hop yielded.
 pub(crate) fn pack(
     (key, prefix): (&GroupKey, &dyn Fn(u32) -> Prefix),
     entries: Entries,
     limit: usize,
-    mut outgoing: impl FnMut(u32, OutSlot) -> Option<Outgoing>,
+    mut outgoing: impl FnMut(u32, OutSlot, &mut Vec<u8>) -> Option<OutNextHop>,
 ) -> Packed {
+    let mut block = Vec::new();
     let Entries {
         mut list, audiences, ..
     } = entries;
@@ -114,8 +116,13 @@ pub(crate) fn pack(
             .unwrap_or(rest.len());
         let (run, behind) = rest.split_at(length.min(RUN));
         packer.switch(&audiences[first.audience as usize]);
-        match first.slot.some().and_then(|slot| outgoing(first.id, slot)) {
-            Some(outgoing) => packer.announce(run, &outgoing),
+        block.clear();
+        match first
+            .slot
+            .some()
+            .and_then(|slot| outgoing(first.id, slot, &mut block))
+        {
+            Some(next_hop) => packer.announce(run, &block, next_hop),
             // The slot went, or cannot be sent after all.
             None => packer.withdraw(run),
         }
@@ -143,13 +150,39 @@ impl Entry {
     }
 }
 
-/// Messages for one audience that are not an item yet.
+/// Messages that are not items yet, in one buffer.
 #[derive(Default)]
 struct Open {
+    /// Whom those are for that no section holds yet.
     audience: Audience,
     bytes: Vec<u8>,
     fields: Vec<NextHopField>,
     ids: Vec<u32>,
+    sections: Vec<Section>,
+}
+
+/// Messages for one audience.
+struct Section {
+    audience: Audience,
+    bytes: Range<usize>,
+    ids: Range<usize>,
+}
+
+impl Open {
+    /// Ends the messages for the present audience.
+    fn end_section(&mut self) {
+        let (bytes, ids) = self
+            .sections
+            .last()
+            .map_or((0, 0), |last| (last.bytes.end, last.ids.end));
+        if bytes < self.bytes.len() {
+            self.sections.push(Section {
+                audience: std::mem::take(&mut self.audience),
+                bytes: bytes..self.bytes.len(),
+                ids: ids..self.ids.len(),
+            });
+        }
+    }
 }
 
 struct Packer<'a> {
@@ -161,24 +194,26 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    /// Begins another item where the audience changes or enough is in this one.
+    /// Begins another item where the audience changes, and another buffer where enough is in this one.
     fn switch(&mut self, audience: &Audience) {
-        if self.open.audience != *audience || self.open.bytes.len() > ITEM_BYTES / 2 {
+        if self.open.bytes.len() > ITEM_BYTES / 2 {
             self.close();
+        }
+        if self.open.audience != *audience {
+            self.open.end_section();
             self.open.audience = audience.clone();
         }
     }
 
-    fn announce(&mut self, run: &[Entry], outgoing: &Outgoing) {
+    fn announce(&mut self, run: &[Entry], block: &[u8], next_hop: OutNextHop) {
         let family = self.key.family;
         let mut rest = run;
         while !rest.is_empty() {
             let before = self.open.bytes.len();
             let mut writer = UpdateWriter::new(&mut self.open.bytes, self.key.write_context());
-            let next_hop = Some(outgoing.next_hop.placeholder());
-            let written =
-                writer.announce_canonical(family, &outgoing.block, next_hop, nlri(self.prefix, rest));
-            if matches!(outgoing.next_hop, OutNextHop::Own(_)) {
+            let placeholder = Some(next_hop.placeholder());
+            let written = writer.announce_canonical(family, block, placeholder, nlri(self.prefix, rest));
+            if matches!(next_hop, OutNextHop::Own(_)) {
                 self.open
                     .fields
                     .extend(writer.next_hop_ranges().iter().filter_map(|range| {
@@ -215,36 +250,44 @@ impl Packer<'_> {
     }
 
     fn close(&mut self) {
-        let open = std::mem::take(&mut self.open);
-        if open.bytes.is_empty() {
-            return;
-        }
+        let mut open = std::mem::take(&mut self.open);
+        open.end_section();
         let ids: Arc<[u32]> = open.ids.into();
         let bytes = Bytes::from(open.bytes);
         let mut fields = open.fields.into_iter().peekable();
-        for (start, end, updates) in split(&bytes) {
-            let mut next_hops = Vec::new();
-            while let Some(field) = fields.next_if(|field| (field.offset as usize) < end) {
-                let offset = u32::try_from(field.offset as usize - start).unwrap_or_default();
-                next_hops.push(NextHopField { offset, ..field });
+        for section in open.sections {
+            for (start, end, updates) in split(&bytes, section.bytes) {
+                let mut next_hops = Vec::new();
+                while let Some(field) = fields.next_if(|field| (field.offset as usize) < end) {
+                    let offset = u32::try_from(field.offset as usize - start).unwrap_or_default();
+                    next_hops.push(NextHopField { offset, ..field });
+                }
+                self.packed.items.push(Item {
+                    kind: ItemKind::Routes,
+                    audience: section.audience.clone(),
+                    bytes: Part {
+                        of: bytes.clone(),
+                        range: start..end,
+                    },
+                    next_hops: next_hops.into(),
+                    ids: Part {
+                        of: Arc::clone(&ids),
+                        range: section.ids.clone(),
+                    },
+                    updates,
+                });
             }
-            self.packed.items.push(Item {
-                kind: ItemKind::Routes,
-                audience: open.audience.clone(),
-                bytes: bytes.slice(start..end),
-                next_hops: next_hops.into(),
-                ids: Arc::clone(&ids),
-                updates,
-            });
         }
     }
 }
 
 /// Cuts whole messages into pieces of at most [`ITEM_BYTES`]: begin, end, and how many messages.
-fn split(bytes: &[u8]) -> Vec<(usize, usize, u32)> {
+fn split(bytes: &[u8], section: Range<usize>) -> Vec<(usize, usize, u32)> {
     let mut pieces: Vec<(usize, usize, u32)> = Vec::new();
-    let mut at = 0;
-    while let Some([high, low]) = bytes.get(at + 16..at + 18) {
+    let mut at = section.start;
+    while at < section.end
+        && let Some([high, low]) = bytes.get(at + 16..at + 18)
+    {
         let end = at + usize::from(u16::from_be_bytes([*high, *low])).max(HEADER_LEN);
         match pieces.last_mut() {
             Some((start, piece_end, updates)) if end - *start <= ITEM_BYTES => {

@@ -52,11 +52,8 @@ impl PrefixTable {
     }
 
     /// One more than the largest id ever given out.
-    pub(crate) fn bound(&self) -> usize {
-        match &self.keys {
-            Keys::V4(keys) => keys.len(),
-            Keys::V6(keys) => keys.len(),
-        }
+    pub(crate) const fn bound(&self) -> usize {
+        self.keys.len()
     }
 
     /// The id of a prefix, if it has one. Host bits must be zero.
@@ -104,16 +101,14 @@ impl PrefixTable {
 
     #[inline]
     fn insert_key(&mut self, key: Key, hash: u64) -> PrefixId {
-        if let Some(id) = self.ids.find(hash, |id| self.keys.at(id) == key) {
-            return PrefixId(id);
+        let Self { ids, keys, free, .. } = self;
+        let fresh = || free.pop().unwrap_or_else(|| PrefixId::from_index(keys.len())).0;
+        let (id, new) = ids.find_or_insert(hash, |id| keys.at(id) == key, fresh);
+        let id = PrefixId(id);
+        if new {
+            self.keys.set(id, key);
+            self.lengths[usize::from(key.length())] += 1;
         }
-        let id = self
-            .free
-            .pop()
-            .unwrap_or_else(|| PrefixId::from_index(self.bound()));
-        self.keys.set(id, key);
-        self.ids.insert(hash, id.0);
-        self.lengths[usize::from(key.length())] += 1;
         id
     }
 
@@ -259,6 +254,13 @@ impl Hash for Key {
 }
 
 impl Keys {
+    const fn len(&self) -> usize {
+        match self {
+            Self::V4(keys) => keys.len(),
+            Self::V6(keys) => keys.len(),
+        }
+    }
+
     #[inline]
     fn at(&self, id: u32) -> Key {
         match self {

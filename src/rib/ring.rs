@@ -4,6 +4,7 @@
 //! whom they concern; a member skips what does not concern it.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::ids::PeerIndex;
 use super::interface::{Chunk, NextHopField};
+use super::pack::ITEM_BYTES;
 
 /// The number of a member within its group.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -92,25 +94,87 @@ pub(crate) enum ItemKind {
     EndOfRefresh,
 }
 
+/// A part of what items that were made together share.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Part<T> {
+    pub(crate) of: T,
+    pub(crate) range: Range<usize>,
+}
+
 /// Some whole messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub(crate) kind: ItemKind,
     pub(crate) audience: Audience,
-    pub(crate) bytes: Bytes,
+    /// The messages, among those of the items around it.
+    pub(crate) bytes: Part<Bytes>,
     pub(crate) next_hops: Arc<[NextHopField]>,
     /// Ids whose state it carries, so that a member that falls off can be told again.
-    pub(crate) ids: Arc<[u32]>,
+    pub(crate) ids: Part<Arc<[u32]>>,
     /// UPDATEs in it.
     pub(crate) updates: u32,
 }
 
 impl Item {
-    pub(crate) fn chunk(&self) -> Chunk {
-        Chunk {
-            bytes: self.bytes.clone(),
-            next_hops: Arc::clone(&self.next_hops),
+    /// Octets of its messages.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.range.len()
+    }
+
+    /// Ids whose state it carries.
+    pub(crate) fn ids(&self) -> &[u32] {
+        self.ids.of.get(self.ids.range.clone()).unwrap_or_default()
+    }
+}
+
+/// What a member is handed at once. Items that are neighbours in one buffer become one chunk: a member that skips few of
+/// them is written few pieces, however many there are.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks {
+    done: Vec<Chunk>,
+    open: Part<Bytes>,
+}
+
+impl Chunks {
+    /// Chunks so far, the one that may still grow apart.
+    pub(crate) fn len(&self) -> usize {
+        self.done.len()
+    }
+
+    pub(crate) fn add(&mut self, item: &Item) {
+        let (open, part) = (&mut self.open, &item.bytes);
+        let follows = open.range.end == part.range.start
+            && open.of.as_ptr() == part.of.as_ptr()
+            && part.range.end - open.range.start <= ITEM_BYTES;
+        if !open.range.is_empty() && follows && item.next_hops.is_empty() {
+            open.range.end = part.range.end;
+            return;
         }
+        self.close();
+        if item.next_hops.is_empty() {
+            self.open = part.clone();
+        } else {
+            self.done.push(Chunk {
+                bytes: part.of.slice(part.range.clone()),
+                next_hops: Arc::clone(&item.next_hops),
+            });
+        }
+    }
+
+    fn close(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        if !open.range.is_empty() {
+            self.done.push(Chunk {
+                bytes: open.of.slice(open.range),
+                next_hops: Arc::default(),
+            });
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn finish(mut self) -> Vec<Chunk> {
+        self.close();
+        self.done
     }
 }
 
@@ -145,9 +209,9 @@ impl Ring {
         self.places.len()
     }
 
-    /// Octets of the ids that the items name; those cut from one item share them.
+    /// Octets of the ids that the items name; those made together share them.
     pub(crate) fn id_bytes(&self) -> usize {
-        let ids = self.places.iter().map(|place| &place.item.ids);
+        let ids = self.places.iter().map(|place| &place.item.ids.of);
         let mut last = std::ptr::null();
         ids.filter(|ids| std::mem::replace(&mut last, ids.as_ptr()) != ids.as_ptr())
             .map(|ids| size_of_val(&**ids))
@@ -182,7 +246,7 @@ impl Ring {
     /// Queues an item for the members that are attached; nobody to read it, nothing to keep.
     pub(crate) fn push(&mut self, item: Item) {
         if self.readers > 0 {
-            self.bytes += item.bytes.len();
+            self.bytes += item.len();
             self.places.push_back(Place {
                 item,
                 waiting: self.readers,
@@ -216,7 +280,7 @@ impl Ring {
         let from = (cursor.0 - self.base) as usize;
         self.places
             .range(from..)
-            .any(|place| place.item.ids.contains(&id))
+            .any(|place| place.item.ids().contains(&id))
     }
 
     /// Whether every item before a place has been read by all.
@@ -228,7 +292,7 @@ impl Ring {
         while let Some(first) = self.places.front()
             && first.waiting == 0
         {
-            self.bytes -= first.item.bytes.len();
+            self.bytes -= first.item.len();
             self.places.pop_front();
             self.base += 1;
         }
@@ -243,11 +307,36 @@ mod tests {
         Item {
             kind: ItemKind::Routes,
             audience: Audience::default(),
-            bytes: Bytes::from_static(bytes),
+            bytes: Part {
+                of: Bytes::from_static(bytes),
+                range: 0..bytes.len(),
+            },
             next_hops: Arc::default(),
-            ids: Arc::default(),
+            ids: Part::default(),
             updates: 1,
         }
+    }
+
+    #[test]
+    fn neighbours_in_one_buffer_become_one_chunk() {
+        let buffer = Bytes::from_static(b"one two three");
+        let other = Bytes::from_static(b"four");
+        let part = |of: &Bytes, range: Range<usize>| Item {
+            bytes: Part {
+                of: of.clone(),
+                range,
+            },
+            ..item(b"")
+        };
+        let mut chunks = Chunks::default();
+        chunks.add(&part(&buffer, 0..4));
+        chunks.add(&part(&buffer, 4..8));
+        chunks.add(&part(&other, 0..4));
+        chunks.add(&part(&buffer, 8..10));
+        // What lies between is not for this member.
+        chunks.add(&part(&buffer, 12..13));
+        let bytes: Vec<Bytes> = chunks.finish().into_iter().map(|chunk| chunk.bytes).collect();
+        assert_eq!(bytes, ["one two ", "four", "th", "e"]);
     }
 
     #[test]
@@ -260,12 +349,12 @@ mod tests {
         ring.push(item(b"two"));
         ring.pass(&mut fast);
         ring.pass(&mut fast);
-        assert_eq!(ring.peek(fast).map(|item| item.bytes.len()), None);
+        assert_eq!(ring.peek(fast).map(Item::len), None);
         assert_eq!((ring.bytes(), ring.unread(slow)), (6, 2));
         ring.pass(&mut slow);
         assert_eq!((ring.bytes(), ring.unread(slow)), (3, 1));
         let mut unread = Vec::new();
-        ring.detach(slow, |item| unread.push(item.bytes.clone()));
+        ring.detach(slow, |item| unread.push(item.bytes.of.clone()));
         assert_eq!(unread, [Bytes::from_static(b"two")]);
         assert_eq!((ring.bytes(), ring.readers()), (0, 1));
     }

@@ -27,6 +27,8 @@ mod tests;
 const CONTROL_QUEUE: usize = 64;
 /// Bytes of messages taken from one lane before the next one's turn.
 const LANE_BUDGET: usize = 64 * 1024;
+/// How long lanes are served before everything else has its turn; one visit to a lane is the least.
+const SLICE_TIME: Duration = Duration::from_millis(2);
 /// Kernel updates that may wait before peers are held back.
 const FIB_BACKLOG: usize = 64;
 /// Events that may wait for the log; a peer that causes more than can be read loses the rest, counted.
@@ -123,7 +125,8 @@ pub fn spawn(settings: Settings, edges: Edges) -> RibHandle {
 impl RibHandle {
     /// Tells the shard of an Established session. An earlier session of the same peer is replaced.
     ///
-    /// The shard sends nothing before the session gives [credit](Lane::credit); a session should give at least 65,536.
+    /// The shard sends nothing before the session gives [credit](Lane::credit); a session should give at least 256 KiB: small amounts that it
+    /// gives back are passed on when 64 KiB have come together, and one chunk may be as long.
     pub async fn peer_up(&self, peer: Peer, to_session: mpsc::Sender<ToSession>) -> Lane {
         let inbox = Arc::new(Inbox::new(peer.id));
         let lane = Lane::new(Arc::clone(&inbox), Arc::clone(&self.ready));
@@ -250,23 +253,31 @@ impl Driver {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        // In the order in which they come about: whatever is polled before costs time in a moment that is short of it. None
+        // can keep another waiting, because the loop looks at lanes and inputs in any case.
+        let control = tokio::select! {
+            biased;
+            () = self.ready.wait(), if serving => None,
             control = self.inputs.recv() => match control {
-                Some(control) => self.control(control),
+                Some(control) => Some(control),
                 None => return false,
             },
-            () = self.ready.wait(), if serving => {}
-            () = timer => {}
-            Ok(room) = self.edges.fib.clone().reserve_owned(), if !self.fib.is_empty() => {
+            room = room(&self.edges.fib, !self.fib.is_empty()) => {
                 if let Some(update) = self.fib.pop_front() {
                     room.send(update);
                 }
+                None
             }
-            Ok(room) = self.edges.events.clone().reserve_owned(), if !self.events.is_empty() => {
+            room = room(&self.edges.events, !self.events.is_empty()) => {
                 if let Some(event) = self.events.pop_front() {
                     room.send(event);
                 }
+                None
             }
+            () = timer => None,
+        };
+        if let Some(control) = control {
+            self.control(control);
         }
         true
     }
@@ -301,7 +312,9 @@ impl Driver {
     }
 
     fn serve_lanes(&mut self) {
-        for inbox in self.ready.take() {
+        let begun = now();
+        let mut ready = self.ready.take();
+        while let Some(inbox) = ready.pop_front() {
             let known = |session: &&mut Session| Arc::ptr_eq(&session.inbox, &inbox);
             let Some(session) = self.sessions.get_mut(&inbox.peer).filter(known) else {
                 // Not up yet, or replaced.
@@ -328,6 +341,9 @@ impl Driver {
                 self.rib.handle(Input::PeerDown { peer, routes }, now());
             } else if visit.more {
                 self.ready.announce(&inbox);
+            }
+            if !ready.is_empty() && now().duration_since(begun) >= SLICE_TIME {
+                return self.ready.put_back(ready);
             }
         }
     }
@@ -376,6 +392,14 @@ impl Session {
     fn pass_on(&mut self) {
         pass_on(&mut self.waiting, &self.to_session);
     }
+}
+
+/// Room in a channel for what waits for it. There never is any where nothing waits, or nobody wants it.
+async fn room<T>(channel: &mpsc::Sender<T>, waits: bool) -> mpsc::Permit<'_, T> {
+    if waits && let Ok(room) = channel.reserve().await {
+        return room;
+    }
+    std::future::pending().await
 }
 
 /// Moves what the channel has room for; a closed channel takes everything, because nobody wants it any more.

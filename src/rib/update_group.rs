@@ -21,7 +21,7 @@ use super::filter_class::FilterClass;
 use super::group::GroupKey;
 use super::ids::{AttributesId, PathSlot, PeerIndex, PrefixId};
 use super::membership::Member;
-use super::pack::{self, Entries, Outgoing, Packed};
+use super::pack::{self, Entries, Packed};
 use super::ring::{Audience, MemberId, MemberSet, Ring};
 use super::stream::Stream;
 use super::table_data::TableData;
@@ -39,6 +39,8 @@ pub(crate) struct UpdateGroup {
     pub(crate) classes: Vec<Option<FilterClass>>,
     pub(crate) ring: Ring,
     pub(crate) streams: Vec<Option<Stream>>,
+    /// The stream that had its turn last.
+    pub(crate) turn: usize,
     changes: Vec<Change>,
     /// Prefixes from here on have not been exported to it yet.
     pub(crate) fill: Option<u32>,
@@ -90,6 +92,7 @@ impl UpdateGroup {
             classes: Vec::new(),
             ring: Ring::default(),
             streams: Vec::new(),
+            turn: 0,
             changes: Vec::new(),
             fill: Some(0),
             active: true,
@@ -211,7 +214,7 @@ impl UpdateGroup {
         for class in self.classes.iter_mut().flatten().filter(|class| class.covers(id)) {
             let accepted = route
                 .as_ref()
-                .is_some_and(|route| export::filter(&class.chain, route, self.key.local_asn).is_ok());
+                .is_some_and(|route| export::passes(&class.chain, route, self.key.local_asn));
             class.note(id, old, new.filter(|_| accepted));
         }
     }
@@ -231,7 +234,7 @@ impl UpdateGroup {
                     prefix_id(&self.key, id, data),
                     (slot.source, slot.attributes),
                 );
-                let accepted = export::filter(&class.chain, &route, self.key.local_asn).is_ok();
+                let accepted = export::passes(&class.chain, &route, self.key.local_asn);
                 class.note(id, None, Some(slot).filter(|_| accepted));
             }
             class.from = (end < bound).then_some(end);
@@ -308,8 +311,16 @@ impl UpdateGroup {
         }
         let mut entries = Entries::with_capacity(self.changes.len());
         let changes = std::mem::take(&mut self.changes);
+        let mut latest = None;
         for change in &changes {
+            let new = self.out.at(change.id).filter(|slot| !slot.is_too_long());
+            // What is new to everybody is for the same members as its neighbour with the same attributes.
+            if self.classes.is_empty() && change.old.is_none() && new.is_some() && new == latest {
+                entries.add_like_last(change.id);
+                continue;
+            }
             self.entries_of(change, core, data, &mut entries);
+            latest = new.filter(|_| change.old.is_none());
         }
         let packed = self.pack(entries, usize::MAX, core, data);
         packed.items.into_iter().for_each(|item| self.ring.push(item));
@@ -354,22 +365,18 @@ impl UpdateGroup {
     pub(crate) fn pack(&mut self, entries: Entries, limit: usize, core: &Core, data: &TableData) -> Packed {
         let key = &self.key;
         let prefix = |id| data.prefixes.prefix(prefix_id(key, id, data));
-        let packed = pack::pack((key, &prefix), entries, limit, |id, slot| {
+        let packed = pack::pack((key, &prefix), entries, limit, |id, slot, block| {
             let prefix = prefix_id(key, id, data);
             let route = route(core, data, prefix, (slot.source, slot.attributes));
             let edits = core.edits.at(slot.edits());
             let next_hop = export::next_hop(key, &route, &edits).ok()?;
-            let copied = if edits.is_empty() {
-                canonical::outgoing(key, route.set.canonical(), route.origin)
-            } else {
-                None
-            };
-            let block = copied.unwrap_or_else(|| {
-                let mut block = Vec::new();
-                export::outgoing(key, route.set, route.origin, &edits).encode_canonical(&mut block);
-                block
-            });
-            Some(Outgoing { block, next_hop })
+            let copied =
+                edits.is_empty() && canonical::outgoing(key, route.set.canonical(), route.origin, block);
+            if !copied {
+                block.clear();
+                export::outgoing(key, route.set, route.origin, &edits).encode_canonical(block);
+            }
+            Some(next_hop)
         });
         for id in &packed.too_long {
             self.latest = None;

@@ -4,6 +4,7 @@
 //! was read last, the sockets are not read: TCP then slows the peer down. Everything that is written comes from outboxes
 //! which the RIB fills within the credit it was given.
 
+mod alarm;
 mod log;
 mod rib_side;
 
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
+use self::alarm::Alarm;
 use self::log::log;
 use self::rib_side::Session;
 use super::collision::Direction;
@@ -67,6 +69,7 @@ pub(super) struct Task {
     /// It came from a range, and is forgotten some time after its last connection.
     dynamic: bool,
     forget_at: Option<Instant>,
+    alarm: Alarm,
     stopping: bool,
 }
 
@@ -114,6 +117,7 @@ impl Task {
             published: u64::MAX,
             dynamic,
             forget_at: None,
+            alarm: Alarm::default(),
             stopping: false,
         };
         (task, sender)
@@ -166,12 +170,7 @@ impl Task {
             .into_iter()
             .flatten()
             .min();
-        let timer = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
+        self.alarm.set(deadline);
         let (from_rib, unread) = match &mut self.session {
             Some(Session {
                 from_rib,
@@ -197,12 +196,15 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
+        // Timers first: a KEEPALIVE that is due waits for nobody. A socket is not read on while the lane is full, so what the
+        // RIB says has its turn after that much at the latest.
         tokio::select! {
+            biased;
+            () = self.alarm.rings() => Woken::Time,
             mail = self.mailbox.recv(), if !self.stopping => Woken::Mail(mail),
-            told = told => Woken::Rib(told),
             () = handed_over => Woken::HandedOver,
             ready = self.wires.ready(reading) => Woken::Socket(ready),
-            () = timer => Woken::Time,
+            told = told => Woken::Rib(told),
             Ok(()) = self.addresses.changed() => Woken::Addresses,
         }
     }

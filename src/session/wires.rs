@@ -6,11 +6,12 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::outbox::{Accepted, Outbox};
@@ -209,10 +210,17 @@ impl Wire {
         Ok(sum)
     }
 
-    /// Reads one portion.
+    /// Reads one portion. When it is all there is, the runtime takes note that the socket is drained: no second read has to
+    /// find that out.
     pub(super) fn read(&mut self) -> Heard {
         self.buffer.reserve(self.read_size);
-        match self.stream.try_read_buf(&mut self.buffer) {
+        // Whoever waits for the socket asks for its readiness again, with a waker of its own.
+        let mut nobody = Context::from_waker(Waker::noop());
+        let read = pin!(self.stream.read_buf(&mut self.buffer));
+        let Poll::Ready(outcome) = read.poll(&mut nobody) else {
+            return Heard::Nothing;
+        };
+        match outcome {
             Ok(0) => Heard::End("connection closed by the peer".into()),
             Ok(len) => {
                 let (least, most) = READ_SIZES;

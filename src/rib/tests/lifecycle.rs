@@ -57,6 +57,75 @@ fn the_restart_timer_ends_it_when_the_peer_does_not_return() {
     assert_eq!(lab.holds(b).len(), 0);
 }
 
+/// A lost session's next hop is doubted before anything is decided, and the doubt ends when all that follows is out.
+#[test]
+fn the_kernel_hears_of_a_lost_peer_before_its_routes_go_and_when_they_have_gone() {
+    let mut lab = Lab::new(Settings {
+        install: true,
+        ..settings()
+    });
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    let prefixes: Vec<String> = (0..200).map(|n| format!("10.9.{n}.0/24")).collect();
+    let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    lab.announce(a, &via("10.0.0.1"), &prefixes);
+    lab.announce(b, &via("10.0.0.2"), &prefixes[..100]);
+    let mut order = Vec::new();
+    let mut take = |lab: &mut Lab| {
+        while let Some(output) = lab.rib.poll_output() {
+            match output {
+                Output::Suspect(address) => order.push(format!("suspect {address}")),
+                Output::Settled(address) => order.push(format!("settled {address}")),
+                Output::Fib(changes) => {
+                    let gone = changes.iter().filter(|change| change.route.is_none()).count();
+                    order.push(format!("{gone} of {} gone", changes.len()));
+                }
+                _ => {}
+            }
+        }
+    };
+    let (peer, routes) = (a, DownRoutes::Flush);
+    lab.rib.handle(Input::PeerDown { peer, routes }, lab.now);
+    take(&mut lab);
+    while lab.rib.next_deadline().is_some_and(|at| at <= lab.now) {
+        lab.rib.handle(Input::Tick, lab.now);
+        take(&mut lab);
+    }
+    assert_eq!(order, ["suspect 10.0.0.1", "100 of 200 gone", "settled 10.0.0.1"]);
+}
+
+/// A session that ends with its routes kept is not doubted: that is what graceful restart is for.
+#[test]
+fn a_peer_that_restarts_is_not_doubted_and_one_that_is_back_no_longer() {
+    let mut lab = Lab::new(Settings {
+        install: true,
+        ..settings()
+    });
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    let doubts = |lab: &mut Lab, input| {
+        let mut doubts = Vec::new();
+        lab.rib.handle(input, lab.now);
+        while let Some(output) = lab.rib.poll_output() {
+            match output {
+                Output::Suspect(address) => doubts.push((address, true)),
+                Output::Settled(address) => doubts.push((address, false)),
+                _ => {}
+            }
+        }
+        doubts
+    };
+    let down = |peer, routes| Input::PeerDown { peer, routes };
+    assert!(doubts(&mut lab, down(a, retain(120))).is_empty());
+    let address = client(2).address;
+    assert_eq!(doubts(&mut lab, down(b, DownRoutes::Flush)), [(address, true)]);
+    // Before a slice of work came to it.
+    let back = Input::PeerUp(Box::new(client(2)));
+    assert_eq!(doubts(&mut lab, back), [(address, false)]);
+}
+
 /// Trap 11: RFC 4724 §4.2.
 #[test]
 fn routes_go_at_once_when_forwarding_family_or_capability_is_missing_on_return() {
