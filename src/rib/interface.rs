@@ -471,7 +471,7 @@ pub struct DecisionOptions {
 /// Which peers a restarting speaker waits for.
 #[derive(Clone, Debug)]
 pub struct Restarting {
-    /// All configured peers (not ranges).
+    /// All configured peers, and those from ranges whose routes we had before.
     pub peers: Vec<PeerId>,
     /// Selection starts this long after the first input at the latest.
     pub deadline: Duration,

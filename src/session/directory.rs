@@ -30,11 +30,14 @@ pub(super) struct Tables {
     pub(super) peers: BTreeMap<Arc<str>, Entry>,
     pub(super) ranges: BTreeMap<Arc<str>, PeerSettings>,
     pub(super) ids: PeerIds,
+    /// Handles that a restarting RIB waits for, of peers from ranges that have not come back yet.
+    awaited: BTreeMap<IpAddr, PeerId>,
     by_address: HashMap<IpAddr, Arc<str>>,
 }
 
 /// A peer that comes from a range.
 pub(super) struct FromRange {
+    pub(super) id: PeerId,
     pub(super) peer: PeerSettings,
     pub(super) range: Arc<str>,
 }
@@ -50,11 +53,12 @@ pub(super) struct Plan {
 }
 
 impl Tables {
-    pub(super) fn new(ids: PeerIds) -> Self {
+    pub(super) fn new(ids: PeerIds, awaited: BTreeMap<IpAddr, PeerId>) -> Self {
         Self {
             peers: BTreeMap::new(),
             ranges: BTreeMap::new(),
             ids,
+            awaited,
             by_address: HashMap::new(),
         }
     }
@@ -123,10 +127,22 @@ impl Tables {
             .values()
             .filter(|entry| entry.range.as_ref() == Some(&range.name))
             .count();
-        (members < range.range_limit).then(|| FromRange {
-            peer: member(range, address),
-            range: range.name.clone(),
-        })
+        if members >= range.range_limit {
+            return None;
+        }
+        let (peer, range) = (member(range, address), range.name.clone());
+        let id = self.awaited.remove(&address);
+        let id = id.unwrap_or_else(|| self.ids.allocate());
+        Some(FromRange { id, peer, range })
+    }
+
+    /// Nobody is waited for any more; yields who has not come.
+    pub(super) fn forget_awaited(&mut self) -> BTreeSet<IpAddr> {
+        let absent = std::mem::take(&mut self.awaited);
+        for id in absent.values() {
+            self.ids.release(*id);
+        }
+        absent.into_keys().collect()
     }
 
     /// Forgets peers from ranges whose tasks have ended.

@@ -214,6 +214,12 @@ impl Core {
         self.retained_until
     }
 
+    /// Whether the RIB has, or may have, routes of its.
+    #[must_use]
+    pub fn has_routes(&self) -> bool {
+        self.session().is_some() || self.retained_until.is_some()
+    }
+
     fn established(&self) -> Option<&Connection> {
         self.connections
             .iter()

@@ -1,6 +1,6 @@
 //! All peers of a speaker: starts and ends their tasks, takes reloads, answers for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use super::directory::{Entry, Tables};
+use super::directory::{Entry, FromRange, Tables};
 use super::listener::{Directory, Listener, ListenerStatus};
 use super::local_addresses::LocalAddresses;
 use super::md5_counters::{Counts, Recent};
@@ -40,10 +40,21 @@ pub struct Start {
     pub peers: Vec<(PeerId, PeerSettings)>,
     /// Where the handles of `peers` came from; those of later peers come from here too.
     pub ids: PeerIds,
+    /// Peers from ranges that the RIB waits for, with handles of `ids`.
+    pub awaited: Awaited,
     /// Where to listen.
     pub listen: Vec<SocketAddr>,
     /// Where jitter comes from.
     pub seed: u64,
+}
+
+/// Peers from ranges whose sessions stood before a restart.
+#[derive(Clone, Debug, Default)]
+pub struct Awaited {
+    /// Their handles.
+    pub ids: BTreeMap<IpAddr, PeerId>,
+    /// Who has not come back after this time is forgotten.
+    pub time: Duration,
 }
 
 /// How a speaker stops.
@@ -91,14 +102,17 @@ impl Sessions {
         // An error here means that no peer is ourselves; the next look may know more.
         let known = LocalAddresses::read().unwrap_or_default();
         let (publish, addresses) = watch::channel(Arc::new(known));
+        // Until they are back, or a while has passed, they are those that a next restart waits for.
+        let members: BTreeSet<IpAddr> = start.awaited.ids.keys().copied().collect();
         let shared = Arc::new(Shared {
             surroundings: Surroundings {
                 rib: start.rib,
                 addresses,
                 mailbox_size: MAILBOX,
+                members: watch::channel(members).0.into(),
             },
             identity: start.identity,
-            tables: Mutex::new(Tables::new(start.ids)),
+            tables: Mutex::new(Tables::new(start.ids, start.awaited.ids)),
             listeners: start.listen.into_iter().map(Listener::new).collect(),
             background: Mutex::default(),
             seed: start.seed,
@@ -110,6 +124,7 @@ impl Sessions {
         let mut background = vec![
             tokio::spawn(watch_addresses(publish)),
             tokio::spawn(watch_signatures(Arc::clone(&shared.unsigned))),
+            tokio::spawn(forget_absent(Arc::clone(&shared), start.awaited.time)),
         ];
         for listener in &shared.listeners {
             background.push(tokio::spawn(Arc::clone(listener).run(Arc::clone(&shared))));
@@ -172,6 +187,12 @@ impl Sessions {
             .collect()
     }
 
+    /// Addresses of peers from ranges that have routes here: a successor waits for them as for configured ones.
+    #[must_use]
+    pub fn members(&self) -> watch::Receiver<BTreeSet<IpAddr>> {
+        self.0.surroundings.members.subscribe()
+    }
+
     /// The handle of the peer with this name.
     #[must_use]
     pub fn peer_id(&self, name: &str) -> Option<PeerId> {
@@ -225,9 +246,8 @@ impl Directory for Shared {
         if let Some(mailbox) = tables.mailbox_at(address) {
             return Some(mailbox);
         }
-        let settings = tables.admit_from_range(address)?;
-        let id = tables.ids.allocate();
-        Some(self.spawn(&mut tables, id, settings.peer, Some(settings.range)))
+        let FromRange { id, peer, range } = tables.admit_from_range(address)?;
+        Some(self.spawn(&mut tables, id, peer, Some(range)))
     }
 
     fn keys(&self) -> Vec<(ipnet::IpNet, Secret)> {
@@ -327,6 +347,17 @@ async fn watch_addresses(publish: watch::Sender<Arc<LocalAddresses>>) {
             Err(error) => tracing::warn!(%error, "cannot read the addresses of this machine"),
         }
     }
+}
+
+/// Peers from ranges that have not come back in time need not be waited for by another restart either.
+async fn forget_absent(shared: Arc<Shared>, time: Duration) {
+    tokio::time::sleep(time).await;
+    let absent = shared.tables().forget_awaited();
+    shared.surroundings.members.send_if_modified(|members| {
+        let before = members.len();
+        members.retain(|address| !absent.contains(address));
+        members.len() != before
+    });
 }
 
 async fn watch_signatures(recent: Arc<Mutex<Recent>>) {

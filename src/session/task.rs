@@ -8,7 +8,7 @@ mod alarm;
 mod log;
 mod rib_side;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -51,6 +51,8 @@ pub(super) struct Surroundings {
     pub(super) rib: RibHandle,
     pub(super) addresses: watch::Receiver<Arc<LocalAddresses>>,
     pub(super) mailbox_size: usize,
+    /// Addresses of peers from ranges that have routes here.
+    pub(super) members: Arc<watch::Sender<BTreeSet<IpAddr>>>,
 }
 
 /// One peer at work.
@@ -68,6 +70,7 @@ pub(super) struct Task {
     published: u64,
     /// It came from a range, and is forgotten some time after its last connection.
     dynamic: bool,
+    members: Arc<watch::Sender<BTreeSet<IpAddr>>>,
     forget_at: Option<Instant>,
     alarm: Alarm,
     stopping: bool,
@@ -116,6 +119,7 @@ impl Task {
             status,
             published: u64::MAX,
             dynamic,
+            members: Arc::clone(&surroundings.members),
             forget_at: None,
             alarm: Alarm::default(),
             stopping: false,
@@ -491,7 +495,26 @@ impl Task {
         } else {
             self.published = self.core.revision();
             *status = self.core.status(now(), unix_time());
+            drop(status);
+            self.note_membership();
         }
+    }
+
+    /// Tells whether a successor is to wait for this peer, as far as the configuration does not.
+    fn note_membership(&self) {
+        let PeerAddress::Address(address) = self.core.settings().address else {
+            return;
+        };
+        let belongs = self.dynamic && !self.stopping && self.core.has_routes();
+        // One that has yet to come back after a restart stays a member while it connects.
+        let leaves = self.dynamic && self.stopping;
+        self.members.send_if_modified(|members| {
+            if belongs {
+                members.insert(address)
+            } else {
+                leaves && members.remove(&address)
+            }
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a successor must know, written as it changes (design: stopping has two meanings).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +19,8 @@ use crate::vip;
 const VERDICTS: &str = "vips";
 /// The key of the addresses that VIPs added.
 const BOUND: &str = "bound";
+/// The key of the peers from ranges whose routes we had.
+const MEMBERS: &str = "members";
 /// The key of the drains.
 const DRAINS: &str = "drains";
 /// Writes follow each other no faster: thousands of VIPs may change at once.
@@ -102,6 +104,12 @@ impl Legacy {
         self.extra(DRAINS)
     }
 
+    /// Addresses of the peers from ranges whose routes we had; none where the file does not say.
+    pub(super) fn members(&self) -> Option<Vec<IpAddr>> {
+        let state = self.0.as_ref()?;
+        state.extra.contains_key(MEMBERS).then(|| self.extra(MEMBERS))
+    }
+
     /// A list of the file; empty where another version wrote something else.
     fn extra<T: DeserializeOwned>(&self, key: &str) -> Vec<T> {
         let saved = self
@@ -167,10 +175,12 @@ impl Memory {
         let installed = rooms.kernel.installed().await.unwrap_or_default();
         let verdicts = serde_json::to_value(rooms.vips.verdicts()).unwrap_or(Value::Null);
         let bound = serde_json::to_value(rooms.vips.bound()).unwrap_or(Value::Null);
+        let members = serde_json::to_value(&*rooms.sessions.members().borrow()).unwrap_or(Value::Null);
         let drains = serde_json::to_value(rooms.drains.statuses()).unwrap_or(Value::Null);
         let extra = Map::from_iter([
             (String::from(VERDICTS), verdicts),
             (String::from(BOUND), bound),
+            (String::from(MEMBERS), members),
             (String::from(DRAINS), drains),
         ]);
         let state = SavedState {

@@ -20,6 +20,8 @@ mod report;
 mod start;
 mod tables;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +94,9 @@ pub fn cleanup(options: &CleanupOptions) -> Result<String, EntryError> {
         .map_or((179, TableId::MAIN), |kernel| (kernel.protocol, kernel.table));
     let (removed, failed) = kernel_cleanup::remove_routes(protocol, &[table])?;
     let state_dir = &config.speaker.state_dir;
-    let known = memory::Legacy::read(state_dir, &state_file::boot_id()?).vips().bound;
+    let known = memory::Legacy::read(state_dir, &state_file::boot_id()?)
+        .vips()
+        .bound;
     let addresses = vip::remove_left_addresses(&known)?;
     if failed > 0 {
         return Err(format!("{removed} routes removed, {failed} could not be removed").into());
@@ -135,6 +139,7 @@ struct Inputs {
     orders: mpsc::Receiver<Order>,
     installed: watch::Receiver<u64>,
     verdicts: watch::Receiver<vip::task::Progress>,
+    members: watch::Receiver<BTreeSet<IpAddr>>,
     signals: Signals,
 }
 
@@ -220,6 +225,7 @@ impl Speaker {
                 Some(event) = self.inputs.events.recv() => report::log(&event, &self.rooms.sessions),
                 Ok(()) = self.inputs.installed.changed() => self.memory.changed(Instant::now()),
                 Ok(()) = self.inputs.verdicts.changed() => self.memory.changed(Instant::now()),
+                Ok(()) = self.inputs.members.changed() => self.memory.changed(Instant::now()),
                 () = until(save_at), if save_at.is_some() => self.save(false).await,
                 () = until(back_at), if back_at.is_some() => self.go_back().await,
                 () = until(settled_at), if settled_at.is_some() => self.settled().await,

@@ -24,7 +24,7 @@ use crate::rib::task::{self as rib_task, RibHandle};
 use crate::route::PeerId;
 use crate::session::peer_ids::PeerIds;
 use crate::session::settings::{PeerAddress, PeerSettings, SpeakerIdentity};
-use crate::session::supervisor::{Sessions, Start};
+use crate::session::supervisor::{Awaited, Sessions, Start};
 use crate::telemetry::{Format, Telemetry};
 use crate::vip;
 
@@ -72,12 +72,10 @@ pub(super) async fn start(
     let mut ids = PeerIds::default();
     let drains = Drains::restored(legacy.drains(), drain::now());
     let peers = with_ids(drain::peers(&drains, &config.peers), &mut ids);
-    let restarting = legacy.is_restart().then(|| awaited(&config, &peers));
-    let (rib, events) = start_rib(
-        rib_settings(&config, router_id, restarting),
-        fib,
-        kernel.reachability,
-    );
+    let back = members(&config, &legacy, &mut ids);
+    let restarting = legacy.is_restart().then(|| awaited(&config, &peers, &back));
+    let settings = rib_settings(&config, router_id, restarting);
+    let (rib, events) = start_rib(settings, fib, kernel.reachability);
 
     let (announcements_sender, announcements) = mpsc::channel(QUEUE);
     let vips = vip::spawn(vips(&config, &legacy, &drains), announcements_sender);
@@ -88,6 +86,7 @@ pub(super) async fn start(
         identity: identity(&config, router_id, &legacy, forwarding, now),
         peers,
         ids,
+        awaited: back,
         listen: config.speaker.listen.clone(),
         seed: random(),
     });
@@ -112,6 +111,7 @@ pub(super) async fn start(
         orders,
         installed: kernel.handle.version(),
         verdicts: vips.progress(),
+        members: answerer.sessions.members(),
         signals,
     };
     let mut speaker = Speaker {
@@ -296,8 +296,28 @@ fn rib_settings(config: &Config, router_id: Ipv4Addr, restarting: Option<Restart
     }
 }
 
-/// Peers with an address that is not ours; a restarting speaker waits for their End-of-RIB.
-fn awaited(config: &Config, peers: &[(PeerId, PeerSettings)]) -> Restarting {
+/// Peers from ranges whose routes we had before the restart and that may come back.
+fn members(config: &Config, legacy: &Legacy, ids: &mut PeerIds) -> Awaited {
+    let at = |address: IpAddr| {
+        move |peer: &&PeerSettings| match peer.address {
+            PeerAddress::Address(configured) => configured == address,
+            PeerAddress::Range(range) => range.contains(&address),
+        }
+    };
+    let comes_from_range = |address: &IpAddr| {
+        let mut known = config.peers.iter().filter(at(*address)).peekable();
+        known.peek().is_some() && known.all(|peer| matches!(peer.address, PeerAddress::Range(_)))
+    };
+    let saved = legacy.members().unwrap_or_default();
+    let back = saved.into_iter().filter(comes_from_range);
+    Awaited {
+        ids: back.map(|address| (address, ids.allocate())).collect(),
+        time: config.speaker.deferral_time,
+    }
+}
+
+/// Peers with an address that is not ours, and `members`; a restarting speaker waits for their End-of-RIB.
+fn awaited(config: &Config, peers: &[(PeerId, PeerSettings)], members: &Awaited) -> Restarting {
     let ours = router_id::local_addresses().unwrap_or_default();
     let awaited = peers.iter().filter(|(_, settings)| match settings.address {
         PeerAddress::Address(address) => settings.shutdown.is_none() && !ours.contains(&address),
@@ -305,7 +325,10 @@ fn awaited(config: &Config, peers: &[(PeerId, PeerSettings)]) -> Restarting {
     });
     let deadline = config.speaker.deferral_time;
     Restarting {
-        peers: awaited.map(|(id, _)| *id).collect(),
+        peers: awaited
+            .map(|(id, _)| *id)
+            .chain(members.ids.values().copied())
+            .collect(),
         deadline,
         establish: ESTABLISH.min(deadline / 2),
     }

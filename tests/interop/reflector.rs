@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::lab::bird::{Bird, Version, protocol};
 use crate::lab::exabgp::Exabgp;
 use crate::lab::frr::Frr;
 use crate::lab::link::Switch;
+use crate::lab::monitor::Monitor;
 use crate::lab::speaker::Speaker;
 use crate::lab::stonechat::Stonechat;
 use crate::lab::wait::{equal, holds_for};
@@ -91,6 +94,52 @@ fn clients_learn_from_each_other_and_loops_are_dropped() {
     bird.withdraw(FROM_BIRD);
     await_until("FRR forgets BIRD's route", || frr.lacks(FROM_BIRD));
     await_until("ExaBGP forgets BIRD's route", || exabgp.lacks(FROM_BIRD));
+}
+
+/// A reflector that knows its clients only by a range restarts: it must not say that it has sent everything before they
+/// are back, or those who are back first lose the routes of the others.
+#[test]
+fn a_reflector_with_ranges_alone_restarts_and_no_client_loses_a_route() {
+    if skipped(&[Need::Frr, Need::Bird2]) {
+        return;
+    }
+    let lab = Lab::new();
+    let mut switch = Switch::new(&lab, "switch");
+    let namespaces = [REFLECTOR, BIRD, FRR].map(|address| {
+        let namespace = lab.namespace(&format!("r{}", address.replace('.', "")));
+        switch.plug(&namespace, &[&format!("{address}/24")]);
+        namespace
+    });
+    let [reflector, bird, frr] = &namespaces;
+    let mut stonechat = Stonechat::start(&lab, reflector, &reflector_config());
+    // Back some seconds after the other.
+    let slow = bird_conf().replace(
+        "connect delay time 1; connect retry time 1",
+        "connect delay time 4; connect retry time 4",
+    );
+    let slow = slow.replace("error wait time 1,2", "error wait time 4,4; graceful restart on");
+    let mut bird = Bird::start(&lab, bird, Version::Two, &slow);
+    let frr_namespace = frr;
+    let restarts = frr_conf().replace(" no bgp network", " bgp graceful-restart\n no bgp network");
+    let frr = Frr::start(&lab, frr, "frr", &restarts);
+    bird.announce(FROM_BIRD, BIRD);
+    await_until("FRR has BIRD's route", || frr.has(FROM_BIRD, BIRD));
+    let mut known = || {
+        let state = stonechat.state()?;
+        equal(&state["extra"]["members"], &serde_json::json!([BIRD, FRR]))
+    };
+    await_until("the state file names both clients", &mut known);
+
+    let routes = Monitor::start(frr_namespace);
+    stonechat.end(Signal::SIGTERM);
+    stonechat.start_again();
+    await_until("both sessions stand again", || {
+        stonechat.established(FRR)?;
+        stonechat.established(BIRD)
+    });
+    holds_for(WATCH, "FRR keeps BIRD's route", || frr.has(FROM_BIRD, BIRD));
+    let lost = routes.starting_with(&format!("Deleted {FROM_BIRD}"));
+    assert!(lost.is_empty(), "FRR lost BIRD's route: {lost:?}");
 }
 
 fn reflector_config() -> String {

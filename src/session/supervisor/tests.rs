@@ -63,6 +63,7 @@ fn speaker(net: u8, last: u8, peers: Vec<PeerSettings>) -> Sessions {
         identity,
         peers,
         ids,
+        awaited: Awaited::default(),
         listen,
         seed: last.into(),
     })
@@ -337,6 +338,60 @@ async fn a_range_takes_as_many_as_its_limit() {
 }
 
 #[tokio::test]
+async fn a_peer_from_a_range_comes_back_under_the_handle_that_is_waited_for() {
+    let range = PeerSettings {
+        name: "clients".into(),
+        address: PeerAddress::Range("127.8.14.0/24".parse().unwrap()),
+        range_limit: 4,
+        ..settings()
+    };
+    let mut ids = PeerIds::default();
+    let range = (ids.allocate(), range);
+    let (back, away) = (ids.allocate(), ids.allocate());
+    let one = Sessions::start(Start {
+        rib: rib([192, 0, 2, 1].into()),
+        identity: crate::session::peer::tests::identity(),
+        peers: vec![range],
+        ids,
+        awaited: Awaited {
+            ids: [(at(14, 11), back), (at(14, 12), away)].into(),
+            time: Duration::from_millis(500),
+        },
+        listen: vec![SocketAddr::new(at(14, 1), 0)],
+        seed: 1,
+    });
+    let mut members = one.members();
+    // Another restart would wait for both.
+    assert_eq!(*members.borrow(), [at(14, 11), at(14, 12)].into());
+    let to = bound(&one).await;
+    let mut streams = Vec::new();
+    for last in [13, 11] {
+        let mut stream = raw(14, last, to).await;
+        let mut keepalive = Vec::new();
+        bgp_codec::keepalive::encode(&mut keepalive);
+        stream
+            .write_all(&[open(last, 90), keepalive].concat())
+            .await
+            .unwrap();
+        established(&one, &at(14, last).to_string()).await;
+        streams.push(stream);
+    }
+    assert_eq!(one.peer_id("127.8.14.11"), Some(back));
+    assert_ne!(one.peer_id("127.8.14.13"), Some(away));
+    let mut becomes = async |wanted: &[IpAddr]| {
+        let wanted: BTreeSet<IpAddr> = wanted.iter().copied().collect();
+        tokio::time::timeout(PATIENCE, members.wait_for(|members| *members == wanted))
+            .await
+            .expect("in time")
+            .expect("sessions run");
+    };
+    becomes(&[at(14, 11), at(14, 13)]).await;
+    one.apply(vec![]).await;
+    becomes(&[]).await;
+    one.stop(StopKind::Restart).await;
+}
+
+#[tokio::test]
 async fn a_reload_touches_only_what_differs() {
     let (one, two) = pair(8, None).await;
     let same = passive(8, 1, 2);
@@ -385,6 +440,7 @@ async fn a_taken_port_is_shown_and_tried_again() {
         identity,
         peers: vec![],
         ids: PeerIds::default(),
+        awaited: Awaited::default(),
         listen: vec![address],
         seed: 1,
     });

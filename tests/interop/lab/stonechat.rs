@@ -77,6 +77,12 @@ impl Stonechat {
         fs::read_to_string(self.dir.join("stonechat.log")).unwrap_or_default()
     }
 
+    /// What it has written for its successor.
+    pub(crate) fn state(&self) -> Result<Value, String> {
+        let bytes = fs::read(self.dir.join("run/stonechat/state.json")).map_err(|error| error.to_string())?;
+        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    }
+
     /// Runs a verb of the command line (split at spaces) against this daemon.
     pub(crate) fn cli(&self, line: &str) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stonechat"));
