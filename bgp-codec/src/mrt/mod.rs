@@ -31,10 +31,12 @@ use crate::next_hop::NextHop;
 use crate::reader::Reader as Cursor;
 use crate::update::{DecodeContext, PeerKind, Update, UpdateError};
 
+mod route_text;
 mod stream;
 mod table_dump;
 mod table_dump_v1;
 
+pub use route_text::RouteText;
 pub use stream::{Reader, Writer};
 pub use table_dump::{
     Entries, PeerEntry, PeerIndexTable, Peers, Rib, RibEntry, RibGeneric, RibGenericWriter, RibWriter,
