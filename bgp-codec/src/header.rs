@@ -149,6 +149,11 @@ pub fn frame(buf: &[u8], max_len: usize) -> Result<Option<Frame>, HeaderError> {
     if len < HEADER_LEN || len > max_len {
         return Err(HeaderError::BadLength(field));
     }
+    // Nearly always.
+    let kind = MessageType::Update;
+    if *code == kind.code() && kind.allows(len) {
+        return Ok((buf.len() >= len).then_some(Frame { kind, len }));
+    }
     let kind = MessageType::from_code(*code).ok_or(HeaderError::BadType(*code))?;
     if !kind.allows(len) {
         return Err(HeaderError::BadLength(field));

@@ -48,6 +48,14 @@ struct Reach {
 impl<'a> RawUpdate<'a> {
     /// Finds the parts of the body of an UPDATE; `None` where it takes more than a look to tell what they are, as with
     /// errors, families that are not in use, or without any attribute: then it is to be [decoded](crate::Update::decode).
+    ///
+    /// ```
+    /// use bgp_codec::{DecodeContext, PeerKind, RawUpdate};
+    /// let context = DecodeContext::all(PeerKind::Internal);
+    /// // End-of-RIB has no attributes, and neither has what ends too early.
+    /// assert!(RawUpdate::find(&[0, 0, 0, 0], &context).is_none());
+    /// assert!(RawUpdate::find(&[0, 0, 0, 9], &context).is_none());
+    /// ```
     #[must_use]
     pub fn find(body: &'a [u8], context: &'a DecodeContext) -> Option<Self> {
         let Bounds { start, end } = Bounds::find(body)?;
@@ -142,6 +150,19 @@ impl<'a> RawUpdate<'a> {
     }
 
     /// Appends the key: see [`RawUpdate::is_key`].
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, PeerKind, RawUpdate};
+    /// # let context = DecodeContext::all(PeerKind::Internal);
+    /// // Withdraws 10.0.0.0/8; ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 198.51.100.0/24.
+    /// # let mut body = vec![0, 2, 8, 10, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1];
+    /// # body.extend([24, 198, 51, 100]);
+    /// let raw = RawUpdate::find(&body, &context).ok_or("not clean")?;
+    /// let mut key = Vec::new();
+    /// raw.append_key(&mut key);
+    /// assert_eq!(key.len(), 1 + 20);
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn append_key(&self, out: &mut Vec<u8>) {
         for piece in self.pieces() {
             out.extend_from_slice(piece);
@@ -149,6 +170,19 @@ impl<'a> RawUpdate<'a> {
     }
 
     /// Whether a key is that of these attributes; nothing is copied to tell.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, PeerKind, RawUpdate};
+    /// # let context = DecodeContext::all(PeerKind::Internal);
+    /// // Withdraws 10.0.0.0/8; ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 198.51.100.0/24.
+    /// # let mut body = vec![0, 2, 8, 10, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1];
+    /// # body.extend([24, 198, 51, 100]);
+    /// let raw = RawUpdate::find(&body, &context).ok_or("not clean")?;
+    /// let mut key = Vec::new();
+    /// raw.append_key(&mut key);
+    /// assert!(raw.is_key(&key) && !raw.is_key(&key[1..]));
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn is_key(&self, key: &[u8]) -> bool {
         let mut rest = key;
@@ -162,6 +196,18 @@ impl<'a> RawUpdate<'a> {
     }
 
     /// A hash of the key. With a seed that peers cannot know, they cannot make many blocks meet in one place.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, PeerKind, RawUpdate};
+    /// # let context = DecodeContext::all(PeerKind::Internal);
+    /// // Withdraws 10.0.0.0/8; ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 198.51.100.0/24.
+    /// # let mut body = vec![0, 2, 8, 10, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1];
+    /// # body.extend([24, 198, 51, 100]);
+    /// let raw = RawUpdate::find(&body, &context).ok_or("not clean")?;
+    /// assert_eq!(raw.hash(7), raw.hash(7));
+    /// assert_ne!(raw.hash(7), raw.hash(8));
+    /// # Ok::<(), &str>(())
+    /// ```
     #[must_use]
     pub fn hash(&self, seed: u64) -> u64 {
         // Two words at a time are multiplied, and the halves of the product folded.
@@ -183,6 +229,17 @@ impl<'a> RawUpdate<'a> {
     }
 
     /// What is withdrawn, if the attributes are clean.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, PeerKind, RawUpdate};
+    /// # let context = DecodeContext::all(PeerKind::Internal);
+    /// // Withdraws 10.0.0.0/8; ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 198.51.100.0/24.
+    /// # let mut body = vec![0, 2, 8, 10, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1];
+    /// # body.extend([24, 198, 51, 100]);
+    /// let raw = RawUpdate::find(&body, &context).ok_or("not clean")?;
+    /// assert!(raw.withdrawn().map(|block| block.bytes()).eq([&[8, 10][..]]));
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn withdrawn(&self) -> impl Iterator<Item = NlriBlock<'a>> {
         let classic = (self.start > 4).then(|| self.block(Family::IPV4_UNICAST, 2, self.start - 2));
         let multiprotocol = self
@@ -194,6 +251,17 @@ impl<'a> RawUpdate<'a> {
 
     /// What is announced, if the attributes are clean; NEXT_HOP is unread, so that the next hop of IPv4 unicast NLRI at the
     /// end of the message is not told.
+    ///
+    /// ```
+    /// # use bgp_codec::{DecodeContext, Family, PeerKind, RawUpdate};
+    /// # let context = DecodeContext::all(PeerKind::Internal);
+    /// // Withdraws 10.0.0.0/8; ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 198.51.100.0/24.
+    /// # let mut body = vec![0, 2, 8, 10, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1];
+    /// # body.extend([24, 198, 51, 100]);
+    /// let raw = RawUpdate::find(&body, &context).ok_or("not clean")?;
+    /// assert!(raw.announced().map(|announced| announced.nlri.family).eq([Family::IPV4_UNICAST]));
+    /// # Ok::<(), &str>(())
+    /// ```
     pub fn announced(&self) -> impl Iterator<Item = Announced<'a>> {
         let classic = (self.end < self.body.len()).then(|| Announced {
             nlri: self.block(Family::IPV4_UNICAST, self.end, self.body.len()),

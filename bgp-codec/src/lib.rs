@@ -7,15 +7,13 @@
 //! Reading an UPDATE:
 //!
 //! ```
-//! use bgp_codec::{DecodeContext, MessageType, PeerKind, Update, UpdateError, header};
+//! use bgp_codec::{DecodeContext, Frame, MessageType, PeerKind, Update, header};
 //!
 //! fn print(buffer: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
 //!     let context = DecodeContext::all(PeerKind::External);
-//!     let Some(frame) = header::frame(buffer, header::MAX_MESSAGE)? else { return Ok(()) };
-//!     if frame.kind != MessageType::Update {
-//!         return Ok(());
-//!     }
-//!     let update = Update::decode(&buffer[header::HEADER_LEN..frame.len], &context)?;
+//!     let frame = header::frame(buffer, header::MAX_MESSAGE)?;
+//!     let Some(Frame { kind: MessageType::Update, len }) = frame else { return Ok(()) };
+//!     let update = Update::decode(&buffer[header::HEADER_LEN..len], &context)?;
 //!     update.check_nlri()?;
 //!     for block in update.withdrawn() {
 //!         for nlri in block.ip_prefixes() {

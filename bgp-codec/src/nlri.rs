@@ -2,13 +2,21 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use thiserror::Error;
 
-use crate::family::{Afi, Family, Safi};
-use crate::reader::Reader;
+use crate::family::Family;
+
+mod opaque;
+mod prefix;
+
+pub use opaque::OpaqueIter;
+pub use prefix::WirePrefix;
+
+use opaque::opaque_len;
+use prefix::{octets_of, prefix_error};
 
 /// A prefix and, with Add-Path, the id of its path.
 ///
@@ -62,183 +70,6 @@ pub enum NlriError {
     /// The family has no prefixes, or not of the kind asked for.
     #[error("NLRI of another family")]
     Family,
-}
-
-/// Prefixes with a fixed form on the wire: [`Ipv4Net`] and [`Ipv6Net`].
-///
-/// ```
-/// use bgp_codec::WirePrefix;
-/// let (prefix, rest) = ipnet::Ipv4Net::split_from(&[8, 10, 0])?;
-/// assert_eq!((prefix.to_string().as_str(), rest), ("10.0.0.0/8", &[0][..]));
-/// # Ok::<(), bgp_codec::NlriError>(())
-/// ```
-pub trait WirePrefix: Copy + fmt::Debug + 'static {
-    /// The most bits a prefix can have.
-    const MAX_BITS: u8;
-
-    /// Reads the prefix that begins at `at`, and yields where the next one does; `None` if its length is too long or the
-    /// octets too few. Octets before `at` have no meaning here, but where there are some, a short prefix is read faster.
-    fn read_at(octets: &[u8], at: usize) -> Option<(Self, usize)>;
-
-    /// Reads one prefix and what follows it.
-    ///
-    /// # Errors
-    ///
-    /// [`NlriError`] if the length is too long or the octets too few.
-    #[inline]
-    fn split_from(bytes: &[u8]) -> Result<(Self, &[u8]), NlriError> {
-        match Self::read_at(bytes, 0) {
-            Some((prefix, end)) => Ok((prefix, bytes.get(end..).unwrap_or_default())),
-            None => Err(prefix_error(bytes, 0, Self::MAX_BITS)),
-        }
-    }
-
-    /// Appends the prefix.
-    ///
-    /// ```
-    /// use bgp_codec::WirePrefix;
-    /// let mut out = Vec::new();
-    /// "10.0.0.0/8".parse::<ipnet::Ipv4Net>()?.append_to(&mut out);
-    /// assert_eq!(out, [8, 10]);
-    /// # Ok::<(), ipnet::AddrParseError>(())
-    /// ```
-    fn append_to(self, out: &mut Vec<u8>);
-
-    /// Whether the family's NLRI are such prefixes.
-    ///
-    /// ```
-    /// use bgp_codec::{Family, WirePrefix};
-    /// assert!(ipnet::Ipv6Net::is_of(Family::IPV6_UNICAST) && !ipnet::Ipv6Net::is_of(Family::IPV4_UNICAST));
-    /// ```
-    fn is_of(family: Family) -> bool;
-}
-
-/// What was wrong at `at` with a prefix of at most `max_bits`.
-#[cold]
-fn prefix_error(octets: &[u8], at: usize, max_bits: u8) -> NlriError {
-    match octets.get(at) {
-        Some(bits) if *bits > max_bits => NlriError::PrefixLength(*bits),
-        _ => NlriError::Truncated,
-    }
-}
-
-/// How many octets so many bits take.
-#[inline]
-fn octets_of(bits: u8) -> usize {
-    (usize::from(bits) + 7) >> 3
-}
-
-/// The `len` octets before `end`, at most eight, as the high ones of a number, for a field with fewer than eight octets
-/// before `end`.
-#[cold]
-fn short_field(octets: &[u8], end: usize, len: usize) -> Option<u64> {
-    let octets = octets.get(end.checked_sub(len)?..end)?;
-    let mut number = [0; 8];
-    number.get_mut(..octets.len())?.copy_from_slice(octets);
-    Some(u64::from_be_bytes(number))
-}
-
-impl WirePrefix for Ipv4Net {
-    const MAX_BITS: u8 = 32;
-
-    #[inline]
-    fn read_at(octets: &[u8], at: usize) -> Option<(Self, usize)> {
-        let &bits = octets.get(at)?;
-        let len = octets_of(bits);
-        let end = at + 1 + len;
-        if bits > 32 {
-            return None;
-        }
-        // The four octets that end with the prefix are all there, except in front of the field: reading them and
-        // shifting out what is before the prefix has no loop and no branch that depends on its length.
-        let value = match octets.get(end.wrapping_sub(4)..end).and_then(<[u8]>::first_chunk) {
-            Some(word) => u64::from(u32::from_be_bytes(*word)) << (32 - 8 * len),
-            None => short_field(octets, end, len)? >> 32,
-        };
-        let prefix = Self::new(Ipv4Addr::from_bits(low_half(value) & ipv4_mask(bits)), bits);
-        Some((prefix.ok()?, end))
-    }
-
-    #[inline]
-    fn append_to(self, out: &mut Vec<u8>) {
-        // All octets, then back: copying as many as there happen to be is a call.
-        let [a, b, c, d] = self.addr().octets();
-        let end = out.len() + 1 + octets_of(self.prefix_len());
-        out.extend_from_slice(&[self.prefix_len(), a, b, c, d]);
-        out.truncate(end);
-    }
-
-    #[inline]
-    fn is_of(family: Family) -> bool {
-        family.afi == Afi::IPV4 && matches!(family.safi, Safi::UNICAST | Safi::MULTICAST)
-    }
-}
-
-/// The mask of a length up to 32.
-#[inline]
-const fn ipv4_mask(bits: u8) -> u32 {
-    low_half(0xffff_ffff_0000_0000_u64 >> bits)
-}
-
-#[inline]
-#[expect(clippy::as_conversions, reason = "the high half is what is shifted out")]
-const fn low_half(number: u64) -> u32 {
-    number as u32
-}
-
-impl WirePrefix for Ipv6Net {
-    const MAX_BITS: u8 = 128;
-
-    #[inline]
-    fn read_at(octets: &[u8], at: usize) -> Option<(Self, usize)> {
-        let &bits = octets.get(at)?;
-        let len = octets_of(bits);
-        let end = at + 1 + len;
-        if !(1..=64).contains(&bits) {
-            return long_ipv6(octets, at, bits);
-        }
-        // As for IPv4, with the eight octets that end with the prefix.
-        let high = match octets.get(end.wrapping_sub(8)..end).and_then(<[u8]>::first_chunk) {
-            Some(word) => u64::from_be_bytes(*word) << (64 - 8 * len),
-            None => short_field(octets, end, len)?,
-        };
-        let high = high & (u64::MAX << (64 - bits));
-        let prefix = Self::new(Ipv6Addr::from_bits(u128::from(high) << 64), bits);
-        Some((prefix.ok()?, end))
-    }
-
-    #[inline]
-    fn append_to(self, out: &mut Vec<u8>) {
-        let mut item = [0; 17];
-        let (len, octets) = item.split_at_mut(1);
-        len.copy_from_slice(&[self.prefix_len()]);
-        octets.copy_from_slice(&self.addr().octets());
-        let end = out.len() + 1 + octets_of(self.prefix_len());
-        out.extend_from_slice(&item);
-        out.truncate(end);
-    }
-
-    #[inline]
-    fn is_of(family: Family) -> bool {
-        family.afi == Afi::IPV6 && matches!(family.safi, Safi::UNICAST | Safi::MULTICAST)
-    }
-}
-
-/// Host routes, the default route, and what is neither.
-#[inline(never)]
-fn long_ipv6(octets: &[u8], at: usize, bits: u8) -> Option<(Ipv6Net, usize)> {
-    if bits > 128 {
-        return None;
-    }
-    let end = at + 1 + octets_of(bits);
-    let found = octets.get(at + 1..end)?;
-    let mut address = [0; 16];
-    for (to, from) in address.iter_mut().zip(found) {
-        *to = *from;
-    }
-    let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
-    let prefix = Ipv6Net::new(Ipv6Addr::from_bits(u128::from_be_bytes(address) & mask), bits);
-    Some((prefix.ok()?, end))
 }
 
 /// Iterator over the prefixes of a field; ends after the first error.
@@ -484,11 +315,7 @@ impl<'a> NlriBlock<'a> {
     /// ```
     #[must_use]
     pub fn opaque(self) -> OpaqueIter<'a> {
-        OpaqueIter {
-            rest: self.bytes(),
-            family: self.family,
-            add_path: self.add_path,
-        }
+        OpaqueIter::new(self.bytes(), self.family, self.add_path)
     }
 
     /// Steps over every item for its errors alone.
@@ -515,122 +342,6 @@ impl<'a> NlriBlock<'a> {
             _ => self.opaque().try_for_each(|item| item.map(|_| ())),
         }
     }
-}
-
-/// Iterator over items as octets; see [`NlriBlock::opaque`].
-///
-/// ```
-/// use bgp_codec::{Family, NlriBlock};
-/// // Packets of TCP, RFC 8955 §4.
-/// let block = NlriBlock::new(Family::IPV4_FLOWSPEC, &[3, 3, 0x81, 6], false);
-/// assert_eq!(block.opaque().count(), 1);
-/// ```
-#[derive(Clone, Debug)]
-pub struct OpaqueIter<'a> {
-    rest: &'a [u8],
-    family: Family,
-    add_path: bool,
-}
-
-impl<'a> OpaqueIter<'a> {
-    /// What has not been iterated over; nothing after an error.
-    pub(crate) const fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-}
-
-impl<'a> Iterator for OpaqueIter<'a> {
-    type Item = Result<Nlri<&'a [u8]>, NlriError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let mut reader = Reader::new(std::mem::take(&mut self.rest));
-        let path_id = if self.add_path { reader.u32() } else { Some(0) };
-        let item = path_id.ok_or(NlriError::Truncated).and_then(|path_id| {
-            let len = opaque_len(self.family, reader.rest())?;
-            let prefix = reader.take(len).ok_or(NlriError::Truncated)?;
-            Ok(Nlri { path_id, prefix })
-        });
-        if item.is_ok() {
-            self.rest = reader.rest();
-        }
-        Some(item)
-    }
-}
-
-/// Octets of the first item, its length field included.
-fn opaque_len(family: Family, bytes: &[u8]) -> Result<usize, NlriError> {
-    let first = *bytes.first().ok_or(NlriError::Truncated)?;
-    let bits = |limit: u16| {
-        if u16::from(first) > limit {
-            Err(NlriError::PrefixLength(first))
-        } else {
-            Ok(usize::from(first).div_ceil(8).saturating_add(1))
-        }
-    };
-    let address: u16 = match family.afi {
-        Afi::IPV4 => 32,
-        _ => 128,
-    };
-    match (family.afi, family.safi) {
-        (Afi::IPV4 | Afi::IPV6, Safi::UNICAST | Safi::MULTICAST) => bits(address),
-        (Afi::IPV4 | Afi::IPV6, Safi::LABELED_UNICAST) => labelled(bytes, 0, address),
-        (Afi::IPV4 | Afi::IPV6, Safi::MPLS_VPN) => labelled(bytes, 64, address),
-        // RFC 4684 §4: nothing, or at least the origin AS.
-        (Afi::IPV4, Safi::ROUTE_TARGET) if matches!(first, 1..32) => Err(NlriError::Form(first)),
-        (Afi::IPV4, Safi::ROUTE_TARGET) => bits(96),
-        // RFC 8955 §8: a route distinguisher first.
-        (Afi::IPV4 | Afi::IPV6, Safi::FLOWSPEC_VPN) if first < 8 => Err(NlriError::Form(first)),
-        // RFC 8955 §4: lengths from 240 take two octets.
-        (Afi::IPV4 | Afi::IPV6, Safi::FLOWSPEC | Safi::FLOWSPEC_VPN) => match bytes {
-            [high, low, ..] if *high >= 0xf0 => {
-                Ok(usize::from(u16::from_be_bytes([*high & 0x0f, *low])).saturating_add(2))
-            }
-            [high, ..] if *high >= 0xf0 => Err(NlriError::Truncated),
-            _ => Ok(usize::from(first).saturating_add(1)),
-        },
-        // RFC 7432 §7: route type, length.
-        (Afi::L2VPN, Safi::EVPN) => match bytes {
-            [_, len, ..] => Ok(usize::from(*len).saturating_add(2)),
-            _ => Err(NlriError::Truncated),
-        },
-        // RFC 4761 §3.2.2: a length of two octets.
-        (Afi::L2VPN, Safi::VPLS) => match bytes {
-            [high, low, ..] => Ok(usize::from(u16::from_be_bytes([*high, *low])).saturating_add(2)),
-            _ => Err(NlriError::Truncated),
-        },
-        // RFC 9552 §5.2: type and length of two octets each.
-        (Afi::BGP_LS, _) => match bytes {
-            [_, _, high, low, ..] => Ok(usize::from(u16::from_be_bytes([*high, *low])).saturating_add(4)),
-            _ => Err(NlriError::Truncated),
-        },
-        _ => Err(NlriError::Family),
-    }
-}
-
-/// Octets of a prefix with labels, and in VPNs with a route distinguisher, before it; one octet of bits counts them all
-/// (RFC 8277 §2, RFC 4364 §4.3.4).
-fn labelled(bytes: &[u8], distinguisher: u16, address: u16) -> Result<usize, NlriError> {
-    let (&bits, rest) = bytes.split_first().ok_or(NlriError::Truncated)?;
-    let len = usize::from(bits).div_ceil(8);
-    let item = rest.get(..len).ok_or(NlriError::Truncated)?;
-    let mut prefix = u16::from(bits);
-    for label in item.as_chunks::<3>().0 {
-        prefix = prefix.checked_sub(24).ok_or(NlriError::Form(bits))?;
-        let &[_, _, low] = label;
-        // The bottom of the stack, or one of the two values that stand for any label in a withdrawal (RFC 8277 §2.4).
-        if low & 1 != 0 || matches!(label, [0x80, 0, 0] | [0, 0, 0]) {
-            let whole = prefix >= distinguisher && prefix <= distinguisher.saturating_add(address);
-            return if whole {
-                Ok(len.saturating_add(1))
-            } else {
-                Err(NlriError::Form(bits))
-            };
-        }
-    }
-    Err(NlriError::Form(bits))
 }
 
 /// What can be written as NLRI of a family.

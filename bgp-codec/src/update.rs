@@ -1,82 +1,24 @@
 //! UPDATE (RFC 4271 §4.3, §6.3) with the error handling of RFC 7606.
 
-use std::ops::Range;
+use std::net::Ipv6Addr;
 
 use crate::attribute::error::{AttributeError, AttributeErrorKind, Report};
 use crate::attribute::{AttributeErrors, Attributes, Treatment, clean, code, flag, slot, walk};
 use crate::family::Family;
-use crate::header::{HEADER_LEN, MAX_EXTENDED};
+use crate::header::HEADER_LEN;
 use crate::next_hop::{self, NextHop};
 use crate::nlri::NlriBlock;
 
 mod context;
 mod error;
+mod fields;
+mod sections;
 
 pub use context::{AsSets, DecodeContext, PeerKind};
 pub use error::UpdateError;
-
-/// The three parts of an UPDATE, unread.
-///
-/// ```
-/// use bgp_codec::Sections;
-/// let sections = Sections::split(&[0, 2, 8, 10, 0, 0])?;
-/// assert_eq!((sections.withdrawn, sections.attributes, sections.nlri), (&[8, 10][..], &[][..], &[][..]));
-/// # Ok::<(), bgp_codec::UpdateError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Sections<'a> {
-    /// Withdrawn routes, IPv4 unicast.
-    pub withdrawn: &'a [u8],
-    /// Path attributes.
-    pub attributes: &'a [u8],
-    /// NLRI, IPv4 unicast.
-    pub nlri: &'a [u8],
-}
-
-impl<'a> Sections<'a> {
-    /// Splits the body of an UPDATE.
-    ///
-    /// ```
-    /// use bgp_codec::{Sections, UpdateError};
-    /// assert_eq!(Sections::split(&[0, 9, 8, 10]), Err(UpdateError::MalformedAttributeList));
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`UpdateError::MalformedAttributeList`] if the lengths exceed the body (RFC 4271 §6.3).
-    #[inline]
-    pub fn split(body: &'a [u8]) -> Result<Self, UpdateError> {
-        let Bounds { start, end } = Bounds::find(body).ok_or(UpdateError::MalformedAttributeList)?;
-        let part = |range: Range<usize>| body.get(range).unwrap_or_default();
-        Ok(Self {
-            withdrawn: part(2..start.saturating_sub(2)),
-            attributes: part(start..end),
-            nlri: part(end..body.len()),
-        })
-    }
-}
-
-/// Where the path attributes begin and end in the body of an UPDATE; all else follows from that.
-pub(crate) struct Bounds {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-}
-
-impl Bounds {
-    /// `None` if the lengths exceed the body, or the body what a message can hold.
-    #[inline]
-    pub(crate) fn find(body: &[u8]) -> Option<Self> {
-        let field = |at: usize| {
-            let field = body.get(at..)?.first_chunk::<2>()?;
-            Some(usize::from(u16::from_be_bytes(*field)))
-        };
-        let withdrawn = field(0)?;
-        let attributes = field(2 + withdrawn)?;
-        let start = 4 + withdrawn;
-        let end = start + attributes;
-        (end <= body.len() && body.len() <= MAX_EXTENDED).then_some(Self { start, end })
-    }
-}
+pub use fields::{Announced, AnnouncedIter, WithdrawnIter};
+pub(crate) use sections::Bounds;
+pub use sections::Sections;
 
 /// A view of one UPDATE; nothing is copied.
 ///
@@ -130,25 +72,6 @@ mod field {
     pub(super) const UNREACH: u8 = 2;
     pub(super) const NLRI: u8 = 4;
     pub(super) const REACH: u8 = 8;
-}
-
-/// NLRI that an UPDATE announces, with their next hop.
-///
-/// ```
-/// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
-/// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
-/// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
-/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
-/// let announced = update.announced().next();
-/// assert_eq!(announced.and_then(|announced| announced.next_hop), Some([192, 0, 2, 1].into()));
-/// # Ok::<(), bgp_codec::UpdateError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Announced<'a> {
-    /// The NLRI, unread.
-    pub nlri: NlriBlock<'a>,
-    /// The next hop; `None` only for families that have none, such as flow specifications.
-    pub next_hop: Option<NextHop>,
 }
 
 impl<'a> Update<'a> {
@@ -657,80 +580,26 @@ impl<'a> Update<'a> {
     }
 }
 
-/// Iterator over the fields that announce; see [`Update::announced`].
-///
-/// ```
-/// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
-/// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
-/// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
-/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
-/// assert_eq!(update.announced().next().map(|announced| announced.nlri.bytes()), Some(&[8, 10][..]));
-/// # Ok::<(), bgp_codec::UpdateError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct AnnouncedIter<'u, 'a> {
-    update: &'u Update<'a>,
-    /// Those that are left.
-    fields: u8,
-}
-
-impl<'a> Iterator for AnnouncedIter<'_, 'a> {
-    type Item = Announced<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Announced<'a>> {
-        let which = take_first(&mut self.fields)?;
-        let attributes = &self.update.attributes;
-        let next_hop = if which == field::NLRI {
-            attributes.next_hop().map(NextHop::V4)
-        } else {
-            attributes.mp_next_hop()
-        };
-        Some(Announced {
-            nlri: self.update.block(which),
-            next_hop,
-        })
-    }
-}
-
-/// Iterator over the fields that withdraw; see [`Update::withdrawn`].
-///
-/// ```
-/// # use bgp_codec::{DecodeContext, Family, FamilySet, PeerKind, Treatment, Update};
-/// // ORIGIN, AS_PATH 64512, NEXT_HOP 192.0.2.1; 10.0.0.0/8.
-/// let body = [0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
-/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
-/// assert_eq!(update.withdrawn().count(), 0);
-/// # Ok::<(), bgp_codec::UpdateError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct WithdrawnIter<'u, 'a> {
-    update: &'u Update<'a>,
-    /// Those that are left.
-    fields: u8,
-}
-
-impl<'a> Iterator for WithdrawnIter<'_, 'a> {
-    type Item = NlriBlock<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<NlriBlock<'a>> {
-        let which = take_first(&mut self.fields)?;
-        Some(self.update.block(which))
-    }
-}
-
-/// The first of the fields that are left, taken from them.
-#[inline]
-fn take_first(fields: &mut u8) -> Option<u8> {
-    let which = *fields & fields.wrapping_neg();
-    *fields ^= which;
-    (which != 0).then_some(which)
-}
-
 /// Family, next hop and what stands before the NLRI of MP_REACH_NLRI, if it is perfect and of a family in use.
 #[inline]
 pub(crate) fn read_reach(value: &[u8], context: &DecodeContext) -> Option<(Family, Option<NextHop>, usize)> {
+    const IPV6: Family = Family::IPV6_UNICAST;
+    // Nearly always.
+    if let Some(([0, 2, 1, 16 | 32], rest)) = value.split_first_chunk::<4>()
+        && context.families.contains(IPV6)
+    {
+        let (global, behind) = rest.split_first_chunk::<16>()?;
+        let global = Ipv6Addr::from(*global);
+        let (next_hop, behind) = if value.get(3) == Some(&16) {
+            (NextHop::V6(global), behind)
+        } else {
+            let (link_local, behind) = behind.split_first_chunk::<16>()?;
+            let link_local = Ipv6Addr::from(*link_local);
+            (NextHop::V6WithLinkLocal { global, link_local }, behind)
+        };
+        // A reserved octet follows the next hop.
+        return (!behind.is_empty()).then_some((IPV6, Some(next_hop), value.len() - behind.len() + 1));
+    }
     let (family, len) = clean::reach(value, context)?;
     let next_hop = NextHop::read(value.get(4..4 + len)?, next_hop::has_distinguisher(family));
     Some((family, next_hop, 5 + len))

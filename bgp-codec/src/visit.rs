@@ -3,10 +3,9 @@
 use std::net::Ipv4Addr;
 
 use crate::asn::Asn;
-use crate::attribute::clean::{self, Head};
 use crate::attribute::{
-    Aggregator, AsPath, Attributes, Communities, ExtendedCommunities, LargeCommunities, Origin, Span,
-    Treatment, code, walk,
+    Aggregator, AsPath, Attributes, ClusterList, Communities, ExtendedCommunities, LargeCommunities, Origin,
+    Span, Treatment, clean, code, flag, walk,
 };
 use crate::family::Family;
 use crate::next_hop::NextHop;
@@ -68,6 +67,12 @@ pub trait UpdateVisitor {
     /// COMMUNITIES.
     #[inline]
     fn communities(&mut self, communities: Communities<'_>) {}
+    /// ORIGINATOR_ID; never from an external peer.
+    #[inline]
+    fn originator_id(&mut self, originator_id: Ipv4Addr) {}
+    /// CLUSTER_LIST; never from an external peer.
+    #[inline]
+    fn cluster_list(&mut self, clusters: ClusterList<'_>) {}
     /// EXTENDED COMMUNITIES.
     #[inline]
     fn extended_communities(&mut self, communities: ExtendedCommunities<'_>) {}
@@ -91,6 +96,29 @@ pub trait UpdateVisitor {
 /// Reads the body of an UPDATE, that is the message without its header. Yields the strongest treatment that errors ask
 /// for; what is withdrawn follows it.
 ///
+/// ```
+/// use bgp_codec::{DecodeContext, NlriBlock, PeerKind, Treatment, UpdateVisitor, visit};
+///
+/// #[derive(Default)]
+/// struct Withdrawn(usize);
+///
+/// impl UpdateVisitor for Withdrawn {
+///     fn begin(&mut self) {
+///         self.0 = 0;
+///     }
+///     fn withdraw(&mut self, nlri: NlriBlock<'_>) {
+///         self.0 += nlri.ip_prefixes().count();
+///     }
+/// }
+///
+/// // ORIGIN of no known value, AS_PATH, NEXT_HOP; 10.0.0.0/8.
+/// let body = [0, 0, 0, 20, 0x40, 1, 1, 9, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 8, 10];
+/// let (context, mut withdrawn) = (DecodeContext::all(PeerKind::External), Withdrawn::default());
+/// assert_eq!(visit::update(&body, &context, &mut withdrawn)?, Some(Treatment::TreatAsWithdraw));
+/// assert_eq!(withdrawn.0, 1);
+/// # Ok::<(), bgp_codec::UpdateError>(())
+/// ```
+///
 /// # Errors
 ///
 /// As [`Update::decode`]; what the visitor has taken of the message counts for nothing.
@@ -104,15 +132,7 @@ pub fn update<V: UpdateVisitor>(
         return Err(UpdateError::MalformedAttributeList);
     };
     visitor.begin();
-    let mut pass = Pass {
-        body,
-        context,
-        seen: 0,
-        next_hop: None,
-        reach: Span::NOWHERE,
-        unreach: Span::NOWHERE,
-    };
-    if pass.attributes(&bounds, visitor) && pass.nlri(&bounds, visitor) {
+    if pass(body, &bounds, context, visitor).is_some() {
         return Ok(None);
     }
     with_care(body, context, visitor)
@@ -153,6 +173,12 @@ fn with_care<V: UpdateVisitor>(
     if !attributes.communities().is_empty() {
         visitor.communities(attributes.communities());
     }
+    if let Some(originator_id) = attributes.originator_id() {
+        visitor.originator_id(originator_id);
+    }
+    if !attributes.cluster_list().is_empty() {
+        visitor.cluster_list(attributes.cluster_list());
+    }
     if !attributes.extended_communities().is_empty() {
         visitor.extended_communities(attributes.extended_communities());
     }
@@ -172,169 +198,259 @@ fn with_care<V: UpdateVisitor>(
     Ok(update.treatment())
 }
 
-/// One UPDATE that has been perfect so far.
-struct Pass<'a, 'c> {
-    body: &'a [u8],
-    context: &'c DecodeContext,
+/// Hands over an UPDATE as long as it is perfect; `None` as soon as something is not, or rare.
+///
+/// What the loop needs from one attribute to the next is little enough to stay in registers: that, more than the number
+/// of checks, decides how long it takes.
+#[inline(always)]
+fn pass<V: UpdateVisitor>(
+    body: &[u8],
+    bounds: &Bounds,
+    context: &DecodeContext,
+    visitor: &mut V,
+) -> Option<()> {
+    let mut found = Found {
+        seen: 0,
+        next_hop: Ipv4Addr::UNSPECIFIED,
+        reach: Span::NOWHERE,
+        unreach: Span::NOWHERE,
+    };
+    if bounds.start == body.len() {
+        // Nothing but withdrawn routes.
+        if bounds.start > 4 && context.families.contains(IPV4) {
+            visitor.withdraw(block(body, IPV4, 2, bounds.start - 2, context));
+        }
+        return Some(());
+    }
+    // To the end of the message, of which the NLRI are so many octets.
+    let mut rest = body.get(bounds.start..)?;
+    let nlri = body.len() - bounds.end;
+    while rest.len() > nlri {
+        let (&[flags, code, first], _) = rest.split_first_chunk::<3>()?;
+        let (head, len) = if flags & flag::EXTENDED_LENGTH == 0 {
+            (3, usize::from(first))
+        } else {
+            (4, usize::from(u16::from_be_bytes([first, *rest.get(3)?])))
+        };
+        let value = rest.get(head..)?;
+        let after = value.get(len..)?;
+        if KINDS.get(usize::from(code)) != Some(&(flags & walk::KIND)) {
+            return None;
+        }
+        let bit = 1_u64 << (code & 63);
+        if found.seen & bit != 0 {
+            return None;
+        }
+        found.seen |= bit;
+        let attribute = Attribute { code, len, value };
+        found.attribute(attribute, body.len(), context, visitor)?;
+        rest = after;
+    }
+    if rest.len() != nlri {
+        return None;
+    }
+    if found.seen & MULTIPROTOCOL != 0 {
+        return found.multiprotocol(body, bounds, context, visitor);
+    }
+    if nlri != 0 && found.seen & CLASSIC != CLASSIC {
+        return None;
+    }
+    if context.families.contains(IPV4) {
+        if bounds.start > 4 {
+            visitor.withdraw(block(body, IPV4, 2, bounds.start - 2, context));
+        }
+        if nlri != 0 {
+            let next_hop = Some(NextHop::V4(found.next_hop));
+            visitor.announce(block(body, IPV4, bounds.end, body.len(), context), next_hop);
+        }
+    }
+    Some(())
+}
+
+const IPV4: Family = Family::IPV4_UNICAST;
+/// What routes must have (RFC 4271 §5), and those whose NLRI stand at the end of the message.
+const ALWAYS: u64 = (1 << code::ORIGIN) | (1 << code::AS_PATH);
+const CLASSIC: u64 = ALWAYS | (1 << code::NEXT_HOP);
+const MULTIPROTOCOL: u64 = (1 << code::MP_REACH_NLRI) | (1 << code::MP_UNREACH_NLRI);
+
+/// The flags of the types that are handed over, [`walk::KIND`] of them; for other types what no flags are.
+static KINDS: [u8; 256] = {
+    use walk::{OPTIONAL, OPTIONAL_TRANSITIVE, WELL_KNOWN};
+    let mut kinds = [u8::MAX; 256];
+    let mut rest: &mut [u8] = &mut kinds;
+    let mut code = 0;
+    while let Some((kind, behind)) = rest.split_first_mut() {
+        *kind = match code {
+            code::ORIGIN | code::AS_PATH | code::NEXT_HOP | code::LOCAL_PREF | code::ATOMIC_AGGREGATE => {
+                WELL_KNOWN
+            }
+            code::MULTI_EXIT_DISC
+            | code::ORIGINATOR_ID
+            | code::CLUSTER_LIST
+            | code::MP_REACH_NLRI
+            | code::MP_UNREACH_NLRI => OPTIONAL,
+            code::AGGREGATOR
+            | code::COMMUNITIES
+            | code::EXTENDED_COMMUNITIES
+            | code::LARGE_COMMUNITIES
+            | code::ONLY_TO_CUSTOMER => OPTIONAL_TRANSITIVE,
+            _ => u8::MAX,
+        };
+        rest = behind;
+        code = code.wrapping_add(1);
+    }
+    kinds
+};
+
+/// An attribute whose octets are all there.
+struct Attribute<'a> {
+    code: u8,
+    len: usize,
+    /// The value and everything behind it.
+    value: &'a [u8],
+}
+
+/// What the attributes so far say about the NLRI.
+struct Found {
     /// Bit N: an attribute of type N was there.
     seen: u64,
-    next_hop: Option<Ipv4Addr>,
+    next_hop: Ipv4Addr,
     reach: Span,
     unreach: Span,
 }
 
-impl Pass<'_, '_> {
-    /// Hands over the attributes; `false` as soon as one is not perfect, or rare.
+impl Found {
+    /// Hands over one attribute if it is perfect; `total` are the octets of the body.
     #[inline(always)]
-    fn attributes<V: UpdateVisitor>(&mut self, bounds: &Bounds, visitor: &mut V) -> bool {
-        let mut at = bounds.start;
-        while at < bounds.end {
-            let Some(head) = Head::read(self.body, at) else {
-                return false;
-            };
-            let Some(value) = self.body.get(head.start..head.start + head.len()) else {
-                return false;
-            };
-            at = head.start + head.len();
-            let bit = 1_u64 << (head.code() & 63);
-            if self.seen & bit != 0 || !self.one(head, value, visitor) {
-                return false;
-            }
-            self.seen |= bit;
-        }
-        at == bounds.end
-    }
-
-    #[inline(always)]
-    fn one<V: UpdateVisitor>(&mut self, head: Head, value: &[u8], visitor: &mut V) -> bool {
-        use walk::{OPTIONAL, OPTIONAL_TRANSITIVE, WELL_KNOWN};
-        let kind = head.kind();
-        match head.code() {
+    fn attribute<V: UpdateVisitor>(
+        &mut self,
+        attribute: Attribute<'_>,
+        total: usize,
+        context: &DecodeContext,
+        visitor: &mut V,
+    ) -> Option<()> {
+        let value = attribute.value.get(..attribute.len)?;
+        match attribute.code {
             code::ORIGIN => {
-                let &[origin] = value else { return false };
-                Origin::from_code(origin)
-                    .map(|origin| visitor.origin(origin))
-                    .is_some()
-                    & (kind == WELL_KNOWN)
+                let &[origin] = value else { return None };
+                visitor.origin(Origin::from_code(origin)?);
             }
             code::AS_PATH => {
-                let four_octet = self.context.four_octet_asn;
-                let fits = clean::is_path(self.body, head.span(), self.context);
-                visitor.as_path(AsPath::trusted(value, four_octet));
-                fits && kind == WELL_KNOWN
+                as_path(value, context, visitor)?;
             }
             code::NEXT_HOP => {
-                let number = number(value);
-                self.next_hop = number.map(Ipv4Addr::from_bits);
-                taken(self.next_hop, |next_hop| visitor.next_hop(next_hop)) & (kind == WELL_KNOWN)
+                self.next_hop = Ipv4Addr::from_bits(number(value)?);
+                visitor.next_hop(self.next_hop);
             }
-            code::MULTI_EXIT_DISC => taken(number(value), |med| visitor.med(med)) & (kind == OPTIONAL),
-            code::LOCAL_PREF => {
-                taken(number(value), |local_pref| visitor.local_pref(local_pref))
-                    & (kind == WELL_KNOWN)
-                    & self.context.is_internal()
+            code::MULTI_EXIT_DISC => {
+                visitor.med(number(value)?);
             }
-            code::ATOMIC_AGGREGATE => {
+            code::LOCAL_PREF if context.is_internal() => {
+                visitor.local_pref(number(value)?);
+            }
+            code::ATOMIC_AGGREGATE if value.is_empty() => {
                 visitor.atomic_aggregate();
-                value.is_empty() & (kind == WELL_KNOWN)
             }
             code::AGGREGATOR => {
-                let aggregator = walk::aggregator(value, self.context.four_octet_asn).ok();
-                taken(aggregator, |aggregator| visitor.aggregator(aggregator)) & (kind == OPTIONAL_TRANSITIVE)
+                visitor.aggregator(walk::aggregator(value, context.four_octet_asn).ok()?);
             }
             code::COMMUNITIES => {
-                visitor.communities(Communities::new(value));
-                whole::<4>(value) & (kind == OPTIONAL_TRANSITIVE)
+                visitor.communities(Communities::new(whole::<4>(value)?));
+            }
+            code::ORIGINATOR_ID if context.is_internal() => {
+                visitor.originator_id(Ipv4Addr::from_bits(number(value)?));
+            }
+            code::CLUSTER_LIST if context.is_internal() => {
+                visitor.cluster_list(ClusterList::new(whole::<4>(value)?));
             }
             code::EXTENDED_COMMUNITIES => {
-                visitor.extended_communities(ExtendedCommunities::new(value));
-                whole::<8>(value) & (kind == OPTIONAL_TRANSITIVE)
+                visitor.extended_communities(ExtendedCommunities::new(whole::<8>(value)?));
             }
             code::LARGE_COMMUNITIES => {
-                visitor.large_communities(LargeCommunities::new(value));
-                whole::<12>(value) & (kind == OPTIONAL_TRANSITIVE)
+                visitor.large_communities(LargeCommunities::new(whole::<12>(value)?));
             }
             code::ONLY_TO_CUSTOMER => {
-                taken(number(value), |asn| visitor.only_to_customer(Asn(asn))) & (kind == OPTIONAL_TRANSITIVE)
+                visitor.only_to_customer(Asn(number(value)?));
             }
             code::MP_REACH_NLRI => {
-                self.reach = head.span();
-                kind == OPTIONAL
+                self.reach = Span::new(total - attribute.value.len(), attribute.len);
             }
             code::MP_UNREACH_NLRI => {
-                self.unreach = head.span();
-                kind == OPTIONAL
+                self.unreach = Span::new(total - attribute.value.len(), attribute.len);
             }
-            _ => false,
+            _ => return None,
         }
+        Some(())
     }
 
-    /// Hands over the NLRI; `false` if an attribute is missing or a multiprotocol attribute not perfect.
-    #[inline(always)]
-    fn nlri<V: UpdateVisitor>(&self, bounds: &Bounds, visitor: &mut V) -> bool {
-        const ALWAYS: u64 = (1 << code::ORIGIN) | (1 << code::AS_PATH);
-        const CLASSIC: u64 = ALWAYS | (1 << code::NEXT_HOP);
-        const MULTIPROTOCOL: u64 = (1 << code::MP_REACH_NLRI) | (1 << code::MP_UNREACH_NLRI);
-        let multiprotocol = self.seen & MULTIPROTOCOL != 0;
-        let mut reach = None;
-        let mut unreach = None;
-        if multiprotocol && !self.find(&mut reach, &mut unreach) {
-            return false;
-        }
-        let classic = bounds.end < self.body.len();
-        if (reach.is_some() && self.seen & ALWAYS != ALWAYS) || (classic && self.seen & CLASSIC != CLASSIC) {
-            return false;
-        }
-        const FAMILY: Family = Family::IPV4_UNICAST;
-        if self.context.families.contains(FAMILY) && bounds.start > 4 {
-            visitor.withdraw(self.block(FAMILY, 2, bounds.start.saturating_sub(2)));
-        }
-        if multiprotocol && let Some((family, start)) = unreach {
-            let end = self.unreach.start() + self.unreach.len();
-            visitor.withdraw(self.block(family, start, end));
-        }
-        if classic && self.context.families.contains(FAMILY) {
-            let block = self.block(FAMILY, bounds.end, self.body.len());
-            visitor.announce(block, self.next_hop.map(NextHop::V4));
-        }
-        if multiprotocol && let Some((family, start, next_hop)) = reach {
-            let end = self.reach.start() + self.reach.len();
-            visitor.announce(self.block(family, start, end), next_hop);
-        }
-        true
-    }
-
-    /// Finds the NLRI of multiprotocol attributes; `false` if one of those is not perfect or its family not in use.
+    /// Hands over the NLRI of an UPDATE with a multiprotocol attribute; `None` if that is not perfect, its family is not in
+    /// use, or an attribute is missing.
     #[inline]
-    fn find(
+    fn multiprotocol<V: UpdateVisitor>(
         &self,
-        reach: &mut Option<(Family, usize, Option<NextHop>)>,
-        unreach: &mut Option<(Family, usize)>,
-    ) -> bool {
-        if !self.reach.is_empty() || self.seen & (1 << code::MP_REACH_NLRI) != 0 {
-            let Some((family, next_hop, behind)) = read_reach(self.reach.of(self.body), self.context) else {
-                return false;
-            };
-            *reach = (behind < self.reach.len()).then(|| (family, self.reach.start() + behind, next_hop));
+        body: &[u8],
+        bounds: &Bounds,
+        context: &DecodeContext,
+        visitor: &mut V,
+    ) -> Option<()> {
+        let (mut reach, mut unreach) = (None, None);
+        if self.seen & (1 << code::MP_REACH_NLRI) != 0 {
+            let (family, next_hop, behind) = read_reach(self.reach.of(body), context)?;
+            reach = (behind < self.reach.len()).then_some((family, next_hop, behind));
         }
         if self.seen & (1 << code::MP_UNREACH_NLRI) != 0 {
-            let Some((family, rest)) = walk::split_family(self.unreach.of(self.body)) else {
-                return false;
-            };
-            if !self.context.families.contains(family) {
-                return false;
+            let (family, rest) = walk::split_family(self.unreach.of(body))?;
+            if !context.families.contains(family) {
+                return None;
             }
-            *unreach = (!rest.is_empty()).then(|| (family, self.unreach.start() + 3));
+            unreach = (!rest.is_empty()).then_some(family);
         }
-        true
+        let classic = bounds.end < body.len();
+        if (reach.is_some() && self.seen & ALWAYS != ALWAYS) || (classic && self.seen & CLASSIC != CLASSIC) {
+            return None;
+        }
+        let in_use = context.families.contains(IPV4);
+        if in_use && bounds.start > 4 {
+            visitor.withdraw(block(body, IPV4, 2, bounds.start - 2, context));
+        }
+        if let Some(family) = unreach {
+            let (start, end) = (self.unreach.start() + 3, self.unreach.end());
+            visitor.withdraw(block(body, family, start, end, context));
+        }
+        if in_use && classic {
+            let next_hop = Some(NextHop::V4(self.next_hop));
+            visitor.announce(block(body, IPV4, bounds.end, body.len(), context), next_hop);
+        }
+        if let Some((family, next_hop, behind)) = reach {
+            let (start, end) = (self.reach.start() + behind, self.reach.end());
+            visitor.announce(block(body, family, start, end, context), next_hop);
+        }
+        Some(())
     }
+}
 
-    #[inline]
-    fn block(&self, family: Family, start: usize, end: usize) -> NlriBlock<'_> {
-        let octets = self.body.get(..end).unwrap_or_default();
-        let start = u16::try_from(start).unwrap_or(u16::MAX);
-        NlriBlock::within(family, octets, start, self.context.add_path.contains(family))
+/// Hands over AS_PATH if it is right. A function of its own, because its loops would take the registers of the other one.
+#[inline(never)]
+fn as_path<V: UpdateVisitor>(value: &[u8], context: &DecodeContext, visitor: &mut V) -> Option<()> {
+    if !clean::is_path(value, context) {
+        return None;
     }
+    visitor.as_path(AsPath::trusted(value, context.four_octet_asn));
+    Some(())
+}
+
+/// NLRI of the body, with what stands before them.
+#[inline(always)]
+fn block<'a>(
+    body: &'a [u8],
+    family: Family,
+    start: usize,
+    end: usize,
+    context: &DecodeContext,
+) -> NlriBlock<'a> {
+    let octets = body.get(..end).unwrap_or_default();
+    let start = u16::try_from(start).unwrap_or(u16::MAX);
+    NlriBlock::within(family, octets, start, context.add_path.contains(family))
 }
 
 #[inline(always)]
@@ -342,12 +458,8 @@ fn number(value: &[u8]) -> Option<u32> {
     <[u8; 4]>::try_from(value).ok().map(u32::from_be_bytes)
 }
 
+/// The value if it is a list that is not empty and whose items are whole.
 #[inline(always)]
-fn taken<T>(value: Option<T>, take: impl FnOnce(T)) -> bool {
-    value.map(take).is_some()
-}
-
-#[inline(always)]
-fn whole<const SIZE: usize>(value: &[u8]) -> bool {
-    !value.is_empty() & value.len().is_multiple_of(SIZE)
+fn whole<const SIZE: usize>(value: &[u8]) -> Option<&[u8]> {
+    (!value.is_empty() && value.len().is_multiple_of(SIZE)).then_some(value)
 }

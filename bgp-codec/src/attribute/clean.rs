@@ -187,8 +187,9 @@ pub(crate) fn read(attributes: &mut Attributes<'_>, context: &DecodeContext) -> 
 fn values(attributes: &Attributes<'_>, context: &DecodeContext) -> bool {
     const LESS_COMMON: u64 = (1 << code::AGGREGATOR) | (1 << code::LARGE_COMMUNITIES);
     let origin = attributes.value_in(slot::ORIGIN).first();
+    let path = attributes.value_in(slot::AS_PATH);
     origin.is_none_or(|origin| *origin <= 2)
-        && is_path(attributes.octets(), attributes.span(slot::AS_PATH), context)
+        && is_path(path, context)
         && (attributes.present & LESS_COMMON == 0 || less_common(attributes))
 }
 
@@ -202,32 +203,17 @@ fn less_common(attributes: &Attributes<'_>) -> bool {
             .is_multiple_of(12)
 }
 
-/// Eight numbers from the one at 8 - N on: the first N count.
-static MASKS: [u32; 16] = {
-    const ALL: u32 = u32::MAX;
-    [ALL, ALL, ALL, ALL, ALL, ALL, ALL, ALL, 0, 0, 0, 0, 0, 0, 0, 0]
-};
-
-/// Whether AS_PATH at `span` is a single sequence without AS 0, or else what the exact walk finds nothing wrong with.
+/// Whether AS_PATH is a single sequence without AS 0, or else what the exact walk finds nothing wrong with.
 #[inline(always)]
-pub(crate) fn is_path(octets: &[u8], span: Span, context: &DecodeContext) -> bool {
-    // The first two octets of the value, and the 32 behind them, whether or not the path goes so far: no loop whose end
-    // is a guess.
-    if let Some(window) = octets.get(span.start()..span.start() + 34)
-        && let Some([kind, count, numbers @ ..]) = window.first_chunk::<34>()
-        && (*kind, span.len()) == (2, usize::from(*count) * 4 + 2)
+pub(crate) fn is_path(value: &[u8], context: &DecodeContext) -> bool {
+    if let [2, count, numbers @ ..] = value
+        && *count != 0
+        && numbers.len() == usize::from(*count) * 4
         && context.four_octet_asn
-        && let Some(counted) = MASKS.get(8_usize.wrapping_sub(usize::from(*count))..)
-        && let Some(counted) = counted.first_chunk::<8>()
     {
-        let mut zero = 0;
-        for (number, mask) in numbers.as_chunks::<4>().0.iter().zip(counted) {
-            let is_zero = u32::from(u32::from_ne_bytes(*number) == 0).wrapping_neg();
-            zero |= is_zero & mask;
-        }
-        return zero == 0 && *count != 0;
+        return !numbers.as_chunks::<4>().0.contains(&[0; 4]);
     }
-    is_other_path(span.of(octets), context)
+    is_other_path(value, context)
 }
 
 #[inline(never)]

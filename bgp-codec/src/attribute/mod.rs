@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 
 use crate::asn::Asn;
-use crate::family::Family;
 use crate::header::MAX_EXTENDED;
 use crate::next_hop::{self, NextHop};
 use crate::update::DecodeContext;
@@ -12,12 +11,16 @@ mod aggregator;
 pub mod as_path;
 mod as_path_buf;
 pub(crate) mod clean;
+pub mod code;
 pub mod error;
+pub mod flag;
 pub mod list;
+mod multiprotocol;
 mod opaque;
 mod origin;
 pub mod path_attributes;
 pub(crate) mod slot;
+mod span;
 mod unknown;
 pub(crate) mod walk;
 
@@ -26,133 +29,12 @@ pub use as_path::{AsPath, Segment, SegmentKind};
 pub use as_path_buf::{AsPathBuf, AsPathSegment, ParseAsPathError};
 pub use error::{AttributeError, AttributeErrorKind, AttributeErrors, Treatment};
 pub use list::{ClusterList, Communities, ExtendedCommunities, Ipv6ExtendedCommunities, LargeCommunities};
+pub use multiprotocol::{MpReach, MpUnreach};
 pub use origin::{Origin, ParseOriginError};
 pub use path_attributes::PathAttributes;
+pub(crate) use span::{Bounds, Span};
 pub(crate) use unknown::write;
 pub use unknown::{RawAttribute, RawAttributes, UnknownAttribute};
-
-/// Attribute type codes.
-///
-/// ```
-/// assert_eq!(bgp_codec::attribute::code::LARGE_COMMUNITIES, 32);
-/// ```
-pub mod code {
-    /// RFC 4271 §5.1.1.
-    pub const ORIGIN: u8 = 1;
-    /// RFC 4271 §5.1.2.
-    pub const AS_PATH: u8 = 2;
-    /// RFC 4271 §5.1.3.
-    pub const NEXT_HOP: u8 = 3;
-    /// RFC 4271 §5.1.4.
-    pub const MULTI_EXIT_DISC: u8 = 4;
-    /// RFC 4271 §5.1.5.
-    pub const LOCAL_PREF: u8 = 5;
-    /// RFC 4271 §5.1.6.
-    pub const ATOMIC_AGGREGATE: u8 = 6;
-    /// RFC 4271 §5.1.7.
-    pub const AGGREGATOR: u8 = 7;
-    /// RFC 1997.
-    pub const COMMUNITIES: u8 = 8;
-    /// RFC 4456 §8.
-    pub const ORIGINATOR_ID: u8 = 9;
-    /// RFC 4456 §8.
-    pub const CLUSTER_LIST: u8 = 10;
-    /// RFC 4760 §3.
-    pub const MP_REACH_NLRI: u8 = 14;
-    /// RFC 4760 §4.
-    pub const MP_UNREACH_NLRI: u8 = 15;
-    /// RFC 4360 §2.
-    pub const EXTENDED_COMMUNITIES: u8 = 16;
-    /// RFC 6793 §3.
-    pub const AS4_PATH: u8 = 17;
-    /// RFC 6793 §3.
-    pub const AS4_AGGREGATOR: u8 = 18;
-    /// RFC 6514 §5; carried as octets.
-    pub const PMSI_TUNNEL: u8 = 22;
-    /// RFC 9012 §2; carried as octets.
-    pub const TUNNEL_ENCAPSULATION: u8 = 23;
-    /// RFC 5701 §2.
-    pub const IPV6_EXTENDED_COMMUNITIES: u8 = 25;
-    /// RFC 7311 §3.
-    pub const AIGP: u8 = 26;
-    /// RFC 6790 §5.2, deprecated by RFC 7447; carried as octets, of any length.
-    pub const ENTROPY_LABEL: u8 = 28;
-    /// RFC 9552 §5.3; carried as octets.
-    pub const BGP_LS: u8 = 29;
-    /// RFC 8092 §3.
-    pub const LARGE_COMMUNITIES: u8 = 32;
-    /// RFC 8205 §3; carried as octets.
-    pub const BGPSEC_PATH: u8 = 33;
-    /// RFC 9234 §5.
-    pub const ONLY_TO_CUSTOMER: u8 = 35;
-    /// RFC 8669 §3; carried as octets.
-    pub const PREFIX_SID: u8 = 40;
-    /// RFC 6368 §5; carried as octets.
-    pub const ATTR_SET: u8 = 128;
-}
-
-/// Attribute flags, RFC 4271 §4.3.
-///
-/// ```
-/// use bgp_codec::attribute::flag;
-/// assert_eq!(flag::OPTIONAL | flag::TRANSITIVE, 0xc0);
-/// ```
-pub mod flag {
-    /// The attribute is not well-known.
-    pub const OPTIONAL: u8 = 0x80;
-    /// The attribute is passed on also by those who do not know it.
-    pub const TRANSITIVE: u8 = 0x40;
-    /// Someone on the way did not know it.
-    pub const PARTIAL: u8 = 0x20;
-    /// The length has two octets.
-    pub const EXTENDED_LENGTH: u8 = 0x10;
-}
-
-/// MP_REACH_NLRI.
-///
-/// ```
-/// # use bgp_codec::{DecodeContext, Family, PeerKind, Update};
-/// // MP_REACH_NLRI: 2001:db8::/32 via 2001:db8::1; MP_UNREACH_NLRI: 2001:db9::/32; ORIGIN, AS_PATH.
-/// # let mut body = vec![0, 0, 0, 52, 0x80, 14, 26, 0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
-/// # body.extend([32, 0x20, 1, 0xd, 0xb8, 0x80, 15, 8, 0, 2, 1, 32, 0x20, 1, 0xd, 0xb9]);
-/// # body.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0]);
-/// # body[3] = body.len() as u8 - 4;
-/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
-/// let reach = update.attributes().mp_reach();
-/// assert_eq!(reach.map(|reach| reach.family), Some(Family::IPV6_UNICAST));
-/// # Ok::<(), bgp_codec::UpdateError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct MpReach<'a> {
-    /// The family of the NLRI.
-    pub family: Family,
-    /// The next hop; `None` for families that have none, such as flow specifications.
-    pub next_hop: Option<NextHop>,
-    /// The NLRI, unread.
-    pub nlri: &'a [u8],
-}
-
-/// MP_UNREACH_NLRI.
-///
-/// ```
-/// # use bgp_codec::{DecodeContext, Family, PeerKind, Update};
-/// // MP_REACH_NLRI: 2001:db8::/32 via 2001:db8::1; MP_UNREACH_NLRI: 2001:db9::/32; ORIGIN, AS_PATH.
-/// # let mut body = vec![0, 0, 0, 52, 0x80, 14, 26, 0, 2, 1, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
-/// # body.extend([32, 0x20, 1, 0xd, 0xb8, 0x80, 15, 8, 0, 2, 1, 32, 0x20, 1, 0xd, 0xb9]);
-/// # body.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0]);
-/// # body[3] = body.len() as u8 - 4;
-/// let update = Update::decode(&body, &DecodeContext::all(PeerKind::External))?;
-/// let unreach = update.attributes().mp_unreach();
-/// assert_eq!(unreach.map(|unreach| unreach.nlri), Some(&[32, 0x20, 1, 0xd, 0xb9][..]));
-/// # Ok::<(), bgp_codec::UpdateError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct MpUnreach<'a> {
-    /// The family of the NLRI.
-    pub family: Family,
-    /// The withdrawn NLRI, unread.
-    pub nlri: &'a [u8],
-}
 
 /// The attributes of one UPDATE, or of an interned canonical block: scalars read, lists as slices.
 ///
@@ -179,106 +61,15 @@ pub struct Attributes<'a> {
     pub(crate) four_octet: bool,
 }
 
-/// Where a value stands, in one word: where it starts, and above that its length.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Span(u32);
-
-impl Span {
-    pub(crate) const NOWHERE: Self = Self(0);
-
-    /// `start` and `len` lie in a message of at most 65,535 octets.
-    #[inline]
-    #[expect(
-        clippy::as_conversions,
-        reason = "no message is longer than its length field can say"
-    )]
-    pub(crate) const fn new(start: usize, len: usize) -> Self {
-        Self((start as u32 & 0xffff) | (len as u32) << 16)
-    }
-
-    /// The same with the length that stands in the upper half of a word.
-    #[inline]
-    #[expect(
-        clippy::as_conversions,
-        reason = "no message is longer than its length field can say"
-    )]
-    pub(crate) const fn of_word(start: usize, word: u32) -> Self {
-        Self((start as u32 & 0xffff) | (word & 0xffff_0000))
-    }
-
-    #[inline]
-    #[expect(clippy::as_conversions, reason = "sixteen bits")]
-    pub(crate) const fn start(self) -> usize {
-        (self.0 & 0xffff) as usize
-    }
-
-    #[inline]
-    #[expect(clippy::as_conversions, reason = "sixteen bits")]
-    pub(crate) const fn len(self) -> usize {
-        (self.0 >> 16) as usize
-    }
-
-    #[inline]
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 >> 16 == 0
-    }
-
-    /// The value, in what the span counts from.
-    #[inline]
-    pub(crate) fn of(self, octets: &[u8]) -> &[u8] {
-        octets
-            .get(self.start()..self.start() + self.len())
-            .unwrap_or_default()
-    }
-
-    /// Where the value goes on behind its first `skip` octets, and where it ends.
-    #[inline]
-    #[expect(clippy::as_conversions, reason = "inside a message of at most 65,535 octets")]
-    pub(crate) const fn behind(self, skip: usize) -> (u16, u16) {
-        ((self.start() + skip) as u16, (self.start() + self.len()) as u16)
-    }
-}
-
-/// Where a block begins and ends.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Bounds {
-    start: u16,
-    end: u16,
-}
-
-impl Bounds {
-    #[inline]
-    pub(crate) fn start(self) -> usize {
-        usize::from(self.start)
-    }
-
-    #[inline]
-    pub(crate) fn end(self) -> usize {
-        usize::from(self.end)
-    }
-
-    #[inline]
-    pub(crate) const fn end_u16(self) -> u16 {
-        self.end
-    }
-}
-
 impl<'a> Attributes<'a> {
     /// Nothing read yet: the block is `octets[start..end]`, and `octets` are no more than a message can have.
     #[inline]
-    #[expect(
-        clippy::as_conversions,
-        reason = "no message is longer than its length field can say"
-    )]
     pub(crate) const fn unread(octets: &'a [u8], start: usize, end: usize, four_octet: bool) -> Self {
         Self {
             octets,
             present: 0,
             spans: [Span::NOWHERE; slot::COUNT],
-            block: Bounds {
-                start: start as u16,
-                end: end as u16,
-            },
+            block: Bounds::new(start, end),
             four_octet,
         }
     }

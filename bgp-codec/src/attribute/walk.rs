@@ -15,7 +15,7 @@ pub(crate) const WELL_KNOWN: u8 = flag::TRANSITIVE;
 pub(crate) const OPTIONAL: u8 = flag::OPTIONAL;
 pub(crate) const OPTIONAL_TRANSITIVE: u8 = flag::OPTIONAL | flag::TRANSITIVE;
 /// The flags that the type decides.
-pub(super) const KIND: u8 = flag::OPTIONAL | flag::TRANSITIVE;
+pub(crate) const KIND: u8 = flag::OPTIONAL | flag::TRANSITIVE;
 
 type Checked = Result<(), Kind>;
 

@@ -11,6 +11,9 @@ use bgp_codec::{
 };
 use ipnet::IpNet;
 
+#[path = "said.rs"]
+pub(crate) mod said;
+
 /// A stream of messages.
 pub(crate) fn message(data: &[u8]) {
     let mut rest = data;
@@ -88,6 +91,7 @@ pub(crate) fn update(data: &[u8]) {
 }
 
 pub(crate) fn read_update(bytes: &[u8], context: &DecodeContext) {
+    said::agree(bytes, context);
     let update = match Update::decode(bytes, context) {
         Ok(update) => update,
         Err(error) => {
