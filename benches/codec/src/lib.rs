@@ -18,3 +18,14 @@ pub const OURS: &[Reader] = &[
     ("bgp-codec, view", ours::read),
     ("bgp-codec, visitor", ours::visit),
 ];
+
+/// A reader's name, with the version if it is that of a crate in the lock file.
+pub fn label(name: &str) -> String {
+    const LOCK: &str = include_str!("../Cargo.lock");
+    let entry = format!("name = \"{name}\"\nversion = \"");
+    let behind = LOCK.split_once(&entry).map(|(_, behind)| behind);
+    match behind.and_then(|behind| behind.split('"').next()) {
+        Some(version) => format!("{name} {version}"),
+        None => name.to_owned(),
+    }
+}

@@ -36,38 +36,45 @@ fn walk<const ADD_PATH: bool, const CHECK: bool>(mut rest: &[u8]) -> Sum {
         if CHECK && (rest[..16] != [0xff; 16] || !(23..=4096).contains(&u16_at(rest, 16)) || rest[18] != 2) {
             return sum;
         }
-        let (message, after) = rest.split_at(u16_at(rest, 16));
-        rest = after;
-        let (withdrawn, tail) = message[21..].split_at(u16_at(message, 19));
-        let (mut attributes, nlri) = tail[2..].split_at(u16_at(tail, 0));
-        if !ipv4::<ADD_PATH, CHECK>(withdrawn, &mut sum) {
+        // Everything is read from slices that go to the end of the stream; `after` is what behind the message is.
+        let after = &rest[u16_at(rest, 16)..];
+        let withdrawn = u16_at(rest, 19);
+        if !ipv4::<ADD_PATH, CHECK>(&rest[21..], withdrawn, &mut sum) {
             return sum;
         }
+        rest = &rest[21 + withdrawn..];
+        let end = rest.len() - 2 - u16_at(rest, 0);
+        rest = &rest[2..];
         let mut seen = 0_u64;
-        while attributes.len() >= 3 {
-            let (flags, code) = (attributes[0], attributes[1]);
-            let extended = flags & 0x10 != 0;
-            let (len, head) = if extended {
-                (u16_at(attributes, 2), 4)
+        while rest.len() > end {
+            let (flags, code) = (rest[0], rest[1]);
+            let (len, head) = if flags & 0x10 != 0 {
+                (u16_at(rest, 2), 4)
             } else {
-                (usize::from(attributes[2]), 3)
+                (usize::from(rest[2]), 3)
             };
-            let (value, after) = attributes[head..].split_at(len);
-            if CHECK && (code > 63 || seen & (1 << code) != 0 || !is_right(flags & 0xc0, code, value)) {
+            let value = &rest[head..];
+            if CHECK && (code > 63 || seen & (1 << code) != 0 || !is_right(flags & 0xc0, code, &value[..len]))
+            {
                 return sum;
             }
             seen |= 1 << (code & 63);
-            if !attribute::<ADD_PATH, CHECK>(code, value, &mut sum) {
+            if !attribute::<CHECK>(code, value, len, &mut sum) {
                 return sum;
             }
-            attributes = after;
+            rest = &value[len..];
         }
-        if CHECK && !nlri.is_empty() && seen & 0b1110 != 0b1110 {
+        if CHECK
+            && (rest.len() != end
+                || rest.len() < after.len()
+                || (rest.len() > after.len() && seen & 0b1110 != 0b1110))
+        {
             return sum;
         }
-        if !ipv4::<ADD_PATH, CHECK>(nlri, &mut sum) {
+        if !ipv4::<ADD_PATH, CHECK>(rest, rest.len() - after.len(), &mut sum) {
             return sum;
         }
+        rest = after;
     }
     sum
 }
@@ -91,8 +98,10 @@ fn is_right(kind: u8, code: u8, value: &[u8]) -> bool {
     }
 }
 
+/// The attribute is the first `len` octets of `behind`.
 #[inline(always)]
-fn attribute<const ADD_PATH: bool, const CHECK: bool>(code: u8, mut value: &[u8], sum: &mut Sum) -> bool {
+fn attribute<const CHECK: bool>(code: u8, behind: &[u8], len: usize, sum: &mut Sum) -> bool {
+    let mut value = &behind[..len];
     match code {
         1 => sum.value(u32::from(value[0])),
         2 => {
@@ -115,19 +124,19 @@ fn attribute<const ADD_PATH: bool, const CHECK: bool>(code: u8, mut value: &[u8]
             for address in value[4..4 + next_hop].as_chunks::<16>().0 {
                 sum.address6(u128::from_be_bytes(*address));
             }
-            return family::<CHECK>(value, &value[5 + next_hop..], sum);
+            return family::<CHECK>(behind, 5 + next_hop, len, sum);
         }
-        15 => return family::<CHECK>(value, &value[3..], sum),
+        15 => return family::<CHECK>(behind, 3, len, sum),
         _ => {}
     }
     true
 }
 
-/// NLRI in a multiprotocol attribute.
+/// NLRI in a multiprotocol attribute of so many octets, from `start` on.
 #[inline(always)]
-fn family<const CHECK: bool>(value: &[u8], nlri: &[u8], sum: &mut Sum) -> bool {
+fn family<const CHECK: bool>(value: &[u8], start: usize, len: usize, sum: &mut Sum) -> bool {
     if value[..3] == [0, 2, 1] {
-        ipv6::<CHECK>(nlri, sum)
+        ipv6::<CHECK>(&value[start..], len - start, sum)
     } else {
         true
     }
@@ -140,51 +149,88 @@ fn words(value: &[u8], sum: &mut Sum) {
     }
 }
 
+/// The bits of an address that count, by the length of the prefix; lengths that no prefix has have no bits.
+static IPV4_MASKS: [u32; 256] = {
+    let (mut masks, mut bits) = ([0; 256], 1);
+    while bits <= 32 {
+        masks[bits] = u32::MAX << (32 - bits);
+        bits += 1;
+    }
+    masks
+};
+
+/// The same of the first half of an IPv6 address.
+static IPV6_MASKS: [u64; 256] = {
+    let (mut masks, mut bits) = ([0; 256], 1);
+    while bits <= 64 {
+        masks[bits] = u64::MAX << (64 - bits);
+        bits += 1;
+    }
+    masks
+};
+
+/// The first `len` octets of `rest` are prefixes. What stands behind them is read with them, so that no length decides how
+/// much is read; only the very last prefix of a stream has nothing behind it.
 #[inline(always)]
-fn ipv4<const ADD_PATH: bool, const CHECK: bool>(mut rest: &[u8], sum: &mut Sum) -> bool {
-    while !rest.is_empty() {
+fn ipv4<const ADD_PATH: bool, const CHECK: bool>(mut rest: &[u8], len: usize, sum: &mut Sum) -> bool {
+    let end = rest.len() - len;
+    while rest.len() > end {
         let mut path_id = 0;
         if ADD_PATH {
             path_id = u32_at(rest, 0);
             rest = &rest[4..];
         }
-        let bits = rest[0];
+        let (bits, octets) = match *rest {
+            [bits, a, b, c, d, ..] => (bits, [a, b, c, d]),
+            _ => last(rest),
+        };
         if CHECK && bits > 32 {
             return false;
         }
-        let len = usize::from(bits).div_ceil(8);
-        let mut octets = [0; 4];
-        if rest.len() > 4 {
-            octets = rest[1..5].try_into().unwrap();
-        } else {
-            octets[..len].copy_from_slice(&rest[1..=len]);
-        }
-        let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
-        sum.ipv4(path_id, u32::from_be_bytes(octets) & mask, bits);
-        rest = &rest[1 + len..];
+        sum.ipv4(
+            path_id,
+            u32::from_be_bytes(octets) & IPV4_MASKS[usize::from(bits)],
+            bits,
+        );
+        rest = &rest[1 + ((usize::from(bits) + 7) >> 3)..];
     }
-    true
+    !CHECK || rest.len() == end
 }
 
 #[inline(always)]
-fn ipv6<const CHECK: bool>(mut rest: &[u8], sum: &mut Sum) -> bool {
-    while !rest.is_empty() {
-        let bits = rest[0];
-        if CHECK && bits > 128 {
-            return false;
+fn ipv6<const CHECK: bool>(mut rest: &[u8], len: usize, sum: &mut Sum) -> bool {
+    let end = rest.len() - len;
+    while rest.len() > end {
+        let (bits, octets) = match *rest {
+            [bits, a, b, c, d, e, f, g, h, ..] => (bits, [a, b, c, d, e, f, g, h]),
+            _ => last(rest),
+        };
+        let mut address = u128::from(u64::from_be_bytes(octets) & IPV6_MASKS[usize::from(bits)]) << 64;
+        if bits > 64 {
+            if CHECK && bits > 128 {
+                return false;
+            }
+            address = long_ipv6(rest, bits);
         }
-        let len = usize::from(bits).div_ceil(8);
-        let mut octets = [0; 16];
-        if rest.len() > 16 {
-            octets = rest[1..17].try_into().unwrap();
-        } else {
-            octets[..len].copy_from_slice(&rest[1..=len]);
-        }
-        let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
-        sum.ipv6(0, u128::from_be_bytes(octets) & mask, bits);
-        rest = &rest[1 + len..];
+        sum.ipv6(0, address, bits);
+        rest = &rest[1 + ((usize::from(bits) + 7) >> 3)..];
     }
-    true
+    !CHECK || rest.len() == end
+}
+
+#[cold]
+fn last<const LEN: usize>(rest: &[u8]) -> (u8, [u8; LEN]) {
+    let mut octets = [0; LEN];
+    octets[..rest.len() - 1].copy_from_slice(&rest[1..]);
+    (rest[0], octets)
+}
+
+#[cold]
+fn long_ipv6(rest: &[u8], bits: u8) -> u128 {
+    let mut octets = [0; 16];
+    let len = usize::from(bits).div_ceil(8);
+    octets[..len].copy_from_slice(&rest[1..=len]);
+    u128::from_be_bytes(octets) & (u128::MAX << (128 - u32::from(bits)))
 }
 
 /// Writes every route from native fields into the buffer, emptied before each.

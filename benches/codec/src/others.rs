@@ -10,13 +10,13 @@ use crate::Reader;
 use crate::stream::Stream;
 use crate::sum::Sum;
 
-/// Names with versions from the lock file.
+/// By the names of their crates.
 pub const READERS: &[Reader] = &[
-    ("zettabgp 0.6.0", zettabgp),
-    ("netgauze-bgp-pkt 0.13.0", netgauze),
-    ("rustbgpd-wire 0.27.0", rustbgpd),
-    ("routecore 0.7.2", routecore),
-    ("bgpkit-parser 0.23.0", bgpkit),
+    ("zettabgp", zettabgp),
+    ("netgauze-bgp-pkt", netgauze),
+    ("rustbgpd-wire", rustbgpd),
+    ("routecore", routecore),
+    ("bgpkit-parser", bgpkit),
 ];
 
 fn counted(prefixes: usize) -> Sum {

@@ -101,13 +101,13 @@ impl UpdateVisitor for Visitor {
         self.sum.value(aggregator.asn.0);
         self.sum.value(aggregator.address.into());
     }
-    #[inline]
+    #[inline(never)]
     fn communities(&mut self, communities: Communities<'_>) {
         communities
             .iter()
             .for_each(|community| self.sum.value(community.0));
     }
-    #[inline]
+    #[inline(never)]
     fn large_communities(&mut self, communities: LargeCommunities<'_>) {
         for community in communities.iter() {
             self.sum.value(community.global);
@@ -178,22 +178,29 @@ fn hop(next_hop: Option<NextHop>, mut sum: Sum) -> Sum {
     sum
 }
 
-#[inline(never)]
-fn nlri(block: NlriBlock<'_>, mut sum: Sum) -> Sum {
+#[inline(always)]
+fn nlri(block: NlriBlock<'_>, sum: Sum) -> Sum {
     match block.family {
-        Family::IPV4_UNICAST => {
-            for nlri in block.prefixes::<Ipv4Net>() {
-                let Ok(nlri) = nlri else { break };
-                sum.ipv4(nlri.path_id, nlri.prefix.addr().into(), nlri.prefix.prefix_len());
-            }
-        }
-        Family::IPV6_UNICAST => {
-            for nlri in block.prefixes::<Ipv6Net>() {
-                let Ok(nlri) = nlri else { break };
-                sum.ipv6(nlri.path_id, nlri.prefix.addr().into(), nlri.prefix.prefix_len());
-            }
-        }
-        _ => {}
+        Family::IPV4_UNICAST => ipv4(block, sum),
+        Family::IPV6_UNICAST => ipv6(block, sum),
+        _ => sum,
+    }
+}
+
+#[inline(never)]
+fn ipv4(block: NlriBlock<'_>, mut sum: Sum) -> Sum {
+    for nlri in block.prefixes::<Ipv4Net>() {
+        let Ok(nlri) = nlri else { break };
+        sum.ipv4(nlri.path_id, nlri.prefix.addr().into(), nlri.prefix.prefix_len());
+    }
+    sum
+}
+
+#[inline(never)]
+fn ipv6(block: NlriBlock<'_>, mut sum: Sum) -> Sum {
+    for nlri in block.prefixes::<Ipv6Net>() {
+        let Ok(nlri) = nlri else { break };
+        sum.ipv6(nlri.path_id, nlri.prefix.addr().into(), nlri.prefix.prefix_len());
     }
     sum
 }
