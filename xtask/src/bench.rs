@@ -1,4 +1,4 @@
-//! The benchmarks that are programs of their own: `cargo xtask bench <convergence|sessions|kernel> [OPTIONS]`.
+//! The benchmarks that are programs of their own: `cargo xtask bench <convergence|sessions|kernel|policy> [OPTIONS]`.
 
 use anyhow::Result;
 
@@ -14,6 +14,7 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
         Some((name, options)) if name == "convergence" => convergence(options),
         Some((name, options)) if name == "sessions" => sessions(options),
         Some((name, options)) if name == "kernel" => kernel(options),
+        Some((name, options)) if name == "policy" => policy(options),
         _ => run::all(&[Step::cargo("bench --workspace").and(rest)]),
     }
 }
@@ -41,5 +42,13 @@ fn kernel(rest: &[String]) -> Result<()> {
     run::all(&[
         Step::cargo("build --release --bin stonechat"),
         Step::cargo("run --release --quiet --manifest-path benches/kernel/Cargo.toml --").and(rest),
+    ])
+}
+
+/// What filters cost a route, and what their reload costs everybody.
+fn policy(rest: &[String]) -> Result<()> {
+    run::all(&[
+        Step::cargo("build --release --bin stonechat"),
+        Step::cargo("run --release --quiet --manifest-path benches/policy/Cargo.toml --").and(rest),
     ])
 }
