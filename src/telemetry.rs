@@ -1,13 +1,15 @@
 //! Logs, and what systemd is told. Knows nothing of the speaker.
 //!
-//! Logs go to standard error, as text or one JSON object a line; the level changes while running, the format does not.
+//! Logs go to standard error, as text or one JSON object a line; level and format change while running.
 //! Without a service manager (`NOTIFY_SOCKET` absent) telling it anything does nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::filter::{LevelFilter, dynamic_filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt as _};
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
@@ -44,6 +46,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Telemetry {
     level: reload::Handle<EnvFilter, Registry>,
+    json: Arc<AtomicBool>,
 }
 
 /// Starts logging to standard error; once per process.
@@ -52,16 +55,22 @@ pub struct Telemetry {
 /// [`Error::Level`] when the level means nothing; [`Error::Twice`] when logging was set up before.
 pub fn init(level: &str, format: Format) -> Result<Telemetry, Error> {
     let (filter, level) = reload::Layer::new(parse_level(level)?);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let lines = match format {
-        Format::Text => lines.boxed(),
-        Format::Json => lines.json().boxed(),
-    };
+    let json = Arc::new(AtomicBool::new(format == Format::Json));
+    let text = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let objects = fmt::layer().with_writer(std::io::stderr).json();
+    // Both see every span, because each writes down its fields in a form of its own; only one sees events.
     tracing_subscriber::registry()
         .with(filter)
-        .with(lines)
+        .with(text.with_filter(only(&json, false)))
+        .with(objects.with_filter(only(&json, true)))
         .try_init()?;
-    Ok(Telemetry { level })
+    Ok(Telemetry { level, json })
+}
+
+/// Events while the format is JSON, or while it is not; and every span.
+fn only<S>(json: &Arc<AtomicBool>, wanted: bool) -> impl Filter<S> + use<S> {
+    let json = Arc::clone(json);
+    dynamic_filter_fn(move |metadata, _| metadata.is_span() || json.load(Ordering::Relaxed) == wanted)
 }
 
 impl Telemetry {
@@ -71,6 +80,11 @@ impl Telemetry {
     /// [`Error::Level`] when the level means nothing; the old one stays.
     pub fn set_level(&self, level: &str) -> Result<(), Error> {
         Ok(self.level.reload(parse_level(level)?)?)
+    }
+
+    /// Changes how lines look, from the next one on.
+    pub fn set_format(&self, format: Format) {
+        self.json.store(format == Format::Json, Ordering::Relaxed);
     }
 }
 

@@ -63,12 +63,18 @@ mod tests {
     use crate::cli::testing::Daemon;
 
     #[test]
-    fn cases_of_the_sample_are_as_expected() {
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/tests/node.toml");
-        let text = Daemon::dead().text(|terminal| execute(&test(file.clone()), terminal));
-        assert!(text.lines().count() >= 8 && !text.contains("FAILED"), "{text}");
-        let json = Daemon::dead().json(|terminal| execute(&test(file), terminal));
-        assert_eq!(json["failed"], 0);
+    fn cases_of_the_samples_are_as_expected() {
+        for (name, cases) in [("node.toml", 8), ("border.toml", 14)] {
+            let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/tests");
+            let file = directory.join(name);
+            let (text, _) = Daemon::dead().ask(false, |terminal| execute(&test(file.clone()), terminal));
+            assert!(
+                text.lines().count() >= cases && !text.contains("FAILED"),
+                "{text}"
+            );
+            let json = Daemon::dead().json(|terminal| execute(&test(file), terminal));
+            assert_eq!(json["failed"], 0);
+        }
     }
 
     #[test]

@@ -62,7 +62,12 @@ fn text(plan: &Plan) -> String {
     let until = plan.confirm_s.map_or_else(String::new, |seconds| {
         format!("undone in {seconds} s unless `stonechat confirm` comes first\n")
     });
-    format!("{heading}{lines}{until}")
+    let warnings: String = plan
+        .warnings
+        .iter()
+        .map(|warning| format!("{warning}\n"))
+        .collect();
+    format!("{heading}{lines}{until}{warnings}")
 }
 
 #[cfg(test)]
@@ -80,6 +85,7 @@ mod tests {
             };
             Response::Plan(Plan {
                 changes: changes(),
+                warnings: vec!["node.toml:9:1: warning: no peer uses filter `own`".into()],
                 applied: !dry_run,
                 confirm_s: None,
             })
@@ -98,11 +104,13 @@ mod tests {
         };
         assert_eq!(
             reload(false),
-            "reloaded:\n  peer f5-a: max_prefixes 100 -> 200: live\n"
+            "reloaded:\n  peer f5-a: max_prefixes 100 -> 200: live\n\
+             node.toml:9:1: warning: no peer uses filter `own`\n"
         );
         assert_eq!(
             reload(true),
-            "would change:\n  peer f5-a: max_prefixes 100 -> 200: live\n"
+            "would change:\n  peer f5-a: max_prefixes 100 -> 200: live\n\
+             node.toml:9:1: warning: no peer uses filter `own`\n"
         );
     }
 
@@ -111,6 +119,7 @@ mod tests {
         let daemon = Daemon::new(|_| {
             Response::Plan(Plan {
                 changes: vec![],
+                warnings: vec![],
                 applied: true,
                 confirm_s: None,
             })

@@ -8,7 +8,7 @@ use super::table::{Column, Table};
 use super::{Error, Terminal};
 use crate::control::show::WhyReport;
 use crate::control::{Request, Response};
-use crate::rib::explain::{ExportStory, PathStory};
+use crate::rib::explain::{ExportStory, GroupStory, PathStory};
 use crate::route::Prefix;
 use crate::vip;
 
@@ -48,14 +48,24 @@ fn text(report: &WhyReport, now_unix_s: u64) -> String {
     }
     let vips: Vec<String> = report.vips.iter().map(|vip| vip_text(vip, now_unix_s)).collect();
     section(&mut text, "originated while its check passes", &vips);
+    section(&mut text, "aggregates", &story.aggregates);
     section(&mut text, "nearby prefixes that exist", &story.nearby);
-    section(&mut text, "kernel", &report.kernel);
+    section(&mut text, "kernel", kernel_lines(report));
     if !story.exports.is_empty() {
         text.push_str("\nadvertised:\n");
         text.push_str(&exports_text(&story.exports));
     }
     section(&mut text, "malformed updates that concerned it", &story.malformed);
     text
+}
+
+/// What the kernel's edge says, or why it was not asked to hold anything.
+fn kernel_lines(report: &WhyReport) -> &[String] {
+    if report.kernel.is_empty() {
+        report.explanation.not_installed.as_slice()
+    } else {
+        &report.kernel
+    }
 }
 
 fn section(text: &mut String, heading: &str, lines: &[String]) {
@@ -94,13 +104,17 @@ fn path_text(story: &PathStory) -> String {
         .next_hop
         .map_or_else(String::new, |next_hop| format!(", next hop {next_hop}"));
     let med = route.med.map_or_else(String::new, |med| format!(", MED {med}"));
+    let weight = match route.weight {
+        0 => String::new(),
+        weight => format!("weight {weight}, "),
+    };
     let as_path = if route.as_path.is_empty() {
         "empty"
     } else {
         &route.as_path
     };
     let mut text = format!(
-        "  {:2}from {}{next_hop}, LOCAL_PREF {}{med}, AS path {as_path}, {}, {} old\n",
+        "  {:2}from {}{next_hop}, {weight}LOCAL_PREF {}{med}, AS path {as_path}, {}, {} old\n",
         flags(route),
         route.source,
         route.local_pref,
@@ -109,6 +123,12 @@ fn path_text(story: &PathStory) -> String {
     );
     if !route.communities.is_empty() {
         text.push_str(&format!("      communities: {}\n", route.communities.join(" ")));
+    }
+    let tag = (route.tag != 0).then(|| format!("tag {}", route.tag));
+    let table = route.table.map(|table| format!("kernel table {table}"));
+    let marks: Vec<String> = tag.into_iter().chain(table).collect();
+    if !marks.is_empty() {
+        text.push_str(&format!("      {}\n", marks.join(", ")));
     }
     if let Some(originator) = route.originator_id {
         let clusters: Vec<String> = route.cluster_list.iter().map(IpAddr::to_string).collect();
@@ -129,6 +149,7 @@ fn exports_text(exports: &[ExportStory]) -> String {
     let mut table = Table::new([
         Column::Left("  PEER"),
         Column::Left("TOLD"),
+        Column::Left("GROUP"),
         Column::Left("BECAUSE"),
     ]);
     for ExportStory {
@@ -136,6 +157,7 @@ fn exports_text(exports: &[ExportStory]) -> String {
         advertised,
         reason,
         pending,
+        group,
     } in exports
     {
         let told = match (advertised, pending) {
@@ -144,9 +166,22 @@ fn exports_text(exports: &[ExportStory]) -> String {
             (true, true) => "yes, a change waits",
             (false, true) => "no, a change waits",
         };
-        table.row([format!("  {peer}"), String::from(told), reason.clone()]);
+        let group = group.as_ref().map_or_else(|| String::from("-"), group_text);
+        table.row([format!("  {peer}"), String::from(told), group, reason.clone()]);
     }
     table.text()
+}
+
+fn group_text(group: &GroupStory) -> String {
+    let GroupStory {
+        number,
+        members,
+        behind,
+    } = group;
+    match behind {
+        0 => format!("{number} ({members} peers), in step"),
+        behind => format!("{number} ({members} peers), {behind} behind"),
+    }
 }
 
 fn parse_prefix(text: &str) -> Result<Prefix, String> {
@@ -195,9 +230,9 @@ kernel:
   installed in main via 172.16.40.198, metric 200
 
 advertised:
-  PEER   TOLD  BECAUSE
-  f5-a   yes   accepted by rule 1 of filter own (node.toml:40)
-  node1  no    not reflected: both are internal non-clients
+  PEER   TOLD  GROUP                 BECAUSE
+  f5-a   yes   3 (2 peers), in step  accepted by rule 1 of filter own (node.toml:40)
+  node1  no    -                     not reflected: both are internal non-clients
 "
         );
         let json = daemon.json(|terminal| execute(&arguments, terminal));
@@ -282,6 +317,11 @@ advertised:
             advertised,
             reason: reason.into(),
             pending: false,
+            group: advertised.then_some(GroupStory {
+                number: 3,
+                members: 2,
+                behind: 0,
+            }),
         };
         let explanation = Explanation {
             prefix: "10.244.1.0/24".into(),

@@ -61,6 +61,8 @@ pub struct Config {
     pub kernel: Option<kernel::settings::Settings>,
     /// `[[originate]]`, in file order.
     pub originate: Vec<originate::settings::Source>,
+    /// `[[aggregate]]`, in file order.
+    pub aggregates: Vec<originate::settings::Aggregate>,
     /// `[[vip]]`, in file order.
     pub vips: Vec<vip::settings::Vip>,
     /// `[[filter]]`, in file order; peers hold those they use.

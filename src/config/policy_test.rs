@@ -16,7 +16,7 @@ use toml::Spanned;
 
 use super::Config;
 use super::environment::Variables;
-use super::file::{Keys as _, keys};
+use super::file::{Keys as _, kernel, keys};
 use super::load;
 use super::reader::{Reader, Section, Value};
 use super::report::Report;
@@ -25,8 +25,8 @@ use super::schema::{
     ADDRESS, COMMUNITIES, EXTENDED_COMMUNITIES, LARGE_COMMUNITIES, LIVE, NAME, NAMES, NONE, PATH, PREFIX,
     REQUIRED, Shape, TEXT, Table, U32,
 };
-use crate::policy::{CanonicalBlock, Chain, Location, NextHopEdit, RouteView, Source, Verdict};
-use crate::route::OriginKind;
+use crate::policy::{CanonicalBlock, Chain, Location, Marks, NextHopEdit, RouteView, Source, Verdict};
+use crate::route::{OriginKind, TableId};
 use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
 
 /// What became of one case.
@@ -77,7 +77,7 @@ keys! {
         prefix: IpNet = scalar::prefix_or_address => PREFIX, REQUIRED, LIVE;
         /// The peer that sent it; by default the one whose import is tried.
         from: Arc<str> = scalar::name => NAME, NONE, LIVE;
-        /// Instead of `from`: one of ours, `kernel:pod-blocks`, `static:NAME` or `vip:NAME`.
+        /// Instead of `from`: one of ours, `kernel:pod-blocks`, `static:NAME`, `vip:NAME` or `aggregate:NAME`.
         source: (OriginKind, Arc<str>) = source => Shape::Text { noun: "a source", example: "vip:shop" }, NONE, LIVE;
         /// AS_PATH: `"65001 65002"`.
         as_path: AsPathBuf = as_path => Shape::Text { noun: "an AS path", example: "65001 65002" }, "empty", LIVE;
@@ -97,6 +97,10 @@ keys! {
         extended_community: Vec<ExtendedCommunity> = scalar::extended_communities => EXTENDED_COMMUNITIES, NONE, LIVE;
         /// The kernel's metric of a route that was read from its table.
         kernel_metric: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// The metric of the way to its next hop, for `med = "igp"` of a learned route.
+        next_hop_metric: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// The tag that import gave it, for `export`.
+        tag: u32 = scalar::any_u32 => U32, "`0`", LIVE;
     }
 }
 
@@ -117,6 +121,12 @@ keys! {
         origin: Origin = scalar::origin => Shape::Words(&["igp", "egp", "incomplete"]), NONE, LIVE;
         /// The next hop that the filters set: an address, `"self"` or `"unchanged"`.
         next_hop: NextHopEdit = scalar::next_hop => Shape::Text { noun: "an address", example: "self" }, NONE, LIVE;
+        /// Weight; 0 where none is set.
+        weight: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// Tag; 0 where none is set.
+        tag: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// The kernel table that the filters chose.
+        table: TableId = kernel::table => kernel::TABLE, NONE, LIVE;
         /// Exactly these communities, in whatever order; `[]` for none.
         community: Vec<Community> = scalar::communities => COMMUNITIES, NONE, LIVE;
         /// Exactly these large communities.
@@ -203,6 +213,8 @@ fn tried(reader: &Reader<'_>, config: &Config, case: &CaseKeys) -> Option<CaseRe
         attributes: &CanonicalBlock::new(&canonical),
         next_hop: before.next_hop,
         kernel_metric: route.kernel_metric.as_ref().map(|metric| *metric.get_ref()),
+        next_hop_metric: route.next_hop_metric.as_ref().map(|metric| *metric.get_ref()),
+        marks: route.marks(),
         local_asn,
     });
     let word = if verdict.accept { "accepted" } else { "rejected" };
@@ -212,7 +224,7 @@ fn tried(reader: &Reader<'_>, config: &Config, case: &CaseKeys) -> Option<CaseRe
         name: name?.clone(),
         location: reader.location(&header.span),
         verdict: format!("{word} by {}", verdict.reason),
-        wrong: expect.wrong(*accept, &verdict, &after),
+        wrong: expect.wrong(*accept, &verdict, (&after, route.marks())),
     })
 }
 
@@ -282,6 +294,7 @@ fn source_of<'c>(config: &Config, route: &'c RouteKeys, from: Option<&'c PeerSet
             address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             asn: config.speaker.asn,
             kind: PeerKind::Internal,
+            role: None,
         };
     };
     let internal = peer.remote_asn.is_internal(peer.local_asn);
@@ -304,6 +317,7 @@ fn source_of<'c>(config: &Config, route: &'c RouteKeys, from: Option<&'c PeerSet
         } else {
             PeerKind::External
         },
+        role: peer.role.map(|own| own.role),
     }
 }
 
@@ -316,6 +330,13 @@ impl CaseKeys {
 }
 
 impl RouteKeys {
+    fn marks(&self) -> Marks {
+        Marks {
+            tag: self.tag.as_ref().map_or(0, |tag| *tag.get_ref()),
+            ..Marks::default()
+        }
+    }
+
     fn attributes(&self) -> PathAttributes {
         fn or<T: Clone + Default>(value: Option<&Spanned<T>>) -> T {
             value.map(|value| value.get_ref().clone()).unwrap_or_default()
@@ -342,7 +363,12 @@ impl RouteKeys {
 
 impl ExpectKeys {
     /// What differs from what is expected; of a rejected route, the attributes are nobody's.
-    fn wrong(&self, accept: bool, verdict: &Verdict, after: &PathAttributes) -> Vec<String> {
+    fn wrong(
+        &self,
+        accept: bool,
+        verdict: &Verdict,
+        (after, before): (&PathAttributes, Marks),
+    ) -> Vec<String> {
         let mut wrong = Vec::new();
         if verdict.accept != accept {
             let expected = if accept { "accept" } else { "reject" };
@@ -359,6 +385,7 @@ impl ExpectKeys {
         }
         if accept {
             self.compare_attributes(verdict, after, &mut wrong);
+            self.compare_marks(verdict.edits.marks(before), &mut wrong);
             self.compare_communities(after, &mut wrong);
         }
         wrong
@@ -406,6 +433,27 @@ impl ExpectKeys {
                 format!("{next_hop:?}"),
                 format!("{set:?}"),
             );
+        }
+    }
+
+    fn compare_marks(&self, marks: Marks, wrong: &mut Vec<String>) {
+        let table =
+            |table: Option<TableId>| table.map_or_else(|| "none".to_owned(), |table| table.to_string());
+        let expected_table = self.table.as_ref().map(|table| *table.get_ref());
+        let number = |key: &Option<Spanned<u32>>| key.as_ref().map(|key| key.get_ref().to_string());
+        let all = [
+            ("weight", number(&self.weight), marks.weight.to_string()),
+            ("tag", number(&self.tag), marks.tag.to_string()),
+            (
+                "table",
+                expected_table.map(|expected| table(Some(expected))),
+                table(marks.table),
+            ),
+        ];
+        for (key, expected, is) in all {
+            if let Some(expected) = expected.filter(|expected| *expected != is) {
+                wrong.push(format!("{key}: expected {expected}, is {is}"));
+            }
         }
     }
 
@@ -463,18 +511,22 @@ fn number_or_none(value: &Value<'_>) -> Option<Option<u32>> {
 }
 
 fn source(value: &Value<'_>) -> Option<(OriginKind, Arc<str>)> {
-    value.parse("`kernel:NAME`, `static:NAME` or `vip:NAME`", |text| {
-        let known = [
-            ("kernel", OriginKind::Kernel),
-            ("static", OriginKind::Static),
-            ("vip", OriginKind::Vip),
-        ];
-        let parts = text.split_once(':').and_then(|(kind, name)| {
-            let (_, kind) = known.into_iter().find(|(word, _)| *word == kind)?;
-            Some((kind, Arc::from(name)))
-        });
-        parts.ok_or_else(|| format!("`{text}` is no source"))
-    })
+    value.parse(
+        "`kernel:NAME`, `static:NAME`, `vip:NAME` or `aggregate:NAME`",
+        |text| {
+            let known = [
+                ("kernel", OriginKind::Kernel),
+                ("static", OriginKind::Static),
+                ("vip", OriginKind::Vip),
+                ("aggregate", OriginKind::Aggregate),
+            ];
+            let parts = text.split_once(':').and_then(|(kind, name)| {
+                let (_, kind) = known.into_iter().find(|(word, _)| *word == kind)?;
+                Some((kind, Arc::from(name)))
+            });
+            parts.ok_or_else(|| format!("`{text}` is no source"))
+        },
+    )
 }
 
 fn as_path(value: &Value<'_>) -> Option<AsPathBuf> {

@@ -60,7 +60,7 @@ fn every_sample_loads_without_a_warning() {
             loaded.push(path.file_name().unwrap().to_string_lossy().into_owned());
         }
     }
-    for name in ["node.toml", "reflector.toml", "tor.toml"] {
+    for name in ["node.toml", "reflector.toml", "tor.toml", "border.toml"] {
         assert!(loaded.contains(&name.to_owned()), "{loaded:?}");
     }
 }
@@ -70,7 +70,13 @@ fn every_sample_loads_without_a_warning() {
 fn the_effective_configuration_means_the_same() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let scratch = nix::unistd::mkdtemp(&std::env::temp_dir().join("stonechat-show-XXXXXX")).unwrap();
-    for name in ["node.toml", "reflector.toml", "tor.toml", "adc.toml"] {
+    for name in [
+        "node.toml",
+        "reflector.toml",
+        "tor.toml",
+        "adc.toml",
+        "border.toml",
+    ] {
         let path = directory.join(name);
         let text = effective(&path, &variable).unwrap_or_else(|report| panic!("{report}"));
         let shown = scratch.join(name);
@@ -360,6 +366,7 @@ fn learned(name: &str) -> Source<'_> {
         address,
         asn: Asn(64_512),
         kind: PeerKind::Internal,
+        role: None,
     }
 }
 
@@ -381,6 +388,8 @@ fn verdict(chain: &Chain, prefix: &str, source: Source<'_>) -> bool {
             attributes,
             next_hop: None,
             kernel_metric: None,
+            next_hop_metric: None,
+            marks: crate::policy::Marks::default(),
             local_asn: Asn(64_512),
         })
         .accept

@@ -154,6 +154,7 @@ mod tests {
             advertised,
             reason: String::new(),
             pending: false,
+            group: None,
         }
     }
 
@@ -168,6 +169,9 @@ mod tests {
                 as_path: as_path.into(),
                 local_pref: 100,
                 med: None,
+                weight: 0,
+                tag: 0,
+                table: None,
                 communities: vec![],
                 originator_id: originator.map(|address| address.parse().unwrap()),
                 cluster_list: vec![],

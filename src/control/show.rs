@@ -2,13 +2,14 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::protocol::Failure;
 use crate::drain;
-use crate::rib::explain::{Counters, Explanation, PeerCounters};
-use crate::session::status::Status;
+use crate::rib::explain::{Counters, Explanation, ExportStory, PeerCounters};
+use crate::session::status::{State, Status};
 use crate::vip;
 
 /// One peer: its session and its counts.
@@ -139,6 +140,43 @@ impl WhyReport {
     }
 }
 
+impl Explanation {
+    /// Adds the peers that are told nothing because there is no session.
+    pub(crate) fn add_absent(&mut self, statuses: &[Status]) {
+        for status in statuses {
+            if self.exports.iter().any(|export| export.peer == status.name) {
+                continue;
+            }
+            self.exports.push(ExportStory {
+                peer: Arc::clone(&status.name),
+                advertised: false,
+                reason: absence(status),
+                pending: false,
+                group: None,
+            });
+        }
+        self.exports.sort_by(|one, other| one.peer.cmp(&other.peer));
+    }
+}
+
+/// Why there is no session.
+fn absence(status: &Status) -> String {
+    if status.is_self {
+        return String::from("its address is ours: no session with oneself");
+    }
+    let state = if status.shutdown {
+        String::from("shut down")
+    } else if status.state == State::Established {
+        String::from("no family in common carries it")
+    } else {
+        format!("no session: {:?}", status.state)
+    };
+    match &status.last_error {
+        Some(error) if status.state != State::Established => format!("{state}; last error: {error}"),
+        _ => state,
+    }
+}
+
 /// What a reload changes (design: reload is a plan).
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Plan {
@@ -146,6 +184,9 @@ pub struct Plan {
     pub changes: Vec<PlannedChange>,
     /// It has been done, and is not only a plan.
     pub applied: bool,
+    /// What the file says that is right and perhaps not meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// It is undone after so many seconds unless it is confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_s: Option<u64>,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bgp_codec::{Community, LargeCommunity, Origin, PathAttributes};
 
 use self::kernel_routes::KernelTable;
-use self::settings::{From, Source};
+use self::settings::{Aggregate, From, Source};
 use crate::rib::interface::LocalChange;
 use crate::route::{KernelTableChange, LocalRoute, OriginKind, Prefix, TableId};
 
@@ -22,6 +22,9 @@ use crate::route::{KernelTableChange, LocalRoute, OriginKind, Prefix, TableId};
 #[derive(Debug)]
 pub struct Originator {
     sources: Vec<Source>,
+    aggregates: Vec<Aggregate>,
+    /// Aggregates that are there.
+    present: BTreeSet<Prefix>,
     kernel: KernelTable,
     /// What the RIB has been told, by source.
     announced: BTreeMap<(OriginKind, Arc<str>), BTreeMap<Prefix, LocalRoute>>,
@@ -54,6 +57,8 @@ impl Originator {
     pub fn new(own_protocol: u8) -> Self {
         Self {
             sources: Vec::new(),
+            aggregates: Vec::new(),
+            present: BTreeSet::new(),
             kernel: KernelTable::new(own_protocol),
             announced: BTreeMap::new(),
             prefixes: BTreeMap::new(),
@@ -84,6 +89,23 @@ impl Originator {
             self.set_source(kind_of(source), &source.name, routes);
         }
         self.sources = sources;
+    }
+
+    /// Takes over the configured aggregates; which of them are there is the tables' to say.
+    pub fn set_aggregates(&mut self, aggregates: Vec<Aggregate>) {
+        self.aggregates = aggregates;
+    }
+
+    /// The full set of aggregates that are there; replaces the earlier one. The tables announce them by themselves.
+    pub fn aggregates_present(&mut self, present: &[Prefix]) {
+        let present: BTreeSet<Prefix> = present.iter().copied().collect();
+        let before = std::mem::replace(&mut self.present, present.clone());
+        for prefix in present.difference(&before) {
+            self.count(*prefix, true);
+        }
+        for prefix in before.difference(&present) {
+            self.count(*prefix, false);
+        }
     }
 
     /// Takes in the kernel's table or a change of it.
@@ -143,7 +165,10 @@ impl Originator {
             } => Some(prefixes),
             From::Prefixes { .. } | From::Kernel(_) => None,
         });
-        let prefixes: BTreeSet<Prefix> = sources.flatten().map(Prefix::trunc).collect();
+        let aggregates = self.aggregates.iter().filter(|aggregate| aggregate.discard);
+        let aggregates = aggregates.map(|aggregate| aggregate.rule.prefix);
+        let aggregates = aggregates.filter(|prefix| self.present.contains(prefix));
+        let prefixes: BTreeSet<Prefix> = sources.flatten().map(Prefix::trunc).chain(aggregates).collect();
         prefixes.into_iter().collect()
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bgp_codec::{Community, LargeCommunity};
 use ipnet::IpNet;
 
+use crate::rib::interface;
 use crate::route::{KernelRouteKind, TableId};
 
 /// One `[[originate]]`.
@@ -57,4 +58,13 @@ pub struct KernelMatch {
     pub le: Option<u8>,
     /// Metric in this range, inclusive.
     pub metric: Option<(u32, u32)>,
+}
+
+/// One `[[aggregate]]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Aggregate {
+    /// What the tables make of it.
+    pub rule: interface::Aggregate,
+    /// A blackhole of ours is installed beneath it while it is there, RFC 4632 §5.1.
+    pub discard: bool,
 }

@@ -363,6 +363,7 @@ impl Progress<'_, '_> {
         condition.matches(&RouteView {
             attributes: &CanonicalBlock::new(&edited.canonical),
             next_hop: edited.next_hop,
+            marks: edits.marks(route.marks),
             ..*route
         })
     }

@@ -5,16 +5,18 @@ use std::str::FromStr;
 
 use bgp_codec::{Community, LargeCommunity};
 
+use super::masked::{Masked, Widths};
+
 /// A pattern over communities (RFC 1997): each half a number or `*`, or a well-known name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct CommunityPattern {
-    asn: Option<u16>,
-    value: Option<u16>,
-}
+pub struct CommunityPattern(Masked);
 
 /// A pattern over large communities (RFC 8092): each of three parts a number or `*`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct LargeCommunityPattern([Option<u32>; 3]);
+pub struct LargeCommunityPattern(Masked);
+
+const STANDARD: Widths = &[16, 16];
+const LARGE: Widths = &[32, 32, 32];
 
 /// The text is no pattern of that kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -36,18 +38,18 @@ impl CommunityPattern {
     /// Whether the community matches.
     #[must_use]
     pub fn matches(self, community: Community) -> bool {
-        let (asn, value) = community.parts();
-        self.asn.is_none_or(|wanted| wanted == asn) && self.value.is_none_or(|wanted| wanted == value)
+        self.0.matches(standard(community))
     }
+}
+
+fn standard(community: Community) -> u128 {
+    let (asn, value) = community.parts();
+    u128::from(asn) << 16 | u128::from(value)
 }
 
 impl From<Community> for CommunityPattern {
     fn from(community: Community) -> Self {
-        let (asn, value) = community.parts();
-        Self {
-            asn: Some(asn),
-            value: Some(value),
-        }
+        Self(Masked::new(standard(community), u32::MAX.into()))
     }
 }
 
@@ -55,25 +57,20 @@ impl FromStr for CommunityPattern {
     type Err = CommunityPatternError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(community) = text.parse::<Community>() {
-            return Ok(community.into());
+        match text.parse::<Community>() {
+            Ok(community) => Ok(community.into()),
+            Err(_) => Masked::fields(text, STANDARD)
+                .map(Self)
+                .ok_or(CommunityPatternError::Standard),
         }
-        let (asn, value) = text.split_once(':').ok_or(CommunityPatternError::Standard)?;
-        let half = |text| wildcard(text).ok_or(CommunityPatternError::Standard);
-        Ok(Self {
-            asn: half(asn)?,
-            value: half(value)?,
-        })
     }
 }
 
 impl fmt::Display for CommunityPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.asn, self.value) {
-            (Some(asn), Some(value)) => write!(f, "{}", Community::new(asn, value)),
-            (Some(asn), None) => write!(f, "{asn}:*"),
-            (None, Some(value)) => write!(f, "*:{value}"),
-            (None, None) => f.write_str("*:*"),
+        match u32::try_from(self.0.bits()) {
+            Ok(bits) if self.0.is_exact(STANDARD) => write!(f, "{}", Community(bits)),
+            _ => self.0.write(STANDARD, f),
         }
     }
 }
@@ -82,21 +79,20 @@ impl LargeCommunityPattern {
     /// Whether the community matches.
     #[must_use]
     pub fn matches(self, community: LargeCommunity) -> bool {
-        let parts = [community.global, community.local1, community.local2];
-        self.0
-            .iter()
-            .zip(parts)
-            .all(|(wanted, part)| wanted.is_none_or(|wanted| wanted == part))
+        self.0.matches(large(community))
     }
+}
+
+fn large(community: LargeCommunity) -> u128 {
+    let parts = [community.global, community.local1, community.local2];
+    parts
+        .into_iter()
+        .fold(0, |bits, part| bits << 32 | u128::from(part))
 }
 
 impl From<LargeCommunity> for LargeCommunityPattern {
     fn from(community: LargeCommunity) -> Self {
-        Self([
-            Some(community.global),
-            Some(community.local1),
-            Some(community.local2),
-        ])
+        Self(Masked::new(large(community), (1 << 96) - 1))
     }
 }
 
@@ -104,46 +100,16 @@ impl FromStr for LargeCommunityPattern {
     type Err = CommunityPatternError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut parts = text.split(':').map(wildcard);
-        let mut next = || parts.next().flatten().ok_or(CommunityPatternError::Large);
-        let pattern = Self([next()?, next()?, next()?]);
-        if parts.next().is_some() {
-            Err(CommunityPatternError::Large)
-        } else {
-            Ok(pattern)
-        }
+        Masked::fields(text, LARGE)
+            .map(Self)
+            .ok_or(CommunityPatternError::Large)
     }
 }
 
 impl fmt::Display for LargeCommunityPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, part) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(":")?;
-            }
-            match part {
-                Some(number) => write!(f, "{number}")?,
-                None => f.write_str("*")?,
-            }
-        }
-        Ok(())
+        self.0.write(LARGE, f)
     }
-}
-
-/// `Some(None)` for `*`, `Some(Some(n))` for a plain decimal number, `None` for anything else.
-#[expect(
-    clippy::option_option,
-    reason = "the outer says whether it parses, the inner is the wildcard"
-)]
-fn wildcard<T: FromStr>(text: &str) -> Option<Option<T>> {
-    if text == "*" {
-        return Some(None);
-    }
-    text.bytes()
-        .all(|octet| octet.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
-        .map(Some)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bgp_codec::{AsPath, Asn, FamilySet, Origin, PeerKind, SegmentKind};
+use bgp_codec::{AsPath, Asn, FamilySet, Origin, PeerKind, Role, SegmentKind};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
@@ -48,6 +48,10 @@ pub enum Condition {
     Med(u32),
     /// LOCAL_PREF is equal; an absent one counts as 100.
     LocalPref(u32),
+    /// The tag is one of these.
+    Tag(Vec<u32>),
+    /// The route was learned from a peer to which we have one of these roles.
+    Role(Vec<Role>),
     /// The condition does not hold.
     Not(Box<Self>),
     /// At least one holds.
@@ -134,6 +138,11 @@ impl Condition {
                 .is_some_and(|origin| origins.contains(&origin)),
             Self::Med(value) => route.attributes.med() == Some(*value),
             Self::LocalPref(value) => route.attributes.local_pref().unwrap_or(DEFAULT_LOCAL_PREF) == *value,
+            Self::Tag(tags) => tags.contains(&route.marks.tag),
+            Self::Role(roles) => match route.source {
+                Source::Peer { role: Some(role), .. } => roles.contains(&role),
+                Source::Peer { role: None, .. } | Source::Local { .. } => false,
+            },
             Self::Not(condition) => !condition.matches(route),
             Self::Any(conditions) => conditions.iter().any(|condition| condition.matches(route)),
             Self::All(conditions) => conditions.iter().all(|condition| condition.matches(route)),
@@ -143,12 +152,14 @@ impl Condition {
 
 impl Condition {
     /// Whether it looks at something that an edit can change.
-    pub(super) fn reads_attributes(&self) -> bool {
+    #[must_use]
+    pub fn reads_attributes(&self) -> bool {
         match self {
             Self::Prefix(_)
             | Self::Source(_)
             | Self::Peer(_)
             | Self::Group(_)
+            | Self::Role(_)
             | Self::Family(_)
             | Self::KernelMetric(..) => false,
             Self::Community(_)
@@ -160,6 +171,7 @@ impl Condition {
             | Self::Origin(_)
             | Self::Med(_)
             | Self::LocalPref(_)
+            | Self::Tag(_)
             | Self::Filter(_) => true,
             Self::Not(condition) => condition.reads_attributes(),
             Self::Any(conditions) | Self::All(conditions) => conditions.iter().any(Self::reads_attributes),

@@ -5,12 +5,13 @@ use std::sync::{Arc, LazyLock};
 
 use bgp_codec::{Asn, Community, ExtendedCommunity, LargeCommunity, Origin, PathAttributes};
 
-use super::{CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern, RouteView};
+use super::{CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern, Marks, RouteView};
+use crate::route::TableId;
 
 /// Changes to a route's attributes, in order. Cheap to clone; equal when the changes are.
 ///
 /// A next hop is not an attribute that this can set: what "self" means differs per session, so it is told apart by
-/// [`Edits::next_hop`].
+/// [`Edits::next_hop`]. Nor are [`Marks`], which nobody is sent: see [`Edits::marks`].
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Edits(Option<Arc<[Edit]>>);
 
@@ -23,8 +24,9 @@ pub enum Edit {
     Med(u32),
     /// Adds to MULTI_EXIT_DISC, an absent one counting as 0 (RFC 4271 §9.1.2.2(c)); it ends at its largest value.
     AddMed(u32),
-    /// Sets MULTI_EXIT_DISC to the kernel's metric, for routes that have one.
-    MedFromKernel,
+    /// Sets MULTI_EXIT_DISC to the interior cost: the kernel's metric of a route from its table, and of a learned route that of
+    /// its next hop. A route for which neither is known keeps what it has.
+    MedFromIgp,
     /// Removes MULTI_EXIT_DISC.
     RemoveMed,
     /// Sets ORIGIN.
@@ -56,6 +58,12 @@ pub enum Edit {
     SetExtendedCommunities(Vec<ExtendedCommunity>),
     /// Chooses the next hop.
     NextHop(NextHopEdit),
+    /// Sets [`Marks::weight`].
+    Weight(u32),
+    /// Sets [`Marks::tag`].
+    Tag(u32),
+    /// Sets [`Marks::table`].
+    Table(TableId),
     /// Adds ONLY_TO_CUSTOMER where there is none (RFC 9234 §5); no rule says so, a session's role does.
     OnlyToCustomer(Asn),
 }
@@ -126,11 +134,11 @@ impl Edits {
 
     /// The same changes, with what depends on more of a route than its attributes worked out for this one.
     pub(super) fn for_route(&self, route: &RouteView<'_>) -> Self {
-        if !self.as_slice().contains(&Edit::MedFromKernel) {
+        if !self.as_slice().contains(&Edit::MedFromIgp) {
             return self.clone();
         }
         let worked_out = |edit: &Edit| match edit {
-            Edit::MedFromKernel => route.kernel_metric.map(Edit::Med),
+            Edit::MedFromIgp => route.kernel_metric.or(route.next_hop_metric).map(Edit::Med),
             other => Some(other.clone()),
         };
         Self::new(self.as_slice().iter().filter_map(worked_out).collect())
@@ -142,6 +150,23 @@ impl Edits {
         self.as_slice().iter().rev().find_map(|edit| match edit {
             Edit::NextHop(next_hop) => Some(*next_hop),
             _ => None,
+        })
+    }
+
+    /// What is noted of a route after these changes, given what was before.
+    #[must_use]
+    pub fn marks(&self, before: Marks) -> Marks {
+        self.as_slice().iter().fold(before, |marks, edit| match edit {
+            Edit::Weight(weight) => Marks {
+                weight: *weight,
+                ..marks
+            },
+            Edit::Tag(tag) => Marks { tag: *tag, ..marks },
+            Edit::Table(table) => Marks {
+                table: Some(*table),
+                ..marks
+            },
+            _ => marks,
         })
     }
 
@@ -173,7 +198,7 @@ impl Edit {
             Self::Med(value) => attributes.med = Some(*value),
             Self::AddMed(more) => attributes.med = Some(attributes.med.unwrap_or(0).saturating_add(*more)),
             // `Edits::for_route` has put the metric in its place, or there is none.
-            Self::MedFromKernel => {}
+            Self::MedFromIgp => {}
             Self::RemoveMed => attributes.med = None,
             Self::Origin(origin) => attributes.origin = *origin,
             Self::Prepend { asn, count } => attributes
@@ -200,7 +225,7 @@ impl Edit {
             }
             Self::AddExtendedCommunities(added) => add_missing(&mut attributes.extended_communities, added),
             Self::SetExtendedCommunities(all) => attributes.extended_communities.clone_from(all),
-            Self::NextHop(_) => {}
+            Self::NextHop(_) | Self::Weight(_) | Self::Tag(_) | Self::Table(_) => {}
             Self::OnlyToCustomer(asn) => {
                 attributes.only_to_customer.get_or_insert(*asn);
             }

@@ -6,13 +6,11 @@ use std::str::FromStr;
 use bgp_codec::ExtendedCommunity;
 
 use super::CommunityPatternError;
+use super::masked::Masked;
 
-/// A pattern over extended communities (RFC 4360): the bits that count, and what they must be.
+/// A pattern over extended communities (RFC 4360): what they are written as, or any of their sixteen digits.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct ExtendedCommunityPattern {
-    bits: u64,
-    mask: u64,
-}
+pub struct ExtendedCommunityPattern(Masked);
 
 /// The type's low two bits: 0 to 2 say how the administrator is written (RFC 4360 §3, RFC 5668), not what it means.
 const ANY_ADMINISTRATOR: u64 = 0xfcff_0000_0000_0000;
@@ -21,20 +19,21 @@ const TWO_OCTET: u64 = 0xffff_ffff_0000_0000;
 /// Administrator of an IPv4 address or a four-octet AS; behind it two octets of value.
 const FOUR_OCTETS: u64 = 0xffff_ffff_ffff_0000;
 
+fn bits(community: ExtendedCommunity) -> u128 {
+    u64::from_be_bytes(community.0).into()
+}
+
 impl ExtendedCommunityPattern {
     /// Whether the community matches.
     #[must_use]
     pub fn matches(self, community: ExtendedCommunity) -> bool {
-        u64::from_be_bytes(community.0) & self.mask == self.bits
+        self.0.matches(bits(community))
     }
 }
 
 impl From<ExtendedCommunity> for ExtendedCommunityPattern {
     fn from(community: ExtendedCommunity) -> Self {
-        Self {
-            bits: u64::from_be_bytes(community.0),
-            mask: u64::MAX,
-        }
+        Self(Masked::new(bits(community), u64::MAX.into()))
     }
 }
 
@@ -49,51 +48,50 @@ impl FromStr for ExtendedCommunityPattern {
             Some(digits) => hexadecimal(digits),
             None => named(text),
         };
-        pattern.ok_or(CommunityPatternError::Extended)
+        pattern.map(Self).ok_or(CommunityPatternError::Extended)
     }
 }
 
 /// Sixteen digits, any of them `*`.
-fn hexadecimal(digits: &str) -> Option<ExtendedCommunityPattern> {
+fn hexadecimal(digits: &str) -> Option<Masked> {
     if digits.chars().count() != 16 {
         return None;
     }
-    let (mut bits, mut mask) = (0_u64, 0_u64);
+    let (mut bits, mut mask) = (0, 0);
     for digit in digits.chars() {
         (bits, mask) = (bits << 4, mask << 4);
         if digit != '*' {
-            bits |= u64::from(digit.to_digit(16)?);
+            bits |= u128::from(digit.to_digit(16)?);
             mask |= 0xf;
         }
     }
-    Some(ExtendedCommunityPattern { bits, mask })
+    Some(Masked::new(bits, mask))
 }
 
 /// `rt:*`, `rt:64512:*`.
-fn named(text: &str) -> Option<ExtendedCommunityPattern> {
+fn named(text: &str) -> Option<Masked> {
     let administrator = text.strip_suffix(":*")?;
     let (name, mask) = match administrator.split_once(':') {
         None => (format!("{administrator}:0:0"), ANY_ADMINISTRATOR),
         Some((name, "*")) => (format!("{name}:0:0"), ANY_ADMINISTRATOR),
         Some(_) => (format!("{administrator}:0"), TWO_OCTET),
     };
-    let ExtendedCommunity(octets) = name.parse::<ExtendedCommunity>().ok()?;
-    let [kind, ..] = octets;
+    let community = name.parse::<ExtendedCommunity>().ok()?;
+    let [kind, ..] = community.0;
     let mask = if mask == TWO_OCTET && kind != 0 {
         FOUR_OCTETS
     } else {
         mask
     };
-    Some(ExtendedCommunityPattern {
-        bits: u64::from_be_bytes(octets) & mask,
-        mask,
-    })
+    Some(Masked::new(bits(community), mask.into()))
 }
 
 impl fmt::Display for ExtendedCommunityPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = ExtendedCommunity(self.bits.to_be_bytes()).to_string();
-        match self.mask {
+        let half = |number: u128| u64::try_from(number).unwrap_or_default();
+        let (bits, mask) = (half(self.0.bits()), half(self.0.mask()));
+        let exact = ExtendedCommunity(bits.to_be_bytes()).to_string();
+        match mask {
             u64::MAX => f.write_str(&exact),
             TWO_OCTET | FOUR_OCTETS if exact.ends_with(":0") => write!(f, "{}*", exact.trim_end_matches('0')),
             ANY_ADMINISTRATOR if exact.ends_with(":0:0") => write!(f, "{}*", exact.trim_end_matches("0:0")),
@@ -104,7 +102,7 @@ impl fmt::Display for ExtendedCommunityPattern {
                     if mask >> at & 0xf == 0 {
                         f.write_str("*")?;
                     } else {
-                        write!(f, "{:x}", self.bits >> at & 0xf)?;
+                        write!(f, "{:x}", bits >> at & 0xf)?;
                     }
                 }
                 Ok(())

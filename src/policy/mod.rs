@@ -11,7 +11,10 @@ mod condition;
 mod edits;
 mod extended_community_pattern;
 mod filter;
+mod implication;
+mod marks;
 mod martian;
+mod masked;
 mod place;
 mod prefix_set;
 mod reason;
@@ -20,7 +23,7 @@ mod tests;
 
 use std::net::IpAddr;
 
-use bgp_codec::{Asn, Family, NextHop, PeerKind};
+use bgp_codec::{Asn, Family, NextHop, PeerKind, Role};
 
 pub use self::as_path_pattern::{AsPathPattern, AsPathPatternError};
 pub use self::canonical_block::CanonicalBlock;
@@ -30,6 +33,7 @@ pub use self::condition::{Condition, SourcePattern};
 pub use self::edits::{Edit, Edits, NextHopEdit};
 pub use self::extended_community_pattern::ExtendedCommunityPattern;
 pub use self::filter::{Action, Fallthrough, Filter, Rule};
+pub use self::marks::Marks;
 pub use self::place::{Location, Place};
 pub use self::prefix_set::{PrefixPattern, PrefixPatternError, PrefixSet};
 pub use self::reason::Reason;
@@ -50,6 +54,10 @@ pub struct RouteView<'a> {
     pub next_hop: Option<NextHop>,
     /// The kernel's metric, for routes read from its table.
     pub kernel_metric: Option<u32>,
+    /// Interior cost to the next hop, for a learned route where that is known: on export.
+    pub next_hop_metric: Option<u32>,
+    /// What import policy has noted.
+    pub marks: Marks,
     /// Our AS on the session, which a prepend without AS prepends.
     pub local_asn: Asn,
 }
@@ -76,6 +84,8 @@ pub enum Source<'a> {
         asn: Asn,
         /// Inside or outside our AS.
         kind: PeerKind,
+        /// What we are to it, RFC 9234.
+        role: Option<Role>,
     },
 }
 

@@ -112,6 +112,7 @@ fn sources_match_by_kind_and_by_name() {
         address: Ipv4Addr::new(172, 16, 40, 202).into(),
         asn: Asn(64_512),
         kind: PeerKind::Internal,
+        role: None,
     };
     let name = |name: &str| SourcePattern::Name(name.into());
     for (pattern, of_kernel, of_peer) in [
@@ -314,6 +315,8 @@ fn with_view<T>(prefix: &str, source: Source<'_>, look: impl FnOnce(&RouteView<'
         attributes: &CanonicalBlock::new(&block),
         next_hop: Some(NextHop::V4(Ipv4Addr::new(192, 0, 2, 1))),
         kernel_metric: None,
+        next_hop_metric: None,
+        marks: Marks::default(),
         local_asn: Asn(64_512),
     })
 }
@@ -447,7 +450,7 @@ fn med_comes_from_the_kernel_where_there_is_one() {
         "f",
         Fallthrough::Reject,
         vec![Rule {
-            edits: Edits::new(vec![Edit::MedFromKernel]),
+            edits: Edits::new(vec![Edit::MedFromIgp]),
             ..rule(Condition::always(), Action::Accept)
         }],
     )]);

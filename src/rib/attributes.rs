@@ -14,6 +14,7 @@ use super::canonical;
 use super::id_table::IdTable;
 use super::ids::AttributesId;
 use super::next_hop::{NextHopId, NextHopTable, Unusable};
+use crate::policy::Marks;
 
 /// LOCAL_PREF of a route that came without one.
 pub(crate) const DEFAULT_LOCAL_PREF: u32 = 100;
@@ -70,7 +71,7 @@ pub(crate) struct RawContext {
 /// One interned set, in 56 octets and its own.
 #[derive(Debug)]
 pub(crate) struct AttributeSet {
-    /// The canonical block, and behind it the octets of the next hop.
+    /// The canonical block, and behind it the octets of the next hop and those of what policy has noted.
     octets: Box<[u8]>,
     /// What RFC 4271 §9.1.2.2 compares before MULTI_EXIT_DISC, as one number: the lower the better.
     rank: u64,
@@ -86,6 +87,7 @@ pub(crate) struct AttributeSet {
     flags: u16,
     own_as: u8,
     next_hop_len: u8,
+    marks_len: u8,
 }
 
 const NO_NEXT_HOP: u32 = u32::MAX;
@@ -108,7 +110,7 @@ const MAX_PATH_LENGTH: u32 = (1 << 24) - 1;
 pub(crate) const AS_PATH_LENGTH_OF_RANK: u64 = (MAX_PATH_LENGTH as u64) << 8;
 
 impl AttributeSet {
-    fn new(octets: &[u8], next_hop_len: u8, next_hop: u32, key: &KeyValues) -> Self {
+    fn new(octets: &[u8], (next_hop_len, marks_len): (u8, u8), next_hop: u32, key: &KeyValues) -> Self {
         let flag = |has: bool, flag: u16| if has { flag } else { 0 };
         let local_pref = key.local_pref.unwrap_or(DEFAULT_LOCAL_PREF);
         let length = key.as_path_length.min(MAX_PATH_LENGTH);
@@ -137,6 +139,7 @@ impl AttributeSet {
                 | flag(key.blackhole, BLACKHOLE),
             own_as: key.own_as,
             next_hop_len,
+            marks_len,
         }
     }
 
@@ -186,7 +189,23 @@ impl AttributeSet {
     /// The canonical block.
     #[inline]
     pub(crate) fn canonical(&self) -> &[u8] {
-        &self.octets[..self.octets.len() - usize::from(self.next_hop_len)]
+        &self.octets[..self.octets.len() - usize::from(self.next_hop_len) - usize::from(self.marks_len)]
+    }
+
+    /// What import policy has noted.
+    #[inline]
+    pub(crate) fn marks(&self) -> Marks {
+        Marks::decode(&self.octets[self.octets.len() - usize::from(self.marks_len)..])
+    }
+
+    /// [`Marks::weight`].
+    #[inline]
+    pub(crate) fn weight(&self) -> u32 {
+        if self.marks_len == 0 {
+            0
+        } else {
+            self.marks().weight
+        }
     }
 
     /// The attributes without next hop.
@@ -197,7 +216,8 @@ impl AttributeSet {
     /// None for routes of our own.
     #[inline]
     pub(crate) fn next_hop(&self) -> Option<NextHop> {
-        canonical::read_next_hop(&self.octets[self.octets.len() - usize::from(self.next_hop_len)..])
+        let end = self.octets.len() - usize::from(self.marks_len);
+        canonical::read_next_hop(&self.octets[end - usize::from(self.next_hop_len)..end])
     }
 
     #[inline]
@@ -293,7 +313,7 @@ impl AttributeTable {
         let mut octets = std::mem::take(&mut self.scratch);
         octets.clear();
         let canonical = canonical::copy(received, context.peer, &mut octets);
-        let id = canonical.then(|| self.intern_octets(&mut octets, next_hop, received));
+        let id = canonical.then(|| self.intern_octets(&mut octets, (next_hop, Marks::default()), received));
         self.scratch = octets;
         id
     }
@@ -333,28 +353,37 @@ impl AttributeTable {
 
     /// The id of these attributes, with one more reference. The next hop is part of what is compared.
     pub(crate) fn intern(&mut self, attributes: &PathAttributes) -> AttributesId {
+        self.intern_marked(attributes, Marks::default())
+    }
+
+    /// The same for attributes of which policy has noted something.
+    pub(crate) fn intern_marked(&mut self, attributes: &PathAttributes, marks: Marks) -> AttributesId {
         let mut octets = Vec::new();
         attributes.encode_canonical(&mut octets);
         let block = octets.clone();
         self.intern_octets(
             &mut octets,
-            attributes.next_hop,
+            (attributes.next_hop, marks),
             &Attributes::from_canonical(&block),
         )
     }
 
-    /// `octets`: the canonical block of `attributes`; the next hop is appended.
+    /// `octets`: the canonical block of `attributes`; the rest is appended.
     fn intern_octets(
         &mut self,
         octets: &mut Vec<u8>,
-        next_hop: Option<NextHop>,
+        (next_hop, marks): (Option<NextHop>, Marks),
         attributes: &Attributes<'_>,
     ) -> AttributesId {
         let block_len = octets.len();
         canonical::append_next_hop(next_hop, octets);
         let next_hop_len = u8::try_from(octets.len() - block_len).unwrap_or_default();
+        let marks_at = octets.len();
+        marks.encode(octets);
+        let marks_len = u8::try_from(octets.len() - marks_at).unwrap_or_default();
+        let lens = (next_hop_len, marks_len);
         let hash = self.hash(octets);
-        let same = |set: &AttributeSet| set.next_hop_len == next_hop_len && *set.octets == **octets;
+        let same = |set: &AttributeSet| (set.next_hop_len, set.marks_len) == lens && *set.octets == **octets;
         if let Some(id) = self.ids.find(hash, |id| same(&self.sets[id as usize])) {
             let id = AttributesId(id);
             self.retain(id);
@@ -362,7 +391,7 @@ impl AttributeTable {
         }
         let next_hop = next_hop.map_or(NO_NEXT_HOP, |next_hop| self.next_hops.acquire(next_hop).number());
         let key = key_values(attributes, self.identity);
-        let mut set = AttributeSet::new(octets, next_hop_len, next_hop, &key);
+        let mut set = AttributeSet::new(octets, lens, next_hop, &key);
         self.octets += octets.len();
         let id = match self.free.pop() {
             Some(id) => {
@@ -387,7 +416,7 @@ impl AttributeTable {
         let block_len = octets.len();
         canonical::append_next_hop(attributes.next_hop, &mut octets);
         let next_hop_len = u8::try_from(octets.len() - block_len).unwrap_or_default();
-        AttributeSet::new(&octets, next_hop_len, NO_NEXT_HOP, &key)
+        AttributeSet::new(&octets, (next_hop_len, 0), NO_NEXT_HOP, &key)
     }
 
     /// Takes one more reference.
@@ -422,7 +451,7 @@ impl AttributeTable {
         let set = &mut self.sets[id.index()];
         self.octets -= set.octets.len();
         set.octets = Box::default();
-        set.next_hop_len = 0;
+        (set.next_hop_len, set.marks_len) = (0, 0);
         if let Some(next_hop) = set.next_hop_id() {
             set.next_hop = NO_NEXT_HOP;
             self.next_hops.release(next_hop);

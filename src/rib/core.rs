@@ -29,6 +29,8 @@ pub(crate) struct Core {
     pub(crate) fib: FibTable,
     pub(crate) watched: Watched,
     pub(crate) outputs: VecDeque<Output>,
+    /// Aggregates came or went since that was last put out.
+    pub(crate) aggregates_changed: bool,
     /// The time of the latest input; none before the first.
     pub(crate) now: Option<Instant>,
     started: Option<Instant>,
@@ -50,6 +52,7 @@ impl Core {
             fib: FibTable::default(),
             watched: Watched::default(),
             outputs: VecDeque::new(),
+            aggregates_changed: false,
             now: None,
             started: None,
         }
@@ -102,12 +105,19 @@ impl Core {
                 address: peer.address,
                 asn: peer.asn,
                 kind: peer.kind,
+                role: peer.negotiated.role,
             },
             (number, _) => {
                 let (kind, name) = self.sources.at(number.unwrap_or_default());
                 Source::Local { kind, name }
             }
         }
+    }
+
+    /// Whether a source of our own is an aggregate.
+    pub(crate) fn is_aggregate(&self, source: PeerIndex) -> bool {
+        let number = source.local_source();
+        number.is_some_and(|number| self.sources.at(number).0 == OriginKind::Aggregate)
     }
 
     /// The name that listings show for a source.
@@ -138,6 +148,7 @@ impl Core {
                 .map(|peer| (peer.address, peer.local_address)),
             source: self.source(source),
             kernel_metric,
+            next_hop_metric: peer.and_then(|_| self.attributes.metric(attributes).ok()),
         }
     }
 }

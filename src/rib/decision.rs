@@ -19,6 +19,8 @@ pub(crate) struct Candidate {
     pub(crate) local: bool,
     /// It carries LLGR_STALE.
     pub(crate) llgr_stale: bool,
+    /// What import policy gave it for this speaker alone; the higher wins.
+    pub(crate) weight: u32,
     /// Degree of preference, RFC 4271 §9.1.1.
     pub(crate) local_pref: u32,
     /// AS_PATH length as RFC 4271 §9.1.2.2(a) counts it.
@@ -52,6 +54,8 @@ pub(crate) enum Step {
     Local,
     /// RFC 9494 §4.3.
     LongStale,
+    /// Deviates from RFC 4271 §9.1.2: a preference of this speaker alone, before the AS's own.
+    Weight,
     /// RFC 4271 §9.1.2.1.
     LocalPref,
     /// RFC 4271 §9.1.2.2(a).
@@ -114,6 +118,7 @@ pub(crate) fn decide(candidates: &[Candidate], rules: Rules, lost: impl FnMut(Lo
     };
     contest.keep_lowest(Step::Local, |at| u128::from(!at.local));
     contest.keep_lowest(Step::LongStale, |at| u128::from(at.llgr_stale));
+    contest.keep_lowest(Step::Weight, |at| u128::from(u32::MAX - at.weight));
     contest.keep_lowest(Step::LocalPref, |at| u128::from(u32::MAX - at.local_pref));
     if !rules.options.ignore_as_path_length {
         contest.keep_lowest(Step::AsPathLength, |at| u128::from(at.as_path_length));
@@ -231,6 +236,7 @@ impl fmt::Display for Step {
         f.write_str(match self {
             Self::Local => "originated here",
             Self::LongStale => "not stale for long",
+            Self::Weight => "higher weight",
             Self::LocalPref => "higher LOCAL_PREF",
             Self::AsPathLength => "shorter AS_PATH",
             Self::Origin => "lower ORIGIN",
@@ -257,6 +263,7 @@ impl Step {
                 "by {} s",
                 loser.changed_s.saturating_sub(winner.changed_s)
             )),
+            Self::Weight => pair(">", winner.weight, loser.weight),
             Self::LocalPref => pair(">", winner.local_pref, loser.local_pref),
             Self::AsPathLength => pair("<", winner.as_path_length, loser.as_path_length),
             Self::Origin => pair("<", winner.origin.into(), loser.origin.into()),
@@ -281,6 +288,7 @@ mod tests {
         Candidate {
             local: false,
             llgr_stale: false,
+            weight: 1,
             local_pref: 100,
             as_path_length: 2,
             origin: 0,
@@ -319,6 +327,7 @@ mod tests {
     #[test]
     fn each_step_decides_in_its_turn() {
         check(Step::LongStale, |at| at.llgr_stale = true);
+        check(Step::Weight, |at| (at.weight, at.local_pref) = (0, 200));
         check(Step::LocalPref, |at| at.local_pref = 99);
         check(Step::AsPathLength, |at| at.as_path_length = 3);
         check(Step::Origin, |at| at.origin = 2);

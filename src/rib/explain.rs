@@ -85,6 +85,15 @@ pub struct RouteEntry {
     pub local_pref: u32,
     /// MED, when present.
     pub med: Option<u32>,
+    /// What import policy gave it, compared before LOCAL_PREF; 0 where it did not.
+    #[serde(default)]
+    pub weight: u32,
+    /// What import policy marked it with; 0 where it did not.
+    #[serde(default)]
+    pub tag: u32,
+    /// The kernel table that import policy chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
     /// Communities of all kinds in the operators' notation.
     pub communities: Vec<String>,
     /// ORIGINATOR_ID, when present.
@@ -112,6 +121,12 @@ pub struct Explanation {
     pub paths: Vec<PathStory>,
     /// Each Established peer: whether it is advertised to, or what stopped it.
     pub exports: Vec<ExportStory>,
+    /// What aggregates have to do with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aggregates: Vec<String>,
+    /// Why the best path is none for the kernel, where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_installed: Option<String>,
     /// Recent malformed UPDATEs that concerned it.
     pub malformed: Vec<String>,
     /// The next more specific and less specific prefixes that exist, when the prefix itself does not.
@@ -125,7 +140,7 @@ pub struct PathStory {
     pub route: RouteEntry,
     /// `accepted by rule 2 of filter adc-vips (node.toml:31)` and so on.
     pub import: String,
-    /// `best`, or `loses to f5-a: higher LOCAL_PREF (200 > 100)`, or why it does not take part.
+    /// `best: beats node2: shorter AS_PATH (1 < 2)`, or `loses to f5-a: higher LOCAL_PREF (200 > 100)`, or why it does not take part.
     pub decision: String,
 }
 
@@ -140,6 +155,20 @@ pub struct ExportStory {
     pub reason: String,
     /// Changes for this peer that wait for its socket.
     pub pending: bool,
+    /// The update group that it is in; none while it is not Established.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupStory>,
+}
+
+/// The update group of a peer in an [`ExportStory`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct GroupStory {
+    /// Tells it from other groups, as long as the daemon runs.
+    pub number: u64,
+    /// Peers that are sent the same.
+    pub members: u64,
+    /// What this one is yet to be told: prefixes (paths with Add-Path), and messages that are ready for it.
+    pub behind: u64,
 }
 
 /// Counts for `peers` and for metrics.

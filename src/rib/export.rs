@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use bgp_codec::{Afi, AsPathBuf, Asn, Family, NextHop, PathAttributes, PeerKind, Role};
 
@@ -42,6 +43,8 @@ pub(crate) struct ExportRoute<'a> {
     pub(crate) on_subnet: Option<(IpAddr, IpAddr)>,
     pub(crate) source: Source<'a>,
     pub(crate) kernel_metric: Option<u32>,
+    /// Interior cost to the next hop of a learned route.
+    pub(crate) next_hop_metric: Option<u32>,
 }
 
 /// What export decided for a group.
@@ -60,6 +63,8 @@ pub(crate) enum Verdict {
 pub(crate) enum Withheld {
     /// There is no usable route.
     NoRoute,
+    /// It contributes to this aggregate, which is sent in its place.
+    Summarised(Arc<str>),
     /// RFC 4456 §6: between two non-clients.
     NotReflected,
     /// RFC 1997.
@@ -94,6 +99,12 @@ impl fmt::Display for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoRoute => "no usable route",
+            Self::Summarised(name) => {
+                return write!(
+                    f,
+                    "part of aggregate {name}, which is sent in its place (summary_only)"
+                );
+            }
             Self::NotReflected => "not reflected: learned from an internal peer, and neither is a client",
             Self::NoAdvertise => "community NO_ADVERTISE",
             Self::NoExport => "community NO_EXPORT",
@@ -180,6 +191,8 @@ fn view<'a>(route: &ExportRoute<'a>, attributes: &'a CanonicalBlock<'a>, local_a
         attributes,
         next_hop: route.set.next_hop(),
         kernel_metric: route.kernel_metric,
+        next_hop_metric: route.next_hop_metric,
+        marks: route.set.marks(),
         local_asn,
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct GroupKey {
     /// What we are to the members, RFC 9234.
     pub(crate) role: Option<Role>,
     pub(crate) as_path: PathRules,
+    /// What aggregates keep from others is sent.
+    pub(crate) more_specifics: bool,
     pub(crate) next_hop: NextHopPolicy,
     /// What "self" looks like on the wire; each session fills in its own.
     pub(crate) own_next_hop: Option<OwnNextHop>,
@@ -74,6 +76,7 @@ impl GroupKey {
                 .is_some_and(|graceful| graceful.long_lived.is_some()),
             role: border::role(peer, family),
             as_path: PathRules::new(settings, peer),
+            more_specifics: peer.policy.more_specifics,
             next_hop: peer.policy.next_hop,
             own_next_hop: own_next_hop(peer, family, extended_next_hop),
             shared_subnet: (external && peer.shared_link).then_some(peer.local_address),
@@ -87,6 +90,7 @@ impl GroupKey {
         let same = Self {
             policy: other.policy.clone(),
             rr_client: other.rr_client,
+            more_specifics: other.more_specifics,
             next_hop: other.next_hop,
             ..self.clone()
         };

@@ -9,7 +9,7 @@ use super::border;
 use super::core::Core;
 use super::ids::{AttributesId, PeerIndex};
 use super::interface::Peer;
-use crate::policy::{CanonicalBlock, Edit, Edits, NextHopEdit, Reason, RouteView};
+use crate::policy::{CanonicalBlock, Edit, Edits, Marks, NextHopEdit, Reason, RouteView};
 use crate::route::Prefix;
 
 /// Why a received route is kept but not used.
@@ -68,6 +68,9 @@ pub(crate) fn import(
         attributes: &CanonicalBlock::new(set.canonical()),
         next_hop: set.next_hop(),
         kernel_metric: None,
+        // It may not be known yet, and changes without anything new from the peer.
+        next_hop_metric: None,
+        marks: Marks::default(),
         local_asn: settings.local_asn,
     });
     if !verdict.accept {
@@ -201,7 +204,9 @@ impl Importer {
         if let Some(NextHopEdit::Address(address)) = edits.next_hop() {
             attributes.next_hop = Some(address.into());
         }
-        let id = core.attributes.intern(&attributes);
+        let id = core
+            .attributes
+            .intern_marked(&attributes, edits.marks(Marks::default()));
         self.forget(core);
         core.attributes.retain(received);
         core.attributes.retain(id);

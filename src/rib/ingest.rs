@@ -22,6 +22,8 @@ use crate::route::Prefix;
 
 /// Prefixes named in an event at most.
 const NAMED: usize = 5;
+/// Prefixes of one UPDATE that questions about them find its error by.
+const FOUND_BY: usize = 128;
 
 /// What has been read of a peer's messages and has not taken effect.
 #[derive(Default)]
@@ -245,16 +247,21 @@ impl Rib {
             .flat_map(NlriBlock::ip_prefixes)
             .flatten()
             .map(|nlri| nlri.prefix);
-        self.malformed(peer, format!("{what}: {done}"), prefixes.take(NAMED).collect());
+        self.malformed(peer, format!("{what}: {done}"), prefixes.take(FOUND_BY).collect());
     }
 
     fn malformed(&mut self, peer: PeerIndex, text: String, prefixes: Vec<Prefix>) {
         let Some(state) = self.core.peers.get_mut(peer) else {
             return;
         };
-        state.remember_error(text.clone(), prefixes.clone());
         let peer = state.settings.id;
-        self.core.event(Event::MalformedUpdate { peer, text, prefixes });
+        let named = prefixes.iter().take(NAMED).copied().collect();
+        state.remember_error(text.clone(), prefixes);
+        self.core.event(Event::MalformedUpdate {
+            peer,
+            text,
+            prefixes: named,
+        });
     }
 }
 

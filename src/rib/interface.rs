@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{Asn, Family, FamilySet, NextHop, Notification, PeerKind, Role};
+use bgp_codec::{Asn, Community, Family, FamilySet, LargeCommunity, NextHop, Notification, PeerKind, Role};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -45,6 +45,8 @@ pub enum Input {
     },
     /// Routes of our own changed.
     Local(Vec<LocalChange>),
+    /// All aggregates of the main table; replaces the earlier ones.
+    Aggregates(Vec<Aggregate>),
     /// What the kernel says of next hops that [`Output::TrackNextHops`] asked about.
     NextHops(Vec<(IpAddr, Reachability)>),
     /// Policy and other per-peer settings that need no new session changed; results are re-decided from memory.
@@ -111,6 +113,8 @@ pub enum Output {
     Settled(IpAddr),
     /// A prefix of [`Input::Watch`] has been decided, perhaps as before: whoever waits for it may ask.
     WatchedDecided,
+    /// All aggregates that are there; follows every change.
+    Aggregates(Vec<Prefix>),
     /// Something an operator should read in the log or metrics.
     Event(Event),
 }
@@ -275,6 +279,8 @@ pub struct PeerPolicy {
     pub enforce_first_as: bool,
     /// Routes from this peer go to the kernel.
     pub install: bool,
+    /// The peer is sent what aggregates with `summary_only` keep from others.
+    pub more_specifics: bool,
 }
 
 /// Changes of AS_PATH at the border to an external peer.
@@ -330,6 +336,25 @@ pub enum LocalChange {
         /// Key.
         prefix: Prefix,
     },
+}
+
+/// A route of our own that exists while a more specific one contributes to it, RFC 4271 §9.2.2.2.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Aggregate {
+    /// Unique.
+    pub name: Arc<str>,
+    /// Without host bits; no two aggregates have the same.
+    pub prefix: Prefix,
+    /// Which of the more specific routes contribute; `None`: each that is used.
+    pub contributing: Option<Chain>,
+    /// Contributors are not advertised, except to peers with [`PeerPolicy::more_specifics`].
+    pub summary_only: bool,
+    /// Communities that it carries.
+    pub communities: Vec<Community>,
+    /// Large communities that it carries.
+    pub large_communities: Vec<LargeCommunity>,
+    /// MED that it carries.
+    pub med: Option<u32>,
 }
 
 /// What the kernel says of a next hop.

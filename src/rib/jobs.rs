@@ -5,6 +5,7 @@ use super::ids::{PathSlot, PeerIndex};
 use super::import::Importer;
 use super::next_hop::NextHopId;
 use super::table::Table;
+use crate::route::Prefix;
 
 /// One pass over the arena of paths.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) enum JobKind {
     Redecide { peer: PeerIndex },
     /// Decides prefixes whose paths use these next hops again.
     NextHops { ids: Vec<NextHopId> },
+    /// Decides what lies in one of these prefixes again.
+    Within { prefixes: Vec<Prefix> },
 }
 
 impl Job {
@@ -56,7 +59,7 @@ impl Job {
                 .peers
                 .family(*peer, table.data.family)
                 .is_none_or(|family| family.received == 0),
-            JobKind::NextHops { .. } => false,
+            JobKind::NextHops { .. } | JobKind::Within { .. } => false,
         }
     }
 
@@ -98,6 +101,13 @@ impl Job {
                     .and_then(|id| core.attributes.set(id).next_hop_id());
                 if next_hop.is_some_and(|id| ids.contains(&id)) {
                     table.mark(table.data.rib_in.prefix(slot));
+                }
+            }
+            JobKind::Within { prefixes } => {
+                let id = table.data.rib_in.prefix(slot);
+                let prefix = table.data.prefixes.prefix(id);
+                if prefixes.iter().any(|within| within.contains(&prefix)) {
+                    table.mark(id);
                 }
             }
             JobKind::Sweep { .. } | JobKind::Reimport { .. } | JobKind::Redecide { .. } => {}

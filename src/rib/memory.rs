@@ -50,6 +50,11 @@ impl Rib {
                 streams.clone().map(|stream| stream.members.len()).sum(),
                 streams.map(|stream| stream.set_bytes()).sum(),
             ),
+            (
+                "contributors to aggregates",
+                sum(|table| table.data.aggregates.usage().0),
+                sum(|table| table.data.aggregates.usage().1),
+            ),
             ("prefixes to decide", sum(Table::dirty), sum(Table::dirty_bytes)),
             (
                 "sessions",

@@ -4,6 +4,7 @@
 
 mod adj_rib_in;
 mod adj_rib_out;
+mod aggregate;
 mod attributes;
 mod batch;
 mod before;

@@ -15,7 +15,7 @@ use super::explain::{Answer, Query};
 use super::graveyard;
 use super::group::GroupKey;
 use super::ids::PeerIndex;
-use super::interface::{Event, Input, LocalChange, Output, Settings};
+use super::interface::{Aggregate, Event, Input, LocalChange, Output, Settings};
 use super::jobs::{Job, JobKind};
 use super::next_hop::NextHopId;
 use super::refresh::Refresh;
@@ -97,6 +97,7 @@ impl Rib {
             }
             Input::Credit { peer, bytes } => self.credit(peer, bytes),
             Input::Local(changes) => changes.into_iter().for_each(|change| self.local(change)),
+            Input::Aggregates(rules) => self.set_aggregates(&rules),
             Input::NextHops(changes) => {
                 let next_hops = &mut self.core.attributes.next_hops;
                 let ids: Vec<_> = changes
@@ -218,6 +219,21 @@ impl Rib {
                 if let Some(slot) = found.and_then(|id| table.data.rib_in.find(id, source, 0)) {
                     table.remove(&mut self.core, slot);
                 }
+            }
+        }
+    }
+
+    fn set_aggregates(&mut self, rules: &[Aggregate]) {
+        for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
+            let own = rules.iter().filter(|rule| family_of(rule.prefix) == family);
+            let own: Vec<Aggregate> = own.cloned().collect();
+            if own.is_empty() && self.find_table(TableId::MAIN, family).is_none() {
+                continue;
+            }
+            let table = self.ensure_table(TableId::MAIN, family);
+            let prefixes = self.tables[table].set_aggregates(&mut self.core, own);
+            if !prefixes.is_empty() {
+                self.jobs.push_back(Job::new(table, JobKind::Within { prefixes }));
             }
         }
     }
@@ -408,6 +424,14 @@ impl Rib {
         }
         if self.core.watched.take() {
             self.core.outputs.push_back(Output::WatchedDecided);
+        }
+        if std::mem::take(&mut self.core.aggregates_changed) {
+            let present = self
+                .tables
+                .iter()
+                .flat_map(|table| table.data.aggregates.present());
+            let present = Output::Aggregates(present.collect());
+            self.core.outputs.push_back(present);
         }
         if self.jobs.is_empty() && self.tables.iter().all(|table| table.dirty() == 0) {
             let settled = self.suspects.drain(..).map(Output::Settled);

@@ -10,9 +10,10 @@ use smallvec::SmallVec;
 use super::core::Core;
 use super::decision::{Candidate, Loss};
 use super::explain::{
-    Answer, Counters, Explanation, ExportStory, PathStory, PeerCounters, Query, RouteEntry, View,
+    Answer, Counters, Explanation, ExportStory, GroupStory, PathStory, PeerCounters, Query, RouteEntry, View,
 };
 use super::export::{self, Verdict, Withheld};
+use super::id_set::IdSet;
 use super::ids::{AttributesId, PathSlot, PeerIndex, PrefixId};
 use super::import;
 use super::shard::{Rib, family_of};
@@ -22,6 +23,8 @@ use crate::route::{PeerId, Prefix, TableId};
 
 /// Prefixes in one page at most.
 const PAGE: usize = 4_096;
+/// Rivals of the best path that its story names.
+const MOST_RIVALS: usize = 16;
 
 impl Rib {
     pub(super) fn answer(&self, query: &Query, now: Instant) -> Answer {
@@ -191,8 +194,12 @@ impl Rib {
     fn attributes_entry(&self, id: AttributesId) -> RouteEntry {
         let set = self.core.attributes.set(id);
         let attributes = bgp_codec::PathAttributes::from(&set.attributes());
+        let marks = set.marks();
         RouteEntry {
             next_hop: set.next_hop().map(bgp_codec::NextHop::address),
+            weight: marks.weight,
+            tag: marks.tag,
+            table: marks.table.map(|table| table.0),
             ..words(&attributes)
         }
     }
@@ -205,7 +212,12 @@ impl Rib {
             table.data.prefixes.prefix(table.data.rib_in.prefix(slot)),
         );
         if path.peer.is_local() {
-            return "originated here".to_owned();
+            return match table.data.aggregates.at(route.1) {
+                Some((_, contributors)) if self.core.is_aggregate(path.peer) => {
+                    format!("aggregate of {}", self.contributors(table, contributors))
+                }
+                _ => "originated here".to_owned(),
+            };
         }
         match import::import(
             &self.core,
@@ -216,6 +228,34 @@ impl Rib {
             Ok((_, reason)) => format!("accepted by {reason}"),
             Err(rejected) => rejected.to_string(),
         }
+    }
+
+    /// How many contributors there are, and one of them.
+    fn contributors(&self, table: &Table, contributors: &IdSet) -> String {
+        let first = contributors.iter().next();
+        let first = first.map(|id| table.data.prefixes.prefix(PrefixId(id)));
+        match (contributors.len(), first) {
+            (1, Some(only)) => format!("one route: {only}"),
+            (count, Some(first)) => format!("{count} routes, {first} among them"),
+            (_, None) => "no route".to_owned(),
+        }
+    }
+
+    /// What aggregates have to do with a prefix.
+    fn aggregate_stories(&self, table: &Table, prefix: Prefix, found: Option<PrefixId>) -> Vec<String> {
+        let aggregates = &table.data.aggregates;
+        let own = aggregates
+            .at(prefix)
+            .filter(|(_, contributors)| contributors.is_empty());
+        let own = own
+            .map(|(name, _)| format!("aggregate {name}: nothing contributes to it, so it is not announced"));
+        let part_of = found
+            .map(|id| aggregates.contributes_to(id, prefix))
+            .unwrap_or_default();
+        let part_of = part_of
+            .into_iter()
+            .map(|name| format!("contributes to aggregate {name}"));
+        own.into_iter().chain(part_of).collect()
     }
 
     fn lookup(&self, address: IpAddr, now: Instant) -> Answer {
@@ -251,10 +291,16 @@ impl Rib {
                 .prefixes
                 .find(prefix)
                 .filter(|id| !table.data.rib_in.is_empty(*id));
+            story.not_installed = found
+                .and_then(|id| self.not_installed(table, id))
+                .or(story.not_installed);
             match found {
                 Some(id) => story.paths.extend(self.path_stories(table, id, now)),
                 None => story.nearby.extend(nearby(table, prefix)),
             }
+            story
+                .aggregates
+                .extend(self.aggregate_stories(table, prefix, found));
             let peers = self
                 .core
                 .peers
@@ -299,7 +345,7 @@ impl Rib {
             Ok(Some(_)) => {}
         }
         if verdicts.best == Some(slot) {
-            return "best".to_owned();
+            return self.best_words(table, verdicts, slot);
         }
         let lost = verdicts
             .losses
@@ -308,15 +354,59 @@ impl Rib {
         let Some(loss) = lost else {
             return "not decided yet".to_owned();
         };
+        let (rival, step) = self.loss_words(table, verdicts, loss);
+        format!("loses to {rival}: {step}")
+    }
+
+    /// What each rival of the best path lost by.
+    fn best_words(&self, table: &Table, verdicts: &Verdicts, best: PathSlot) -> String {
+        let source = |at: usize| {
+            self.core
+                .source_name(table.data.rib_in.path(verdicts.candidates[at].0).peer)
+        };
+        let mut rivals: Vec<String> = Vec::new();
+        for loss in verdicts.losses.iter().take(MOST_RIVALS) {
+            let (winner, step) = self.loss_words(table, verdicts, loss);
+            let loser = source(loss.loser);
+            rivals.push(if verdicts.candidates[loss.against].0 == best {
+                format!("beats {loser}: {step}")
+            } else {
+                format!("{loser} loses to {winner}: {step}")
+            });
+        }
+        match (rivals.is_empty(), verdicts.losses.len().checked_sub(MOST_RIVALS)) {
+            (true, _) => "best".to_owned(),
+            (false, Some(more)) if more > 0 => format!("best: {}; and {more} more", rivals.join("; ")),
+            (false, _) => format!("best: {}", rivals.join("; ")),
+        }
+    }
+
+    /// Whom a path lost against, and the step with the values that it compared.
+    fn loss_words(&self, table: &Table, verdicts: &Verdicts, loss: &Loss) -> (Arc<str>, String) {
         let (against, winner) = &verdicts.candidates[loss.against];
         let loser: &Candidate = &verdicts.candidates[loss.loser].1;
-        let rival = self.core.source_name(table.data.rib_in.path(*against).peer);
         let values = loss
             .step
             .values(winner, loser)
             .map(|values| format!(" ({values})"))
             .unwrap_or_default();
-        format!("loses to {rival}: {}{values}", loss.step)
+        let rival = self.core.source_name(table.data.rib_in.path(*against).peer);
+        (rival, format!("{}{values}", loss.step))
+    }
+
+    /// Why the kernel is not to hold the best path.
+    fn not_installed(&self, table: &Table, prefix: PrefixId) -> Option<String> {
+        if !self.core.settings.install {
+            return Some("not installed: there is no `[kernel]` section".to_owned());
+        }
+        let best = table.data.best(prefix)?;
+        match self.core.peers.settings(table.data.rib_in.path(best).peer) {
+            None => Some("not installed: the best path is our own".to_owned()),
+            Some(peer) if !peer.policy.install => {
+                Some(format!("not installed: `install = false` for {}", peer.name))
+            }
+            Some(_) => None,
+        }
     }
 
     fn export_story(&self, table: &Table, peer: PeerIndex, found: Option<PrefixId>) -> Option<ExportStory> {
@@ -355,6 +445,11 @@ impl Rib {
             advertised,
             reason: reasons.join("; "),
             pending,
+            group: Some(GroupStory {
+                number: group.serial,
+                members: group.by_peer.len() as u64,
+                behind: group.pending(peer),
+            }),
         })
     }
 
@@ -378,6 +473,13 @@ impl Rib {
             table.data.rib_in.prefix(slot),
             (path.peer, attributes),
         );
+        let suppressed = table
+            .data
+            .aggregates
+            .suppresses(table.data.rib_in.prefix(slot), route.prefix);
+        if let Some(name) = suppressed.filter(|_| !group.key.more_specifics) {
+            return (false, Withheld::Summarised(Arc::clone(name)).to_string());
+        }
         let (edits, reason) = match export::export(&group.key, &route) {
             Verdict::Withhold(withheld) => return (false, withheld.to_string()),
             Verdict::Advertise { edits, reason } => (edits, reason),
@@ -561,6 +663,9 @@ fn words(attributes: &bgp_codec::PathAttributes) -> RouteEntry {
             .local_pref
             .unwrap_or(super::attributes::DEFAULT_LOCAL_PREF),
         med: attributes.med,
+        weight: 0,
+        tag: 0,
+        table: None,
         communities: communities.chain(large).chain(extended).collect(),
         originator_id: attributes.originator_id.map(IpAddr::V4),
         cluster_list: attributes.cluster_list.iter().copied().map(IpAddr::V4).collect(),

@@ -172,10 +172,13 @@ impl Table {
         decided
     }
 
-    fn decide(&mut self, core: &mut Core, prefix: PrefixId) {
+    pub(crate) fn decide(&mut self, core: &mut Core, prefix: PrefixId) {
         let winners = self.winners(core, prefix);
         self.set_best(core, prefix, winners.first().copied());
         core.watched.decided(|| self.data.prefixes.prefix(prefix));
+        if !self.data.aggregates.is_empty() {
+            self.contribute(core, prefix, winners.first().copied());
+        }
         if core.settings.install && self.data.family.safi == Safi::UNICAST {
             self.install(core, prefix, &winners);
         }
@@ -189,11 +192,11 @@ impl Table {
 
     /// The best path of a prefix, and those equal to it.
     ///
-    /// Most prefixes are decided by LOCAL_PREF, AS_PATH and ORIGIN, which are one number of each set. Only paths that share the
+    /// Most prefixes are decided by weight, LOCAL_PREF, AS_PATH and ORIGIN, which are two numbers of each set. Only paths that share the
     /// lowest go through the decision step by step: the others would not get beyond those steps.
     fn winners(&self, core: &Core, prefix: PrefixId) -> Winners {
         let mut best = None;
-        let mut lowest = (true, true, u64::MAX);
+        let mut lowest = (true, true, u32::MAX, u64::MAX);
         let mut shared = false;
         for (slot, path) in self.data.rib_in.of(prefix) {
             let Some(accepted) = path.accepted.some() else {
@@ -207,6 +210,7 @@ impl Table {
             let rank = (
                 !path.peer.is_local(),
                 set.is_last_resort(),
+                !set.weight(),
                 compared(core, set.rank()),
             );
             if best.is_none() || rank < lowest {
@@ -224,6 +228,7 @@ impl Table {
             (
                 !candidate.local,
                 candidate.llgr_stale,
+                !candidate.weight,
                 compared(core, core.attributes.set(accepted).rank()),
             ) == lowest
         });
@@ -265,6 +270,7 @@ impl Table {
         Ok(Some(Candidate {
             local: path.peer.is_local(),
             llgr_stale,
+            weight: core.attributes.set(accepted).weight(),
             local_pref: local_pref.unwrap_or(DEFAULT_LOCAL_PREF),
             as_path_length,
             origin,

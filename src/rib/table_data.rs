@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bgp_codec::Family;
 
 use super::adj_rib_in::AdjRibIn;
+use super::aggregate::Aggregates;
 use super::ids::{PathSlot, PeerIndex, PrefixId};
 use super::prefix_table::PrefixTable;
 use crate::route::TableId;
@@ -16,6 +17,7 @@ pub(crate) struct TableData {
     pub(crate) family: Family,
     pub(crate) prefixes: PrefixTable,
     pub(crate) rib_in: AdjRibIn,
+    pub(crate) aggregates: Aggregates,
     best: Vec<u32>,
     best_count: usize,
     /// The kernel's metric of routes read from its table.
@@ -31,6 +33,7 @@ impl TableData {
             family,
             prefixes: PrefixTable::new(family.afi == bgp_codec::Afi::IPV6, seed),
             rib_in: AdjRibIn::default(),
+            aggregates: Aggregates::default(),
             best: Vec::new(),
             best_count: 0,
             kernel_metrics: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),

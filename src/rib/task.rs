@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp_codec::{Family, Notification, RouteRefresh, route_refresh};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::explain::{Answer, Query};
 use super::interface::{
-    Chunk, Event, FibChange, Input, LocalChange, Output, Peer, PeerPolicy, Reachability, Settings,
+    Aggregate, Chunk, Event, FibChange, Input, LocalChange, Output, Peer, PeerPolicy, Reachability, Settings,
 };
 pub use super::lane::Lane;
 use super::lane::{Inbox, Ready};
@@ -41,6 +41,8 @@ pub struct Edges {
     pub fib: mpsc::Sender<FibUpdate>,
     /// To the log and the metrics.
     pub events: mpsc::Sender<Event>,
+    /// Which aggregates are there.
+    pub aggregates: watch::Sender<Vec<Prefix>>,
 }
 
 /// What the kernel's edge is told.
@@ -142,6 +144,11 @@ impl RibHandle {
     /// Routes of our own changed.
     pub async fn local(&self, changes: Vec<LocalChange>) {
         self.send(Control::Input(Input::Local(changes))).await;
+    }
+
+    /// All aggregates of the main table.
+    pub async fn aggregates(&self, aggregates: Vec<Aggregate>) {
+        self.send(Control::Input(Input::Aggregates(aggregates))).await;
     }
 
     /// What the kernel says of next hops.
@@ -368,6 +375,8 @@ impl Driver {
                 Output::Suspect(next_hop) => self.fib.push_back(FibUpdate::Suspect(next_hop)),
                 Output::Settled(next_hop) => self.fib.push_back(FibUpdate::Settled(next_hop)),
                 Output::WatchedDecided => self.watched_decided.notify_one(),
+                // An error means that the speaker is stopping.
+                Output::Aggregates(present) => drop(self.edges.aggregates.send(present)),
                 Output::Event(event) if self.events.len() < EVENT_BACKLOG => self.events.push_back(event),
                 Output::Event(_) => self.lost_events += 1,
             }

@@ -129,6 +129,10 @@ impl UpdateGroup {
     fn decide(&self, slot: PathSlot, core: &mut Core, data: &TableData) -> Option<OutSlot> {
         let path = data.rib_in.path(slot);
         let attributes = path.accepted.some()?;
+        let prefix = data.rib_in.prefix(slot);
+        if !self.key.more_specifics && data.is_suppressed(prefix) {
+            return None;
+        }
         let path = (
             attributes,
             core.attributes.set(attributes).generation(),
@@ -137,7 +141,7 @@ impl UpdateGroup {
         if let Some(known) = self.decided.get().filter(|known| known.path == path) {
             return known.slot;
         }
-        let slot = self.decide_anew(data.rib_in.prefix(slot), (path.2, attributes), core, data);
+        let slot = self.decide_anew(prefix, (path.2, attributes), core, data);
         if self.key.policy.is_none() {
             self.decided.set(Some(Decided { path, slot }));
         }

@@ -17,6 +17,8 @@ pub enum OriginKind {
     Kernel,
     /// A load-balancer address with health checks.
     Vip,
+    /// Stands for more specific routes.
+    Aggregate,
 }
 
 impl fmt::Display for OriginKind {
@@ -25,6 +27,7 @@ impl fmt::Display for OriginKind {
             Self::Static => "static",
             Self::Kernel => "kernel",
             Self::Vip => "vip",
+            Self::Aggregate => "aggregate",
         })
     }
 }

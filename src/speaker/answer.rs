@@ -264,9 +264,18 @@ impl Answerer {
     }
 
     async fn why(&self, prefix: Prefix, peer: Option<String>) -> Result<Response, Failure> {
-        let id = peer.as_deref().map(|name| self.peer_id(name)).transpose()?;
+        let only = peer.as_deref().map(|name| self.find(name)).transpose()?;
+        // One that is not Established is told of like the others: that it is not is why nothing is there.
+        let id = only.as_ref().and_then(|only| self.sessions.peer_id(&only.name));
         match self.ask(Query::Why { prefix, peer: id }).await? {
-            Answer::Why(explanation) => {
+            Answer::Why(mut explanation) => {
+                if only.is_some() && id.is_none() {
+                    explanation.exports.clear();
+                }
+                let concerned = |status: &Status| only.as_ref().is_none_or(|only| only.name == status.name);
+                let mut statuses = self.sessions.statuses();
+                statuses.retain(concerned);
+                explanation.add_absent(&statuses);
                 let kernel = self.kernel.route_state(prefix).await.into_iter().collect();
                 Ok(Response::Why(Box::new(WhyReport::join(
                     *explanation,

@@ -6,6 +6,7 @@
 //! | `answer.rs` | questions from the command line and from monitoring |
 //! | `reload.rs` | a reload: plan, refuse or apply |
 //! | `drain.rs` | draining: what the operator wants, and what it means for peers |
+//! | `http.rs` | where HTTP is served |
 //! | `memory.rs` | the state file: what a successor must know |
 //! | `report.rs` | what the shard wants an operator to read |
 //! | `tables.rs` | what VIPs wish to know of the tables |
@@ -13,6 +14,7 @@
 
 mod answer;
 mod drain;
+mod http;
 mod memory;
 mod privileges;
 mod reload;
@@ -30,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use self::answer::{Answerer, Order};
+use self::http::Http;
 use self::memory::Memory;
 use self::reload::ReloadWish;
 use crate::cli::{CleanupOptions, EntryError, RunOptions};
@@ -39,7 +42,7 @@ use crate::kernel::settings::OnStop;
 use crate::kernel::{cleanup as kernel_cleanup, state_file};
 use crate::originate::{Originator, vip_route};
 use crate::rib::interface::Event;
-use crate::route::{KernelTableChange, OriginKind, TableId};
+use crate::route::{KernelTableChange, OriginKind, Prefix, TableId};
 use crate::session::supervisor::StopKind;
 use crate::telemetry::{self, Service, Telemetry};
 use crate::vip;
@@ -124,6 +127,7 @@ struct Speaker {
     rooms: Answerer,
     originator: Originator,
     memory: Memory,
+    http: Http,
     /// What ran before a reload that is not confirmed yet, and when it returns.
     unconfirmed: Option<(Instant, Config)>,
     /// When our End-of-RIB goes out whatever is missing; none once it has.
@@ -136,6 +140,8 @@ struct Inputs {
     table: mpsc::Receiver<KernelTableChange>,
     announcements: mpsc::Receiver<vip::Announcement>,
     events: mpsc::Receiver<Event>,
+    /// Which aggregates are there.
+    aggregates: watch::Receiver<Vec<Prefix>>,
     orders: mpsc::Receiver<Order>,
     installed: watch::Receiver<u64>,
     verdicts: watch::Receiver<vip::task::Progress>,
@@ -171,10 +177,7 @@ impl Speaker {
     /// Takes over once the rooms run; says to the outside that it is ready.
     async fn begin(&mut self) {
         self.complete_by = Some(self.rooms.facts.started + self.config.speaker.deferral_time);
-        self.rooms
-            .kernel
-            .set_discard(self.originator.discard_prefixes())
-            .await;
+        self.discard().await;
         self.announce().await;
         if self.is_complete() {
             self.complete().await;
@@ -222,6 +225,7 @@ impl Speaker {
                     self.vip_changed(&announcement);
                     self.announce().await;
                 }
+                Ok(()) = self.inputs.aggregates.changed() => self.aggregates_changed().await,
                 Some(event) = self.inputs.events.recv() => report::log(&event, &self.rooms.sessions),
                 Ok(()) = self.inputs.installed.changed() => self.memory.changed(Instant::now()),
                 Ok(()) = self.inputs.verdicts.changed() => self.memory.changed(Instant::now()),
@@ -272,6 +276,21 @@ impl Speaker {
         }
     }
 
+    /// An aggregate came or went: what lies beneath it in the kernel follows.
+    async fn aggregates_changed(&mut self) {
+        let present = self.inputs.aggregates.borrow_and_update().clone();
+        self.originator.aggregates_present(&present);
+        self.announce().await;
+        self.discard().await;
+    }
+
+    async fn discard(&self) {
+        self.rooms
+            .kernel
+            .set_discard(self.originator.discard_prefixes())
+            .await;
+    }
+
     fn vip_changed(&mut self, announcement: &vip::Announcement) {
         let vip::Announcement {
             name,
@@ -290,6 +309,9 @@ impl Speaker {
         telemetry::tell(Service::Reloading);
         match self.reload(None, ReloadWish::default()).await {
             Response::Plan(plan) => {
+                for warning in &plan.warnings {
+                    tracing::warn!(%warning, "configuration");
+                }
                 for change in &plan.changes {
                     tracing::info!(what = %change.what, effect = %change.effect, "reloaded");
                 }

@@ -10,7 +10,7 @@ use super::Speaker;
 use super::answer::Reloads;
 use super::drain;
 use super::start;
-use crate::config::{Effect, Plan};
+use crate::config::{Effect, Plan, Problem};
 use crate::control::show::{Plan as ShownPlan, PlannedChange};
 use crate::control::{Failure, Response};
 
@@ -54,7 +54,7 @@ impl Speaker {
             }
         };
         let plan = Plan::new(&self.config, loaded.config);
-        let mut shown = show(&plan);
+        let mut shown = show(&plan, &loaded.warnings);
         if dry_run {
             return Response::Plan(shown);
         }
@@ -119,6 +119,7 @@ impl Speaker {
     async fn apply(&mut self, plan: Plan) {
         let Plan {
             originate,
+            aggregates,
             vips,
             kernel,
             log_level,
@@ -128,18 +129,24 @@ impl Speaker {
         if log_level && let Err(error) = self.telemetry.set_level(&result.speaker.log_level) {
             tracing::error!(%error, "the log level stays");
         }
+        self.telemetry
+            .set_format(start::format(result.speaker.log_format));
+        self.http.serve(result.speaker.http);
         if originate {
             self.originator.reconfigure(result.originate.clone());
+        }
+        if aggregates {
+            self.originator.set_aggregates(result.aggregates.clone());
+            self.rooms.rib.aggregates(start::rules(&result)).await;
         }
         if originate || kernel {
             self.rooms
                 .kernel
                 .reconfigure(result.kernel.clone(), self.originator.kernel_tables())
                 .await;
-            self.rooms
-                .kernel
-                .set_discard(self.originator.discard_prefixes())
-                .await;
+        }
+        if originate || kernel || aggregates {
+            self.discard().await;
         }
         if vips {
             self.rooms.vips.reconfigure(result.vips.clone());
@@ -158,7 +165,7 @@ impl Speaker {
     }
 }
 
-fn show(plan: &Plan) -> ShownPlan {
+fn show(plan: &Plan, warnings: &[Problem]) -> ShownPlan {
     let changes = plan.changes.iter().map(|change| PlannedChange {
         what: change.what.clone(),
         effect: match &change.effect {
@@ -171,6 +178,7 @@ fn show(plan: &Plan) -> ShownPlan {
     });
     ShownPlan {
         changes: changes.collect(),
+        warnings: warnings.iter().map(ToString::to_string).collect(),
         applied: false,
         confirm_s: None,
     }

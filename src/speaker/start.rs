@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bgp_codec::FamilySet;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::answer::{Answerer, Facts, ORDERS, Reloads};
+use super::http::Http;
 use super::memory::{self, Legacy, Memory};
 use super::{Inputs, Signals, Speaker, drain, tables};
 use crate::cli::{EntryError, RunOptions};
@@ -19,9 +20,9 @@ use crate::control::{self, ControlSocket};
 use crate::drain::Drains;
 use crate::kernel::{self, KernelHandle, router_id, state_file};
 use crate::originate::Originator;
-use crate::rib::interface::{Event, Reachability, Restarting, Settings as RibSettings};
+use crate::rib::interface::{Aggregate, Event, Reachability, Restarting, Settings as RibSettings};
 use crate::rib::task::{self as rib_task, RibHandle};
-use crate::route::PeerId;
+use crate::route::{PeerId, Prefix};
 use crate::session::peer_ids::PeerIds;
 use crate::session::settings::{PeerAddress, PeerSettings, SpeakerIdentity};
 use crate::session::supervisor::{Awaited, Sessions, Start};
@@ -75,7 +76,8 @@ pub(super) async fn start(
     let back = members(&config, &legacy, &mut ids);
     let restarting = legacy.is_restart().then(|| awaited(&config, &peers, &back));
     let settings = rib_settings(&config, router_id, restarting);
-    let (rib, events) = start_rib(settings, fib, kernel.reachability);
+    let (rib, events, aggregates) = start_rib(settings, fib, kernel.reachability);
+    rib.aggregates(rules(&config)).await;
 
     let (announcements_sender, announcements) = mpsc::channel(QUEUE);
     let vips = vip::spawn(vips(&config, &legacy, &drains), announcements_sender);
@@ -101,13 +103,14 @@ pub(super) async fn start(
         drains: drain::Shared::new(drains),
         orders: orders_sender,
     };
-    serve(&config, socket, answerer.clone());
+    let http = serve(&config, socket, answerer.clone());
     watch_tables(&config, &answerer);
     tokio::spawn(memory::keep_alive(config.speaker.state_dir.clone()));
     let inputs = Inputs {
         table,
         announcements,
         events,
+        aggregates,
         orders,
         installed: kernel.handle.version(),
         verdicts: vips.progress(),
@@ -120,6 +123,7 @@ pub(super) async fn start(
         telemetry,
         rooms: answerer,
         originator,
+        http,
         unconfirmed: None,
         complete_by: None,
         inputs,
@@ -132,11 +136,23 @@ fn start_rib(
     settings: RibSettings,
     fib: mpsc::Sender<rib_task::FibUpdate>,
     reachability: mpsc::Receiver<Vec<(IpAddr, Reachability)>>,
-) -> (RibHandle, mpsc::Receiver<Event>) {
+) -> (RibHandle, mpsc::Receiver<Event>, watch::Receiver<Vec<Prefix>>) {
     let (sender, events) = mpsc::channel(QUEUE);
-    let rib = rib_task::spawn(settings, rib_task::Edges { fib, events: sender });
+    let (present, aggregates) = watch::channel(Vec::new());
+    let edges = rib_task::Edges {
+        fib,
+        events: sender,
+        aggregates: present,
+    };
+    let rib = rib_task::spawn(settings, edges);
     ferry_reachability(reachability, rib.clone());
-    (rib, events)
+    (rib, events, aggregates)
+}
+
+/// Aggregates as the tables need to know them.
+pub(super) fn rules(config: &Config) -> Vec<Aggregate> {
+    let rules = config.aggregates.iter().map(|aggregate| aggregate.rule.clone());
+    rules.collect()
 }
 
 /// What is settled before any room starts.
@@ -162,6 +178,7 @@ impl Ground {
             .map_or(DEFAULT_PROTOCOL, |kernel| kernel.protocol);
         let mut originator = Originator::new(protocol);
         originator.reconfigure(config.originate.clone());
+        originator.set_aggregates(config.aggregates.clone());
         Ok(Self {
             signals,
             socket,
@@ -354,13 +371,13 @@ fn log_start(config: &Config, router_id: Ipv4Addr, legacy: &Legacy, forwarding: 
     );
 }
 
-fn serve(config: &Config, socket: ControlSocket, answerer: Answerer) {
+fn serve(config: &Config, socket: ControlSocket, answerer: Answerer) -> Http {
     let (questions_sender, questions) = mpsc::channel(control::QUESTIONS);
-    if let Some(address) = config.speaker.http {
-        tokio::spawn(control::serve_http(address, questions_sender.clone()));
-    }
+    let mut http = Http::new(questions_sender.clone());
+    http.serve(config.speaker.http);
     tokio::spawn(control::serve(socket, questions_sender));
     tokio::spawn(answerer.serve(questions));
+    http
 }
 
 /// Different in every process: a peer must not be able to choose prefixes that collide.

@@ -8,6 +8,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "what a failed scenario prints is its report")]
 
+mod aggregate;
 mod article;
 mod configs;
 mod exchange;
@@ -16,6 +17,7 @@ mod hostile;
 mod lab;
 mod matrix;
 mod md5;
+mod operator;
 mod pair;
 mod reflector;
 mod reload;

@@ -489,6 +489,7 @@ impl Node {
             | rib::Output::Suspect(_)
             | rib::Output::Settled(_)
             | rib::Output::WatchedDecided
+            | rib::Output::Aggregates(_)
             | rib::Output::Event(_) => {}
         }
     }

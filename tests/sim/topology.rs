@@ -176,6 +176,7 @@ pub(crate) fn peer(
             max_prefix_restart: None,
             enforce_first_as: true,
             install: true,
+            more_specifics: false,
         },
     }
 }

@@ -234,6 +234,7 @@ pub fn peer(n: u32, external: bool) -> Peer {
             max_prefix_restart: None,
             enforce_first_as: external,
             install: true,
+            more_specifics: false,
         },
         table: TableId::MAIN,
     }

@@ -7,7 +7,7 @@ use bgp_codec::FamilySet;
 
 use crate::config::{LogFormat, Speaker};
 use crate::kernel::settings::{Metric, OnStop, Settings};
-use crate::originate::settings::{From, Source};
+use crate::originate::settings::{Aggregate, From, Source};
 use crate::policy::{Chain, Filter};
 use crate::rib::interface::NextHopPolicy;
 use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
@@ -71,11 +71,18 @@ pub(super) fn speaker(old: &Speaker, new: &Speaker) -> (Differences, Differences
     let mut live = Differences::default();
     live.debug("deferral_time", &old.deferral_time, &new.deferral_time);
     live.plain("log_level", &old.log_level, &new.log_level);
+    live.setting("log_format", &old.log_format, &new.log_format, |format| {
+        match format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        }
+        .to_owned()
+    });
+    live.optional("http", &old.http, &new.http);
     let mut restart = Differences::default();
     restart.optional("router_id", &old.router_id, &new.router_id);
     restart.optional("cluster_id", &old.cluster_id, &new.cluster_id);
     restart.list("listen", &old.listen, &new.listen);
-    restart.optional("http", &old.http, &new.http);
     restart.setting("state_dir", &old.state_dir, &new.state_dir, |path| {
         path.display().to_string()
     });
@@ -101,15 +108,6 @@ pub(super) fn speaker(old: &Speaker, new: &Speaker) -> (Differences, Differences
         &is.ignore_next_hop_metric,
     );
     restart.plain("prefer_oldest", &was.prefer_oldest, &is.prefer_oldest);
-    restart.setting(
-        "log_format",
-        &old.log_format,
-        &new.log_format,
-        |format| match format {
-            LogFormat::Text => "text".to_owned(),
-            LogFormat::Json => "json".to_owned(),
-        },
-    );
     (live, restart)
 }
 
@@ -159,6 +157,26 @@ pub(super) fn originate(old: &Source, new: &Source) -> Differences {
         (From::Prefixes { .. }, From::Kernel(_)) => differences.0.push("prefixes -> kernel".to_owned()),
         (From::Kernel(_), From::Prefixes { .. }) => differences.0.push("kernel -> prefixes".to_owned()),
     }
+    differences.list("community", &old.communities, &new.communities);
+    differences.list("large_community", &old.large_communities, &new.large_communities);
+    differences.optional("med", &old.med, &new.med);
+    differences
+}
+
+pub(super) fn aggregate(old: &Aggregate, new: &Aggregate) -> Differences {
+    let mut differences = Differences::default();
+    differences.plain("discard", &old.discard, &new.discard);
+    let (old, new) = (&old.rule, &new.rule);
+    differences.plain("prefix", &old.prefix, &new.prefix);
+    differences.plain("summary_only", &old.summary_only, &new.summary_only);
+    let filters = |written: &Option<Chain>| written.as_ref().map(chain);
+    let (old_filters, new_filters) = (filters(&old.contributing), filters(&new.contributing));
+    differences.optional("contributing", &old_filters, &new_filters);
+    let same_names = old_filters == new_filters;
+    differences.changed(
+        "filters of contributing",
+        same_names && old.contributing != new.contributing,
+    );
     differences.list("community", &old.communities, &new.communities);
     differences.list("large_community", &old.large_communities, &new.large_communities);
     differences.optional("med", &old.med, &new.med);
@@ -354,6 +372,7 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
     );
     differences.plain("enforce_first_as", &old.enforce_first_as, &new.enforce_first_as);
     differences.plain("install", &old.install, &new.install);
+    differences.plain("more_specifics", &old.more_specifics, &new.more_specifics);
 }
 
 fn or_none<T: Display>(value: Option<&T>) -> String {

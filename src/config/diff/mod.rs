@@ -30,6 +30,8 @@ pub struct Plan {
     pub peers: PeerChanges,
     /// `[[originate]]` differs.
     pub originate: bool,
+    /// `[[aggregate]]` differs.
+    pub aggregates: bool,
     /// `[[vip]]` differs.
     pub vips: bool,
     /// `[kernel]` differs in something that is live.
@@ -100,6 +102,13 @@ impl Plan {
             describe::originate,
             &mut changes,
         );
+        let aggregates = section_changes(
+            "aggregate",
+            running.aggregates.iter().map(|at| (&at.rule.name, at)),
+            result.aggregates.iter().map(|at| (&at.rule.name, at)),
+            describe::aggregate,
+            &mut changes,
+        );
         let vips_differ = section_changes(
             "vip",
             running.vips.iter().map(|vip| (&vip.name, vip)),
@@ -113,6 +122,7 @@ impl Plan {
             changes,
             peers,
             originate,
+            aggregates,
             vips: vips_differ,
             kernel: live_kernel,
             log_level,
@@ -156,6 +166,7 @@ impl Plan {
             }],
             peers: PeerChanges::default(),
             originate: false,
+            aggregates: false,
             vips: false,
             kernel: false,
             log_level: false,
@@ -200,6 +211,8 @@ fn speaker_changes(running: &Speaker, wanted: &Speaker, changes: &mut Vec<Change
     Speaker {
         deferral_time: wanted.deferral_time,
         log_level: wanted.log_level.clone(),
+        log_format: wanted.log_format,
+        http: wanted.http,
         ..running.clone()
     }
 }
@@ -245,6 +258,11 @@ fn share_filters(running: &Config, wanted: &mut Config) -> Vec<(Arc<Filter>, Arc
             moved.push((Arc::clone(same), std::mem::replace(filter, Arc::clone(same))));
         }
     }
+    let chains = wanted
+        .aggregates
+        .iter_mut()
+        .filter_map(|at| at.rule.contributing.as_mut());
+    chains.for_each(|chain| chain.share(&wanted.filters));
     for peer in &mut wanted.peers {
         peer.policy.import.share(&wanted.filters);
         peer.policy.export.share(&wanted.filters);

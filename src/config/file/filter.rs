@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bgp_codec::{Asn, Community, ExtendedCommunity, FamilySet, LargeCommunity, Origin};
+use bgp_codec::{Asn, Community, ExtendedCommunity, FamilySet, LargeCommunity, Origin, Role};
 use toml::Spanned;
 
-use super::{Keys, keys};
+use super::{Keys, kernel, keys, peer};
 use crate::config::reader::{Referent, Section, Value};
 use crate::config::scalar;
 use crate::config::schema::{
@@ -17,7 +17,7 @@ use crate::policy::{
     Action, AsPathPattern, CommunityPattern, Edit, ExtendedCommunityPattern, Fallthrough,
     LargeCommunityPattern, NextHopEdit, PrefixSet, SourcePattern,
 };
-use crate::route::OriginKind;
+use crate::route::{OriginKind, TableId};
 
 keys! {
     /// `[[filter]]`.
@@ -75,8 +75,8 @@ keys! {
         prefix: PrefixSet = scalar::prefix_set => PREFIX_PATTERNS, NONE, LIVE;
         /// The prefix is in this `[[prefix_set]]`.
         prefix_set: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::PrefixSet)) => NAMES, NONE, LIVE;
-        /// The route comes from: the `name` of an `[[originate]]` or `[[vip]]`; `static`, `kernel` or `vip` (of ours, by
-        /// kind); `local` (any of ours); `internal` or `external` (learned from a peer of that kind).
+        /// The route comes from: the `name` of an `[[originate]]`, `[[vip]]` or `[[aggregate]]`; `static`, `kernel`, `vip` or
+        /// `aggregate` (of ours, by kind); `local` (any of ours); `internal` or `external` (learned from a peer of that kind).
         source: Vec<SourcePattern> = |value| value.one_or_many(source) => NAMES, NONE, LIVE;
         /// It was learned from this peer.
         peer: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Peer)) => NAMES, NONE, LIVE;
@@ -114,6 +114,10 @@ keys! {
         med: u32 = scalar::any_u32 => U32, NONE, LIVE;
         /// LOCAL_PREF is this; 100 where there is none.
         local_pref: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// Its `tag` is one of these; 0 where none was set.
+        tag: Vec<u32> = |value| value.one_or_many(scalar::any_u32) => Shape::OneOrMany(&U32), NONE, LIVE;
+        /// It was learned from a peer with this `role`.
+        role: Vec<Role> = |value| value.one_or_many(peer::role) => Shape::OneOrMany(&peer::ROLE), NONE, LIVE;
         /// The conditions of this table do not all hold.
         not: Box<Self> = |value| value.keys().map(Box::new) => CONDITION, NONE, LIVE;
         /// At least one of these tables of conditions holds.
@@ -128,8 +132,8 @@ keys! {
     SetKeys in "`set`" {
         /// LOCAL_PREF.
         local_pref: u32 = scalar::any_u32 => U32, NONE, LIVE;
-        /// MED: this one; `"remove"`; `"igp"`, the metric of the kernel route that it was read from (other routes keep theirs);
-        /// or so much more than it has.
+        /// MED: this one; `"remove"`; `"igp"`, the metric of the kernel route that it was read from, or on export of a learned
+        /// route that of the way to its next hop; or so much more than it has.
         med: MedEdit = med => Shape::Either(&[
             U32, Shape::Words(&["remove", "igp"]), Shape::Table(|| Table::new("set.med", &[MedKeys::KEYS])),
         ]), NONE, LIVE;
@@ -142,6 +146,12 @@ keys! {
         /// Ourselves, what it was, or an address.
         next_hop: NextHopEdit = scalar::next_hop
             => Shape::Either(&[Shape::Words(&["self", "unchanged"]), text("an address", "192.0.2.1")]), NONE, LIVE;
+        /// Compared before LOCAL_PREF, by this speaker alone; the higher wins, and without it there is 0. On import.
+        weight: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// A number that stays with the route in this speaker, for conditions of rules and filters behind, export too.
+        tag: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// The kernel table that the route is installed in. On import.
+        table: TableId = kernel::table => kernel::TABLE, NONE, LIVE;
         /// Communities: replace, remove, add, in this order. `community.add = [...]` is short for `community = { add = [...] }`.
         community: CommunityKeys = scalar::table
             => Shape::Table(|| Table::new("set.community", &[CommunityKeys::KEYS])), NONE, LIVE;
@@ -154,50 +164,60 @@ keys! {
     }
 }
 
+/// Declares what `set` says of communities of one kind.
+macro_rules! community_edits {
+    ($name:ident in $section:literal: $one:ty = $parser:path => $shape:expr,
+     $pattern:ty = $patterns:path => $pattern_shape:expr, [$set:ident, $remove:ident, $add:ident]) => {
+        keys! {
+            /// Of `set`.
+            $name in $section {
+                /// Adds these.
+                add: Vec<$one> = $parser => $shape, NONE, LIVE;
+                /// Takes these away.
+                remove: Vec<$pattern> = $patterns => $pattern_shape, NONE, LIVE;
+                /// Replaces all by these; `[]` for none.
+                set: Vec<$one> = $parser => $shape, NONE, LIVE;
+            }
+        }
+
+        impl $name {
+            /// In the order in which they are carried out.
+            fn into_edits(self) -> impl Iterator<Item = Edit> {
+                let set = self.set.map(|value| Edit::$set(value.into_inner()));
+                let remove = self.remove.map(|value| Edit::$remove(value.into_inner()));
+                let add = self.add.map(|value| Edit::$add(value.into_inner()));
+                [set, remove, add].into_iter().flatten()
+            }
+        }
+    };
+}
+
+community_edits! {
+    CommunityKeys in "`community` of `set`":
+    Community = scalar::communities => COMMUNITIES,
+    CommunityPattern = scalar::community_patterns => COMMUNITY_PATTERNS,
+    [SetCommunities, RemoveCommunities, AddCommunities]
+}
+
+community_edits! {
+    LargeCommunityKeys in "`large_community` of `set`":
+    LargeCommunity = scalar::large_communities => LARGE_COMMUNITIES,
+    LargeCommunityPattern = scalar::large_community_patterns => LARGE_COMMUNITY_PATTERNS,
+    [SetLargeCommunities, RemoveLargeCommunities, AddLargeCommunities]
+}
+
+community_edits! {
+    ExtendedCommunityKeys in "`extended_community` of `set`":
+    ExtendedCommunity = scalar::extended_communities => EXTENDED_COMMUNITIES,
+    ExtendedCommunityPattern = scalar::extended_community_patterns => EXTENDED_COMMUNITY_PATTERNS,
+    [SetExtendedCommunities, RemoveExtendedCommunities, AddExtendedCommunities]
+}
+
 keys! {
     /// `med` of `set`.
     MedKeys in "`med` of `set`" {
         /// Adds this; a route without MED has 0.
         add: u32 = scalar::any_u32 => U32, REQUIRED, LIVE;
-    }
-}
-
-keys! {
-    /// `community` of `set`.
-    CommunityKeys in "`community` of `set`" {
-        /// Adds these.
-        add: Vec<Community> = scalar::communities => COMMUNITIES, NONE, LIVE;
-        /// Takes these away.
-        remove: Vec<CommunityPattern> = scalar::community_patterns
-            => COMMUNITY_PATTERNS, NONE, LIVE;
-        /// Replaces all by these; `[]` for none.
-        set: Vec<Community> = scalar::communities => COMMUNITIES, NONE, LIVE;
-    }
-}
-
-keys! {
-    /// `large_community` of `set`.
-    LargeCommunityKeys in "`large_community` of `set`" {
-        /// Adds these.
-        add: Vec<LargeCommunity> = scalar::large_communities => LARGE_COMMUNITIES, NONE, LIVE;
-        /// Takes these away.
-        remove: Vec<LargeCommunityPattern> = scalar::large_community_patterns
-            => LARGE_COMMUNITY_PATTERNS, NONE, LIVE;
-        /// Replaces all by these; `[]` for none.
-        set: Vec<LargeCommunity> = scalar::large_communities => LARGE_COMMUNITIES, NONE, LIVE;
-    }
-}
-
-keys! {
-    /// `extended_community` of `set`.
-    ExtendedCommunityKeys in "`extended_community` of `set`" {
-        /// Adds these.
-        add: Vec<ExtendedCommunity> = scalar::extended_communities => EXTENDED_COMMUNITIES, NONE, LIVE;
-        /// Takes these away.
-        remove: Vec<ExtendedCommunityPattern> = scalar::extended_community_patterns
-            => EXTENDED_COMMUNITY_PATTERNS, NONE, LIVE;
-        /// Replaces all by these; `[]` for none.
-        set: Vec<ExtendedCommunity> = scalar::extended_communities => EXTENDED_COMMUNITIES, NONE, LIVE;
     }
 }
 
@@ -213,7 +233,7 @@ pub(in crate::config) struct Prepend {
 pub(in crate::config) enum MedEdit {
     Set(u32),
     Add(u32),
-    FromKernel,
+    FromIgp,
     Remove,
 }
 
@@ -227,15 +247,24 @@ keys! {
     }
 }
 
+impl ConditionKeys {
+    /// Every `family`, nested ones too.
+    pub(in crate::config) fn families(&self) -> Vec<&Spanned<FamilySet>> {
+        let nested = [self.any.as_ref(), self.all.as_ref()].into_iter().flatten();
+        let nested = nested.flat_map(|keys| keys.get_ref().iter().flat_map(Self::families));
+        self.family.iter().chain(nested).collect()
+    }
+}
+
 impl SetKeys {
-    /// The edits, in the order in which they are carried out: replace, remove, add.
+    /// The edits, in the order in which they are carried out; communities of each kind: replace, remove, add.
     pub(in crate::config) fn into_edits(self) -> Vec<Edit> {
-        let mut edits: Vec<Edit> = [
+        let plain = [
             self.local_pref.map(|value| Edit::LocalPref(value.into_inner())),
             self.med.map(|value| match value.into_inner() {
                 MedEdit::Set(med) => Edit::Med(med),
                 MedEdit::Add(more) => Edit::AddMed(more),
-                MedEdit::FromKernel => Edit::MedFromKernel,
+                MedEdit::FromIgp => Edit::MedFromIgp,
                 MedEdit::Remove => Edit::RemoveMed,
             }),
             self.origin.map(|value| Edit::Origin(value.into_inner())),
@@ -244,56 +273,26 @@ impl SetKeys {
                 Edit::Prepend { asn, count }
             }),
             self.next_hop.map(|value| Edit::NextHop(value.into_inner())),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        if let Some(community) = self.community.map(Spanned::into_inner) {
-            edits.extend(
-                community
-                    .set
-                    .map(|value| Edit::SetCommunities(value.into_inner())),
-            );
-            edits.extend(
-                community
-                    .remove
-                    .map(|value| Edit::RemoveCommunities(value.into_inner())),
-            );
-            edits.extend(
-                community
-                    .add
-                    .map(|value| Edit::AddCommunities(value.into_inner())),
-            );
-        }
-        if let Some(community) = self.large_community.map(Spanned::into_inner) {
-            edits.extend(
-                community
-                    .set
-                    .map(|value| Edit::SetLargeCommunities(value.into_inner())),
-            );
-            edits.extend(
-                community
-                    .remove
-                    .map(|value| Edit::RemoveLargeCommunities(value.into_inner())),
-            );
-            edits.extend(
-                community
-                    .add
-                    .map(|value| Edit::AddLargeCommunities(value.into_inner())),
-            );
-        }
-        if let Some(community) = self.extended_community.map(Spanned::into_inner) {
-            let set = community
-                .set
-                .map(|value| Edit::SetExtendedCommunities(value.into_inner()));
-            let remove = community
-                .remove
-                .map(|value| Edit::RemoveExtendedCommunities(value.into_inner()));
-            let add = community
-                .add
-                .map(|value| Edit::AddExtendedCommunities(value.into_inner()));
-            edits.extend([set, remove, add].into_iter().flatten());
-        }
+            self.weight.map(|value| Edit::Weight(value.into_inner())),
+            self.tag.map(|value| Edit::Tag(value.into_inner())),
+            self.table.map(|value| Edit::Table(value.into_inner())),
+        ];
+        let mut edits: Vec<Edit> = plain.into_iter().flatten().collect();
+        edits.extend(
+            self.community
+                .into_iter()
+                .flat_map(|keys| keys.into_inner().into_edits()),
+        );
+        edits.extend(
+            self.large_community
+                .into_iter()
+                .flat_map(|keys| keys.into_inner().into_edits()),
+        );
+        edits.extend(
+            self.extended_community
+                .into_iter()
+                .flat_map(|keys| keys.into_inner().into_edits()),
+        );
         edits
     }
 }
@@ -304,6 +303,7 @@ pub(in crate::config) const SOURCE_WORDS: &[(&str, SourcePattern)] = &[
     ("static", SourcePattern::Kind(OriginKind::Static)),
     ("kernel", SourcePattern::Kind(OriginKind::Kernel)),
     ("vip", SourcePattern::Kind(OriginKind::Vip)),
+    ("aggregate", SourcePattern::Kind(OriginKind::Aggregate)),
     ("internal", SourcePattern::Internal),
     ("external", SourcePattern::External),
 ];
@@ -357,10 +357,7 @@ fn fallthrough(value: &Value<'_>) -> Option<Fallthrough> {
 
 fn med(value: &Value<'_>) -> Option<MedEdit> {
     if value.is_text() {
-        scalar::word(
-            value,
-            &[("remove", MedEdit::Remove), ("igp", MedEdit::FromKernel)],
-        )
+        scalar::word(value, &[("remove", MedEdit::Remove), ("igp", MedEdit::FromIgp)])
     } else if value.is_table() {
         let keys = value.keys::<MedKeys>()?;
         keys.header

@@ -33,7 +33,7 @@ keys! {
 }
 
 /// A routing table.
-pub(super) const TABLE: Shape = Shape::Either(&[
+pub(in crate::config) const TABLE: Shape = Shape::Either(&[
     number(1, 4_294_967_295),
     Shape::Words(&["main", "default", "local"]),
 ]);
@@ -80,7 +80,7 @@ const SCOPES: &[(&str, u8)] = &[
 ];
 
 /// A routing table, by name or number.
-pub(super) fn table(value: &Value<'_>) -> Option<TableId> {
+pub(in crate::config) fn table(value: &Value<'_>) -> Option<TableId> {
     if value.is_text() {
         named(value, TABLES, "a table: a number, `main`, `default` or `local`")
             .map(|table| TableId(table.into()))

@@ -3,6 +3,7 @@
 //! Everything here is optional and remembers where it stood. What is required, what depends on what, and what is
 //! assumed when a key is absent is decided in `validate`.
 
+pub(super) mod aggregate;
 pub(super) mod filter;
 pub(super) mod kernel;
 pub(super) mod originate;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use self::aggregate::AggregateKeys;
 use self::filter::FilterKeys;
 use self::kernel::KernelKeys;
 use self::originate::OriginateKeys;
@@ -156,6 +158,7 @@ pub(super) struct File {
     pub(super) speaker_meant: bool,
     pub(super) kernel: Option<KernelKeys>,
     pub(super) originate: Vec<OriginateKeys>,
+    pub(super) aggregates: Vec<AggregateKeys>,
     pub(super) vips: Vec<VipKeys>,
     pub(super) prefix_sets: Vec<PrefixSetKeys>,
     pub(super) community_sets: Vec<CommunitySetKeys>,
@@ -182,6 +185,7 @@ impl File {
                 })
                 .map(Spanned::into_inner),
             originate: tables(top, "originate", OriginateKeys::SECTION, OriginateKeys::read),
+            aggregates: tables(top, "aggregate", AggregateKeys::SECTION, AggregateKeys::read),
             vips: tables(top, "vip", VipKeys::SECTION, VipKeys::read),
             prefix_sets: tables(top, "prefix_set", PrefixSetKeys::SECTION, PrefixSetKeys::read),
             community_sets: tables(
@@ -212,6 +216,7 @@ impl File {
             reader.error(&span, format!("`{section}` in a fragment"), [help.to_owned()]);
         }
         self.originate.extend(fragment.originate);
+        self.aggregates.extend(fragment.aggregates);
         self.vips.extend(fragment.vips);
         self.prefix_sets.extend(fragment.prefix_sets);
         self.community_sets.extend(fragment.community_sets);
@@ -264,6 +269,12 @@ pub(super) fn sections() -> Vec<SectionSchema> {
             true,
             "What this node announces, besides VIPs.",
             &[OriginateKeys::KEYS],
+        ),
+        section(
+            "aggregate",
+            true,
+            "A prefix that is announced while more specific routes contribute to it.",
+            &[AggregateKeys::KEYS],
         ),
         section(
             "vip",

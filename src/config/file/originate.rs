@@ -18,8 +18,8 @@ use crate::route::{KernelRouteKind, TableId};
 keys! {
     /// `[[originate]]`.
     OriginateKeys in "[[originate]]" {
-        /// Unique among `[[originate]]` and `[[vip]]`; filters use it in `source`. Not one of `local`, `static`, `kernel`,
-        /// `vip`, `internal`, `external`.
+        /// Unique among `[[originate]]`, `[[vip]]` and `[[aggregate]]`; filters use it in `source`. Not one of `local`, `static`,
+        /// `kernel`, `vip`, `aggregate`, `internal`, `external`.
         name: Arc<str> = scalar::name => NAME, REQUIRED, LIVE;
         /// Prefixes to announce, always.
         prefixes: Vec<Spanned<IpNet>> = spanned_prefixes => PREFIXES, NONE, LIVE;

@@ -118,7 +118,7 @@ shared_keys! {
     extended_next_hop: bool = scalar::boolean => BOOLEAN, "`false`", RESETS;
     /// What we are to the peer (RFC 9234). A peer whose own role does not fit is refused, routes that leak are not used, and
     /// what came from a provider, a lateral peer or a route server goes to customers alone. External peers only.
-    role: Role = role => Shape::Words(&["provider", "customer", "peer", "route-server", "route-server-client"]),
+    role: Role = role => ROLE,
         "none", RESETS;
     /// Refuse a peer that does not say its role.
     role_strict: bool = scalar::boolean => BOOLEAN, "`false`", RESETS;
@@ -171,6 +171,8 @@ shared_keys! {
         "never, until an operator resets the peer", LIVE;
     /// What the peer sends is installed in the kernel.
     install: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
+    /// The peer is also sent what `summary_only` of an `[[aggregate]]` keeps from others.
+    more_specifics: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
 }
 
 /// A `[[peer]]` as written.
@@ -330,7 +332,16 @@ fn announcement(value: &Value<'_>) -> Option<Announcement> {
     )
 }
 
-fn role(value: &Value<'_>) -> Option<Role> {
+/// Roles, RFC 9234.
+pub(super) const ROLE: Shape = Shape::Words(&[
+    "provider",
+    "customer",
+    "peer",
+    "route-server",
+    "route-server-client",
+]);
+
+pub(super) fn role(value: &Value<'_>) -> Option<Role> {
     scalar::word(
         value,
         &[

@@ -28,7 +28,7 @@ keys! {
         listen: Vec<SocketAddr> = scalar::socket_addresses => Shape::OneOrMany(&SOCKET),
             "`[\"0.0.0.0:179\", \"[::]:179\"]`", RESTART;
         /// Where `/metrics`, `/healthz` and `/readyz` are served.
-        http: Option<SocketAddr> = address_or_off => Shape::Either(&[SOCKET, Shape::Words(&["off"]), Shape::False]), "`\"off\"`", RESTART;
+        http: Option<SocketAddr> = address_or_off => Shape::Either(&[SOCKET, Shape::Words(&["off"]), Shape::False]), "`\"off\"`", LIVE;
         /// Directory of the state file that makes a restart graceful.
         state_dir: PathBuf = scalar::path => PATH, "`\"/run/stonechat\"`", RESTART;
         /// Directory of fragments: each `*.toml` in it is read as part of this file. A relative path starts at this file's
@@ -52,7 +52,7 @@ keys! {
         /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `"info,stonechat::rib=debug"`.
         log_level: String = log_level => text("a level", "info"), "`\"info\"`", LIVE;
         /// For people, or one JSON object a line.
-        log_format: LogFormat = log_format => Shape::Words(&["text", "json"]), "`\"text\"`", RESTART;
+        log_format: LogFormat = log_format => Shape::Words(&["text", "json"]), "`\"text\"`", LIVE;
     }
 }
 

@@ -121,8 +121,16 @@ impl Key {
         (!text.contains('`')).then_some(text)
     }
 
+    /// The key of the same table that this one goes with: its meaning begins "With `http`:".
+    pub(in crate::config) fn companion(&self) -> Option<&'static str> {
+        let rest = self.meaning.first()?.trim_start().strip_prefix("With `")?;
+        let (with, _) = rest.split_once('`')?;
+        // `https://` and the like are values of that key.
+        Some(if with.starts_with("http") { "http" } else { with })
+    }
+
     /// The same as JSON.
-    pub(super) fn default_value(&self) -> Option<Value> {
+    pub(in crate::config) fn default_value(&self) -> Option<Value> {
         let written = self.default_text()?;
         let table: toml::Table = toml::from_str(&format!("value = {written}")).ok()?;
         serde_json::to_value(table.get("value")?).ok()

@@ -190,6 +190,7 @@ fn base_and(section: &SectionSchema, line: &str) -> (String, String) {
         "speaker" => "asn = 64512\n",
         "originate" => "name = \"o\"\nprefixes = [\"10.0.0.0/8\"]\n",
         "vip" => "name = \"v\"\naddress = \"192.0.2.9\"\n",
+        "aggregate" => "name = \"a\"\nprefix = \"10.0.0.0/8\"\n",
         "filter" => "name = \"f\"\n",
         "prefix_set" => "name = \"s\"\nprefixes = [\"10.0.0.0/8\"]\n",
         "community_set" => "name = \"s\"\ncommunity = [\"1:1\"]\n",

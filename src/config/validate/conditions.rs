@@ -49,6 +49,13 @@ impl Named {
             let name = set
                 .header
                 .require(reader, set.name.as_ref(), "name", "\"customers\"");
+            if ["community", "large_community", "extended_community"]
+                .iter()
+                .all(|kind| !set.header.has(kind))
+            {
+                let help = "add `community = [\"64512:*\"]`, `large_community` or `extended_community`";
+                reader.error(&set.header.span, "the set is empty".to_owned(), [help.to_owned()]);
+            }
             let kinds = [
                 inner(set.community.as_ref()).map(Condition::Community),
                 inner(set.large_community.as_ref()).map(Condition::LargeCommunity),
@@ -120,6 +127,8 @@ impl Named {
             inner(keys.origin.as_ref()).map(Condition::Origin),
             inner(keys.med.as_ref()).map(Condition::Med),
             inner(keys.local_pref.as_ref()).map(Condition::LocalPref),
+            inner(keys.tag.as_ref()).map(Condition::Tag),
+            inner(keys.role.as_ref()).map(Condition::Role),
             inner(keys.kernel_metric.as_ref()).map(|(low, high)| Condition::KernelMetric(low, high)),
             inner(keys.next_hop.as_ref()).map(Condition::NextHop),
             inner(keys.community.as_ref()).map(Condition::Community),

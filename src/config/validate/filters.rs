@@ -43,16 +43,7 @@ pub(super) fn build(reader: &Reader<'_>, file: &File) -> Vec<Arc<Filter>> {
 fn filter(reader: &Reader<'_>, keys: &FilterKeys, named: &Named) -> Option<Filter> {
     let written: &[RuleKeys] = keys.rules.as_ref().map_or(&[][..], |rules| rules.get_ref());
     let rules: Vec<Option<Rule>> = written.iter().map(|keys| rule(reader, keys, named)).collect();
-    let deciding = rules.iter().flatten().position(|rule| {
-        rule.condition == Condition::always() && matches!(rule.action, Action::Accept | Action::Reject)
-    });
-    if let Some(beyond) = deciding.and_then(|index| written.get(index + 1)) {
-        reader.warning(
-            &beyond.conditions.header.span,
-            "no route reaches this rule".to_owned(),
-            ["the rule before it has no condition and decides for every route".to_owned()],
-        );
-    }
+    warn_of_unreachable(reader, written, &rules);
     let name = keys
         .header
         .require(reader, keys.name.as_ref(), "name", "\"own\"")?;
@@ -62,6 +53,46 @@ fn filter(reader: &Reader<'_>, keys: &FilterKeys, named: &Named) -> Option<Filte
         default: or(keys.default.as_ref(), Fallthrough::Next),
         location: reader.location(&keys.header.span).into(),
     })
+}
+
+/// Rules of a filter that are compared with those before them.
+const MOST_RULES: usize = 500;
+
+/// A rule is for nothing if one before it decides for every route that meets its conditions.
+fn warn_of_unreachable(reader: &Reader<'_>, written: &[RuleKeys], rules: &[Option<Rule>]) {
+    let rules: Vec<(&RuleKeys, &Rule)> = written
+        .iter()
+        .zip(rules)
+        .filter_map(|(keys, rule)| Some((keys, rule.as_ref()?)))
+        .take(MOST_RULES)
+        .collect();
+    for (index, (keys, rule)) in rules.iter().enumerate() {
+        let span = &keys.conditions.header.span;
+        let (before, _) = rules.split_at(index);
+        let Some((number, decides)) = before.iter().enumerate().find(|(at, (_, earlier))| {
+            let between = before.iter().skip(at + 1);
+            // What is set in between may make a route meet what it did not meet before.
+            let changed = between.into_iter().any(|(_, rule)| !rule.edits.is_empty());
+            matches!(earlier.action, Action::Accept | Action::Reject)
+                && rule.condition.implies(&earlier.condition)
+                && !(changed && earlier.condition.reads_attributes())
+        }) else {
+            continue;
+        };
+        let help = if decides.1.condition == Condition::always() {
+            "the rule before it has no condition and decides for every route".to_owned()
+        } else {
+            let line = reader.elsewhere(span, &decides.0.conditions.header.span);
+            format!(
+                "rule {}, {line}, decides for every route that meets its conditions",
+                number + 1
+            )
+        };
+        reader.warning(span, "no route reaches this rule".to_owned(), [help]);
+        if decides.1.condition == Condition::always() {
+            return;
+        }
+    }
 }
 
 fn rule(reader: &Reader<'_>, keys: &RuleKeys, named: &Named) -> Option<Rule> {

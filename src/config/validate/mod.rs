@@ -3,6 +3,7 @@
 //! Reading goes on after a problem, so every function here takes what could be read and yields `None` where something
 //! it needs is missing; the problem has been reported by then.
 
+mod aggregates;
 mod conditions;
 mod filters;
 mod names;
@@ -58,6 +59,7 @@ pub(super) fn validate(reader: &Reader<'_>, file: &File) -> Option<Config> {
     let filters = filters::build(reader, file);
     let peers = peers::build(reader, file, &filters);
     let originate = sources::originate(reader, &file.originate);
+    let aggregates = aggregates::aggregates(reader, &file.aggregates, &filters);
     let vips = vips::vips(reader, &file.vips);
     sources::warn_of_families(reader, file, &peers);
     let mut speaker = speaker?;
@@ -66,6 +68,7 @@ pub(super) fn validate(reader: &Reader<'_>, file: &File) -> Option<Config> {
         speaker,
         kernel: file.kernel.as_ref().map(kernel),
         originate: originate?,
+        aggregates: aggregates?,
         vips: vips?,
         filters,
         peers,

@@ -68,6 +68,7 @@ impl Names {
         let peers = file.peers.iter().map(|peer| peer.own.name.as_ref());
         let originate = file.originate.iter().map(|source| source.name.as_ref());
         let vips = file.vips.iter().map(|vip| vip.name.as_ref());
+        let aggregates = file.aggregates.iter().map(|keys| keys.name.as_ref());
         let prefix_sets = file.prefix_sets.iter().map(|set| set.name.as_ref());
         let community_sets = file.community_sets.iter().map(|set| set.name.as_ref());
         let as_path_sets = file.as_path_sets.iter().map(|set| set.name.as_ref());
@@ -76,7 +77,11 @@ impl Names {
             groups: unique(reader, "peer group", groups),
             peers: unique(reader, "peer", peers),
             // One space of names: `source` in a filter must not be ambiguous.
-            sources: unique(reader, "`[[originate]]` or `[[vip]]`", originate.chain(vips)),
+            sources: unique(
+                reader,
+                "`[[originate]]`, `[[vip]]` or `[[aggregate]]`",
+                originate.chain(vips).chain(aggregates),
+            ),
             prefix_sets: unique(reader, "prefix set", prefix_sets),
             community_sets: unique(reader, "community set", community_sets),
             as_path_sets: unique(reader, "AS-path set", as_path_sets),

@@ -12,6 +12,7 @@ use crate::session::settings::Password;
 const KEY_LIMIT: usize = 80;
 const OTHERS_MAY_READ: u32 = 0o004;
 const OTHERS_MAY_WRITE: u32 = 0o002;
+const GROUP_MAY_WRITE: u32 = 0o020;
 
 /// Reads the key; a relative path is relative to the configuration file.
 pub(super) fn read(reader: &Reader<'_>, path: &Spanned<PathBuf>) -> Option<Password> {
@@ -52,6 +53,10 @@ pub(super) fn read(reader: &Reader<'_>, path: &Spanned<PathBuf>) -> Option<Passw
     if content.mode & OTHERS_MAY_WRITE != 0 {
         fail("every user may write it".to_owned(), &chmod);
         return None;
+    }
+    if content.mode & GROUP_MAY_WRITE != 0 {
+        let message = format!("`password_file`: {}: its group may write it", file.display());
+        reader.warning(&path.span(), message, [chmod.clone()]);
     }
     if content.mode & OTHERS_MAY_READ != 0 {
         let message = format!("`password_file`: {}: every user may read it", file.display());

@@ -14,7 +14,7 @@ use super::{BGP_PORT, inner, or, password, profiles, twice};
 use crate::config::file::File;
 use crate::config::file::peer::{AddPath, Announcement, PeerTable, Restart, SharedKeys};
 use crate::config::reader::Reader;
-use crate::policy::{Chain, Fallthrough, Filter, ImportGuard};
+use crate::policy::{Chain, Edit, Fallthrough, Filter, ImportGuard};
 use crate::rib::interface::{AsPathPolicy, NextHopPolicy, PeerPolicy, RemovePrivate};
 use crate::route::TableId;
 use crate::session::settings::{Announced, GracefulRestart, OwnRole, PeerAddress, PeerSettings};
@@ -293,6 +293,9 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
     for names in [keys.import.as_ref(), keys.export.as_ref()].into_iter().flatten() {
         warn_of_unasked(reader, names, filters);
     }
+    if let Some(names) = &keys.export {
+        warn_of_marks(reader, names, filters);
+    }
     let guard = ImportGuard {
         accept_default_route: or(keys.accept_default_route.as_ref(), false),
     };
@@ -323,6 +326,7 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
         max_prefix_restart: inner(keys.max_prefix_restart.as_ref()),
         enforce_first_as: or(keys.enforce_first_as.as_ref(), true),
         install: or(keys.install.as_ref(), true),
+        more_specifics: or(keys.more_specifics.as_ref(), false),
     }
 }
 
@@ -337,6 +341,26 @@ fn warn_of_unasked(reader: &Reader<'_>, names: &Spanned<Vec<Arc<str>>>, filters:
         let help = format!("give `{last}` `default = \"next\"`, or leave `{never}` out");
         let message = format!("filter `{never}` is never asked: `{last}` before it decides for every route");
         reader.warning(&names.span(), message, [help]);
+    }
+}
+
+/// Weight and kernel table are this speaker's own affair: on the way out nobody looks at them.
+fn warn_of_marks(reader: &Reader<'_>, names: &Spanned<Vec<Arc<str>>>, filters: &[Arc<Filter>]) {
+    let marks = |filter: &&Arc<Filter>| {
+        let mut edits = filter.rules.iter().flat_map(|rule| rule.edits.as_slice());
+        edits.any(|edit| matches!(edit, Edit::Weight(_) | Edit::Table(_)))
+    };
+    let named = |filter: &&Arc<Filter>| names.get_ref().contains(&filter.name);
+    for filter in filters.iter().filter(named).filter(marks) {
+        let message = format!(
+            "filter `{}` sets `weight` or `table`, which do nothing in `export`",
+            filter.name
+        );
+        reader.warning(
+            &names.span(),
+            message,
+            ["set them in a filter of `import`".to_owned()],
+        );
     }
 }
 

@@ -67,28 +67,48 @@ fn source(reader: &Reader<'_>, keys: &OriginateKeys) -> Option<Source> {
     })
 }
 
-/// What is announced in a family that no peer carries reaches nobody.
+/// What is announced in a family that no peer carries reaches nobody, and a rule about one meets nothing.
 pub(super) fn warn_of_families(reader: &Reader<'_>, file: &File, peers: &[PeerSettings]) {
+    let is_carried =
+        |family: Family| peers.is_empty() || peers.iter().any(|peer| peer.families.contains(family));
     let carried = |prefix: &IpNet| {
-        let family = match prefix {
+        is_carried(match prefix {
             IpNet::V4(_) => Family::IPV4_UNICAST,
             IpNet::V6(_) => Family::IPV6_UNICAST,
-        };
-        peers.is_empty() || peers.iter().any(|peer| peer.families.contains(family))
+        })
     };
+    let help = || ["see `families` of the peers".to_owned()];
     let prefixes = file
         .originate
         .iter()
         .filter_map(|source| source.prefixes.as_ref());
     let prefixes = prefixes.flat_map(|prefixes| prefixes.get_ref());
     let vips = file.vips.iter().filter_map(|vip| vip.address.as_ref());
-    for prefix in prefixes.chain(vips).filter(|prefix| !carried(prefix.get_ref())) {
+    let aggregates = file.aggregates.iter().filter_map(|keys| keys.prefix.as_ref());
+    let announced = prefixes.chain(vips).chain(aggregates);
+    for prefix in announced.filter(|prefix| !carried(prefix.get_ref())) {
         let message = format!("no peer is told of {}: none carries its family", prefix.get_ref());
-        reader.warning(
-            &prefix.span(),
-            message,
-            ["see `families` of the peers".to_owned()],
-        );
+        reader.warning(&prefix.span(), message, help());
+    }
+    let kernel = file.originate.iter().filter_map(|source| source.kernel.as_ref());
+    let within = kernel.filter_map(|kernel| kernel.get_ref().within.as_ref());
+    for within in
+        within.filter(|within| !within.get_ref().is_empty() && !within.get_ref().iter().any(carried))
+    {
+        let message = "no peer is told of these routes: none carries their family".to_owned();
+        reader.warning(&within.span(), message, help());
+    }
+    let rules = file.filters.iter().filter_map(|filter| filter.rules.as_ref());
+    for rule in rules.flat_map(|rules| rules.get_ref()) {
+        for families in rule.conditions.families() {
+            if !families.get_ref().iter().any(is_carried) {
+                reader.warning(
+                    &families.span(),
+                    "no route meets this: no peer carries the family".to_owned(),
+                    help(),
+                );
+            }
+        }
     }
 }
 

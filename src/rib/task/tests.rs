@@ -71,6 +71,7 @@ fn client(n: u8) -> Peer {
             max_prefix_restart: None,
             enforce_first_as: false,
             install: true,
+            more_specifics: false,
         },
         table: TableId::MAIN,
     }
@@ -122,7 +123,7 @@ async fn written(session: &mut Receiver<ToSession>, lane: &Lane, messages: usize
 async fn a_route_goes_through_lanes_kernel_and_back() {
     let (fib, mut kernel) = mpsc::channel(1);
     let (events, _log) = mpsc::channel(1);
-    let rib = spawn(settings(), Edges { fib, events });
+    let rib = spawn(settings(), edges(fib, events));
     let (to_a, mut a) = mpsc::channel(1);
     let (to_b, mut b) = mpsc::channel(1);
     let lane_a = rib.peer_up(client(1), to_a).await;
@@ -171,7 +172,7 @@ async fn a_session_whose_channel_is_full_holds_up_nobody() {
             track_next_hops: false,
             ..settings()
         },
-        Edges { fib, events },
+        edges(fib, events),
     );
     let (to_a, mut a) = mpsc::channel(1);
     let (to_stuck, _stuck) = mpsc::channel(1);
@@ -201,7 +202,7 @@ async fn readers_are_answered_during_a_large_flush_and_do_not_stall_it() {
         track_next_hops: false,
         ..settings()
     };
-    let rib = spawn(settings, Edges { fib, events });
+    let rib = spawn(settings, edges(fib, events));
     tokio::spawn(async move { while kernel.recv().await.is_some() {} });
     let (to_a, _a) = mpsc::channel(100);
     let (to_b, mut b) = mpsc::channel(100);
@@ -250,4 +251,13 @@ async fn readers_are_answered_during_a_large_flush_and_do_not_stall_it() {
     }
     assert!(answers >= u64::from(ROUTES) / visit / 2, "{answers}");
     drop((feeder.await, reader));
+}
+
+fn edges(fib: mpsc::Sender<FibUpdate>, events: mpsc::Sender<Event>) -> Edges {
+    let (aggregates, _) = watch::channel(Vec::new());
+    Edges {
+        fib,
+        events,
+        aggregates,
+    }
 }

@@ -1,6 +1,7 @@
 //! The shard from outside: peers that send messages and decode what they are sent.
 
 mod add_path;
+mod aggregate;
 mod basics;
 mod border;
 mod delivery;
@@ -61,6 +62,7 @@ fn policy() -> PeerPolicy {
         max_prefix_restart: None,
         enforce_first_as: false,
         install: true,
+        more_specifics: false,
     }
 }
 
@@ -162,6 +164,7 @@ struct Lab {
     tracked: BTreeSet<IpAddr>,
     events: Vec<Event>,
     watched_decided: usize,
+    aggregates: Vec<Prefix>,
 }
 
 const WINDOW: usize = 65_536;
@@ -177,6 +180,7 @@ impl Lab {
             tracked: BTreeSet::new(),
             events: Vec::new(),
             watched_decided: 0,
+            aggregates: Vec::new(),
         }
     }
 
@@ -265,6 +269,7 @@ impl Lab {
                 Output::FibComplete(family) => self.fib_complete.push(family),
                 Output::Suspect(_) | Output::Settled(_) => {}
                 Output::WatchedDecided => self.watched_decided += 1,
+                Output::Aggregates(present) => self.aggregates = present,
                 Output::TrackNextHops { track, untrack } => {
                     for address in track {
                         assert!(self.tracked.insert(address), "tracked twice: {address}");

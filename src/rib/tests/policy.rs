@@ -379,3 +379,86 @@ fn a_filter_that_changes_while_its_member_lags_is_told_right() {
         assert_eq!(lab.holds(b), expected, "window {window}");
     }
 }
+
+#[test]
+fn weight_decides_before_local_pref_and_only_here() {
+    let mut lab = Lab::new(settings());
+    let mut heavy = client(1);
+    heavy.policy.import = chain(&["0.0.0.0/0"], vec![Edit::Weight(7), Edit::Tag(9)]);
+    let [heavy, preferred, other] = lab.up([heavy, client(2), client(3)])[..] else {
+        panic!()
+    };
+    let strong = PathAttributes {
+        local_pref: Some(500),
+        ..via("10.0.0.2")
+    };
+    lab.announce(preferred, &strong, &["192.0.2.0/24"]);
+    lab.announce(heavy, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    let story = lab.why("192.0.2.0/24");
+    assert_eq!(
+        (&*story.paths[0].route.source, story.paths[0].route.weight),
+        ("p1", 7)
+    );
+    assert_eq!(story.paths[0].route.tag, 9);
+    assert_eq!(story.paths[1].decision, "loses to p1: higher weight (7 > 0)");
+    // Nobody is sent it: what the others hold is as the peer said it.
+    assert_eq!(
+        lab.held(other, "192.0.2.0/24"),
+        &PathAttributes {
+            originator_id: Some([10, 0, 0, 1].into()),
+            cluster_list: vec![settings().cluster_id],
+            ..lab.held(other, "192.0.2.0/24").clone()
+        }
+    );
+    reconfigure(&mut lab, heavy, client(1).policy);
+    assert_eq!(&*lab.why("192.0.2.0/24").paths[0].route.source, "p2");
+}
+
+#[test]
+fn a_tag_set_on_import_is_seen_on_export() {
+    let tagged = Rule {
+        location: location(2),
+        condition: Condition::Tag(vec![5]),
+        action: Action::Accept,
+        edits: Edits::NONE,
+    };
+    let export = Chain::new(vec![Arc::new(Filter {
+        name: "tagged".into(),
+        rules: vec![tagged],
+        default: Fallthrough::Reject,
+        location: location(1),
+    })]);
+    let mut lab = Lab::new(settings());
+    let mut marking = client(1);
+    marking.policy.import = chain(&["192.0.2.0/24"], vec![Edit::Tag(5)]);
+    let [a, b, c] = lab.up([marking, client(2), exporting(3, export)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    lab.announce(b, &via("10.0.0.2"), &["198.51.100.0/24"]);
+    assert_eq!(lab.holds(c), ["192.0.2.0/24"]);
+}
+
+#[test]
+fn med_follows_the_way_to_the_next_hop() {
+    let mut lab = Lab::new(Settings {
+        track_next_hops: true,
+        ..settings()
+    });
+    let [a, b] = lab.up([
+        client(1),
+        exporting(2, chain(&["0.0.0.0/0"], vec![Edit::MedFromIgp])),
+    ])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    for metric in [20, 30] {
+        let reachable = Reachability::Reachable {
+            metric,
+            connected: false,
+        };
+        lab.input(Input::NextHops(vec![("10.0.0.1".parse().unwrap(), reachable)]));
+        lab.settle();
+        assert_eq!(lab.held(b, "192.0.2.0/24").med, Some(metric));
+    }
+}

@@ -82,6 +82,7 @@ pub(crate) fn settings() -> PeerSettings {
             max_prefix_restart: None,
             enforce_first_as: false,
             install: true,
+            more_specifics: false,
         },
     }
 }

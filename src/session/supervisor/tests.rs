@@ -39,7 +39,13 @@ fn rib(identifier: Ipv4Addr) -> RibHandle {
         decision: DecisionOptions::default(),
         restarting: None,
     };
-    spawn(settings, Edges { fib, events })
+    let (aggregates, _) = watch::channel(Vec::new());
+    let edges = Edges {
+        fib,
+        events,
+        aggregates,
+    };
+    spawn(settings, edges)
 }
 
 /// The sessions of the speaker at 127.8.`net`.`last`, which listens there at a port of the kernel's choice.

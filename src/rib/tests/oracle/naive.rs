@@ -310,6 +310,7 @@ fn source(peer: &Peer) -> Source<'_> {
         address: peer.address,
         asn: peer.asn,
         kind: peer.kind,
+        role: peer.negotiated.role,
     }
 }
 
@@ -322,6 +323,8 @@ fn evaluate(chain: &Chain, prefix: Prefix, source: Source<'_>, attributes: &Path
         attributes: &crate::policy::CanonicalBlock::new(&block),
         next_hop: attributes.next_hop,
         kernel_metric: None,
+        next_hop_metric: None,
+        marks: crate::policy::Marks::default(),
         local_asn: Asn(64_512),
     });
     (verdict.accept, verdict.edits)

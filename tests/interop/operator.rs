@@ -1,0 +1,136 @@
+//! What an operator does with a file and a question: a wrong file, a doubtful one, settings that change live, and `why`
+//! for a route that is there, absent, rejected, not passed on, or kept from a peer that is down.
+
+use nix::sys::signal::Signal;
+
+use crate::lab::speaker::Speaker;
+use crate::lab::stonechat::Stonechat;
+use crate::lab::{Lab, await_until, skipped};
+use crate::pair::{LEFT, Pair, RIGHT, stonechat};
+
+const TAKEN: &str = "10.244.1.0/26";
+const REFUSED: &str = "10.99.0.0/24";
+
+#[test]
+fn files_are_taken_or_refused_and_every_route_has_its_why() {
+    if skipped(&[]) {
+        return;
+    }
+    let lab = Lab::new();
+    let pair = Pair::build(&lab);
+    let left = Stonechat::start(&lab, &pair.left, &file("", ""));
+    let far = stonechat(LEFT, "").replace(
+        &format!("router_id = \"{LEFT}\""),
+        &format!("router_id = \"{RIGHT}\""),
+    );
+    let mut right = Stonechat::start(&lab, &pair.right, &far);
+    right.announce(TAKEN, "");
+    right.announce(REFUSED, "");
+    let why = |what: &str| left.cli(&format!("why {what}")).expect_success();
+    let says = |what: &str, words: &[&str]| {
+        let text = why(what);
+        match words.iter().find(|word| !text.contains(**word)) {
+            Some(missing) => Err(format!("no {missing:?} in\n{text}")),
+            None => Ok(()),
+        }
+    };
+    let line = |words: &str| {
+        1 + file("", "")
+            .lines()
+            .position(|line| line.contains(words))
+            .expect("a line")
+    };
+    await_until("a route that is there", || {
+        let rule = format!("accepted by rule 1 of filter in (node.toml:{})", line("within"));
+        says(
+            TAKEN,
+            &[
+                "import: ",
+                &rule.replace("node.toml", &shown(&left)),
+                "decision: best",
+                "split horizon",
+                "in step",
+            ],
+        )
+    });
+    await_until("one that import rejected", || {
+        says(
+            REFUSED,
+            &[
+                "rejected by default of filter in",
+                "does not take part",
+                "no usable route",
+            ],
+        )
+    });
+    says("10.1.2.0/24", &["no paths: nobody sent it", "no usable route"]).expect("one that is absent");
+    says(&format!("{TAKEN} --peer absent"), &["no session", "absent"]).expect("a peer that is down");
+    await_until("in the kernel", || says(TAKEN, &["kernel:\n  installed in main"]));
+
+    // A wrong file changes nothing and is told with its place; a doubtful one is taken, with a warning.
+    left.write_config(&file("", "").replace("default = \"reject\"", "defualt = \"reject\""));
+    left.signal(Signal::SIGHUP);
+    log_has(
+        &left,
+        &[
+            "not reloaded; the running configuration stays",
+            "did you mean `default`?",
+        ],
+    );
+    left.write_config(&file("", "[[filter]]\nname = \"nobodys\"\n"));
+    left.signal(Signal::SIGHUP);
+    log_has(&left, &["no peer uses filter `nobodys`", "filter nobodys: added"]);
+    let plan = left
+        .cli(&format!("check --diff {}", left.config_path().display()))
+        .expect_success();
+    assert!(
+        plan.contains("nothing changes") && plan.contains("no peer uses filter `nobodys`"),
+        "{plan}"
+    );
+
+    // Live: where HTTP is served, and how log lines look.
+    left.write_config(&file("http = \"127.0.0.1:9179\"\nlog_format = \"json\"\n", ""));
+    let plan = left.cli("reload").expect_success();
+    assert!(plan.contains("http none -> 127.0.0.1:9179: live"), "{plan}");
+    log_has(&left, &["\"message\":\"serving http\""]);
+    left.write_config(&file("", ""));
+    left.cli("reload").expect_success();
+    log_has(&left, &["http ends here"]);
+    let peers = left.json("peers").expect("peers answers");
+    let right_status = peers
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|peer| peer["name"] == "right");
+    assert_eq!(
+        right_status.map(|peer| peer["established_count"].clone()),
+        Some(1.into()),
+        "{peers}"
+    );
+}
+
+/// One peer that is there, with an import filter, and one that is not.
+fn file(speaker: &str, more: &str) -> String {
+    let base = stonechat(RIGHT, "import = \"in\"\n").replacen("[kernel]", &format!("{speaker}\n[kernel]"), 1);
+    format!(
+        "{base}\n[[peer]]\nname = \"absent\"\naddress = \"192.0.2.77\"\nasn = 64512\n\n\
+         [[filter]]\nname = \"in\"\ndefault = \"reject\"\nrules = [\n  \
+         {{ prefix = \"10.244.0.0/16 le 26\", action = \"accept\" }}, # within\n]\n\n{more}"
+    )
+}
+
+/// The file as messages name it.
+fn shown(stonechat: &Stonechat) -> String {
+    stonechat.config_path().display().to_string()
+}
+
+#[track_caller]
+fn log_has(stonechat: &Stonechat, words: &[&str]) {
+    await_until("the log says so", || {
+        let log = stonechat.log();
+        match words.iter().find(|word| !log.contains(**word)) {
+            Some(missing) => Err(format!("no {missing:?} in\n{log}")),
+            None => Ok(()),
+        }
+    });
+}
