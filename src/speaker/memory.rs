@@ -106,7 +106,7 @@ impl Legacy {
 
     /// Addresses of the peers from ranges whose routes we had; none where the file does not say.
     pub(super) fn members(&self) -> Option<Vec<IpAddr>> {
-        let state = self.0.as_ref()?;
+        let state = self.state.as_ref()?;
         state.extra.contains_key(MEMBERS).then(|| self.extra(MEMBERS))
     }
 
