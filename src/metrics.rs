@@ -62,6 +62,8 @@ pub struct PeerFamily {
     pub stages: Vec<(&'static str, u64)>,
     /// UPDATEs with an RFC 7606 treatment in this session.
     pub malformed: u64,
+    /// Ignored for the rest of the session (RFC 7606 §7).
+    pub disabled: bool,
 }
 
 /// The RIB as a whole.
@@ -181,6 +183,18 @@ impl Page {
             .iter()
             .map(|family| ([family.peer.as_str(), family.family.as_str()], family.malformed));
         let help = "UPDATEs that RFC 7606 calls malformed, in this session";
+        let disabled = families.iter().map(|family| {
+            (
+                [family.peer.as_str(), family.family.as_str()],
+                family.disabled.into(),
+            )
+        });
+        self.gauges(
+            "bgp_family_disabled",
+            "1 for a family that the rest of the session does without, RFC 7606 section 7",
+            ["peer", "family"],
+            disabled,
+        )?;
         self.gauges("bgp_malformed_updates", help, ["peer", "family"], malformed)
     }
 
@@ -344,6 +358,7 @@ mod tests {
             family: "ipv4-unicast".into(),
             stages: vec![("received", 5), ("accepted", 4)],
             malformed: 1,
+            disabled: true,
         };
         let rib = Rib {
             prefixes: 7,
@@ -362,6 +377,10 @@ mod tests {
         check(
             &page,
             "bgp_malformed_updates{family=\"ipv4-unicast\",peer=\"node1\"} 1",
+        );
+        check(
+            &page,
+            "bgp_family_disabled{family=\"ipv4-unicast\",peer=\"node1\"} 1",
         );
         check(&page, "bgp_loc_rib_prefixes 7");
     }

@@ -148,7 +148,11 @@ fn families(counters: &[PeerCounters]) -> String {
             (false, false) => "-",
         };
         table.row([
-            counters.family.clone(),
+            if counters.disabled {
+                format!("{} (disabled)", counters.family)
+            } else {
+                counters.family.clone()
+            },
             counters.received.to_string(),
             counters.accepted.to_string(),
             counters.best.to_string(),

@@ -188,6 +188,7 @@ far: last error: connection refused
             stale: 0,
             pending: 0,
             end_of_rib_received: true,
+            disabled: false,
             end_of_rib_sent: true,
             updates_received: 7,
             updates_sent: 1,

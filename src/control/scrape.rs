@@ -116,6 +116,7 @@ fn family(counters: &PeerCounters) -> PeerFamily {
             ("pending", counters.pending),
         ],
         malformed: counters.malformed,
+        disabled: counters.disabled,
     }
 }
 

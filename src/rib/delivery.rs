@@ -1,6 +1,8 @@
 //! Who of an update group is sent what, and when: streams are encoded as their members take them, rings are read, those who
 //! lag behind fall off.
 
+use std::time::Instant;
+
 use bgp_codec::route_refresh::Subtype;
 
 use super::core::Core;
@@ -27,6 +29,8 @@ const CHUNKS: usize = 64;
 pub(crate) struct Gate {
     /// End-of-RIB may go: selection has begun and everything that it began with has been exported.
     pub(crate) end_of_rib: bool,
+    /// The time.
+    pub(crate) now: Instant,
 }
 
 impl UpdateGroup {
@@ -36,6 +40,10 @@ impl UpdateGroup {
         self.flush(core, data);
         self.cover_late_changes(gate);
         self.start_waiting(core, data);
+        let interval = self.key.min_advertisement_interval;
+        for stream in self.streams.iter_mut().flatten() {
+            stream.take_turn(interval, gate.now);
+        }
         let more = self.serve_streams(core, data, gate);
         for index in 0..self.members.len() {
             self.send(MemberId(u32::try_from(index).unwrap_or(u32::MAX)), core);
@@ -138,14 +146,14 @@ impl UpdateGroup {
             return false;
         };
         let before = stream.ring.head();
-        if stream.pending() > 0 {
+        if stream.ready() > 0 {
             self.encode(index, core, data);
         }
         self.push_markers(index, gate);
         let Some(stream) = self.streams[index].as_mut() else {
             return false;
         };
-        let moved = stream.ring.head() != before || stream.pending() > 0;
+        let moved = stream.ring.head() != before || stream.ready() > 0;
         if stream.walk.is_none() && !self.start_waiting_refreshes(index) {
             self.close_if_done(index);
         }
@@ -156,9 +164,10 @@ impl UpdateGroup {
         let Some(stream) = self.streams[index].as_mut() else {
             return;
         };
-        let mut ids = Vec::with_capacity(BATCH.min(stream.pending()));
+        let mut ids = Vec::with_capacity(BATCH.min(stream.ready()));
         let of_walk = stream.take(BATCH, &mut ids);
         let members = stream.members.clone();
+        self.take_withdrawals(index, &mut ids, (core, data));
         let mut entries = Entries::with_capacity(ids.len());
         for id in &ids {
             let Some(stream) = self.streams[index].as_ref() else {
@@ -184,6 +193,37 @@ impl UpdateGroup {
             }
         }
         packed.items.into_iter().for_each(|item| stream.ring.push(item));
+    }
+
+    /// RFC 4271 §9.2.1.1: what the member of a paced stream is to hold no longer does not wait for its turn.
+    fn take_withdrawals(&mut self, index: usize, ids: &mut Vec<u32>, (core, data): (&Core, &TableData)) {
+        let Some(stream) = self.streams[index].as_mut().filter(|stream| stream.paced) else {
+            return;
+        };
+        let mut urgent = Vec::new();
+        stream.urgent.take(BATCH, &mut urgent);
+        let Some(member) = stream.members.first().copied() else {
+            return;
+        };
+        let Some(peer) = self.member(member).map(|at| at.peer) else {
+            return;
+        };
+        urgent.retain(|id| {
+            let slot = self.out.at(*id).filter(|slot| !slot.is_too_long());
+            !slot.is_some_and(|slot| self.audience(*id, slot, core, data).includes(member, peer))
+        });
+        if let Some(stream) = self.streams[index].as_mut() {
+            urgent.retain(|id| stream.dirty.remove(*id));
+        }
+        ids.extend(urgent);
+    }
+
+    /// When something of a paced stream has its turn; none within for at once.
+    pub(crate) fn next_turn(&self) -> Option<Option<Instant>> {
+        if self.key.min_advertisement_interval.is_zero() {
+            return None;
+        }
+        self.streams.iter().flatten().filter_map(Stream::next_turn).min()
     }
 
     /// Whether the only member of a stream brought what it is to be told of an id from another group.
@@ -260,7 +300,7 @@ impl UpdateGroup {
         let Some(stream) = self.streams[index].as_mut() else {
             return;
         };
-        if stream.closed || stream.walk.is_some() || stream.pending() > 0 {
+        if stream.closed || stream.paced || stream.walk.is_some() || stream.pending() > 0 {
             return;
         }
         stream.closed = true;

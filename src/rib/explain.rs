@@ -227,6 +227,9 @@ pub struct PeerCounters {
     pub stale: u64,
     /// Changes that wait for its socket.
     pub pending: u64,
+    /// Ignored for the rest of the session after an UPDATE that could not be read (RFC 7606 §7).
+    #[serde(default)]
+    pub disabled: bool,
     /// Its End-of-RIB came.
     pub end_of_rib_received: bool,
     /// Ours went out.

@@ -3,6 +3,7 @@
 //! The encoder sees only the key and the route, never a peer, so a setting that is forgotten here cannot leak into the bytes.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use bgp_codec::{Asn, Family, FamilySet, PeerKind, Role, WriteContext};
 
@@ -41,6 +42,8 @@ pub(crate) struct GroupKey {
     /// Our address on the subnet that an external member shares with us: next hops of others on it are kept
     /// (RFC 4271 §5.1.3(3)).
     pub(crate) shared_subnet: Option<IpAddr>,
+    /// How long the members wait between advertisements, RFC 4271 §9.2.1.1.
+    pub(crate) min_advertisement_interval: Duration,
     /// Export policy, unless it only drops routes: then members keep it, and it does not split the group.
     pub(crate) policy: Option<Chain>,
 }
@@ -80,18 +83,20 @@ impl GroupKey {
             next_hop: peer.policy.next_hop,
             own_next_hop: own_next_hop(peer, family, extended_next_hop),
             shared_subnet: (external && peer.shared_link).then_some(peer.local_address),
+            min_advertisement_interval: peer.policy.min_advertisement_interval,
             policy: (!chain.is_drop_only()).then(|| chain.clone()),
         }
     }
 
-    /// Whether equal routes with equal next hops look the same: the keys differ in nothing but which routes are sent and how
-    /// their next hop is chosen.
+    /// Whether equal routes with equal next hops look the same: the keys differ in nothing but which routes are sent, how
+    /// their next hop is chosen, and when they go.
     pub(crate) fn is_written_like(&self, other: &Self) -> bool {
         let same = Self {
             policy: other.policy.clone(),
             rr_client: other.rr_client,
             more_specifics: other.more_specifics,
             next_hop: other.next_hop,
+            min_advertisement_interval: other.min_advertisement_interval,
             ..self.clone()
         };
         same == *other

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bgp_codec::{
     Family, HEADER_LEN, MAX_EXTENDED, MessageType, NlriBlock, Notification, PathAttributes, RouteRefresh,
-    Treatment, Update, header, route_refresh::Subtype,
+    Treatment, Update, UpdateError, header, route_refresh::Subtype,
 };
 
 use super::attributes::RawContext;
@@ -88,8 +88,8 @@ impl Rib {
         let update = match checked {
             Ok(update) => update,
             Err(error) => {
-                self.malformed(peer, format!("{error}: session reset"), Vec::new());
-                return self.close(peer, error.into(), Some(Duration::ZERO));
+                self.take_effect(peer, reading);
+                return self.refuse(peer, body, error);
             }
         };
         if let Some(family) = update.end_of_rib() {
@@ -118,6 +118,33 @@ impl Rib {
         }
         if reading.batch.is_full() {
             self.take_effect(peer, reading);
+        }
+    }
+
+    /// RFC 7606 §5.3 and §7: an UPDATE that cannot be read ends the session, or the part of a family in it where nothing else
+    /// is lost by that.
+    fn refuse(&mut self, peer: PeerIndex, body: &[u8], error: UpdateError) {
+        let Some(state) = self.core.peers.get_mut(peer) else {
+            return;
+        };
+        let mut others = state.context.families;
+        let family = error
+            .family()
+            .filter(|_| error.treatment() == Treatment::AfiSafiDisable);
+        if let Some(family) = family {
+            others.remove(family);
+        }
+        match family {
+            Some(family) if !others.is_empty() && !names_ipv4(body) => {
+                state.disable(family);
+                let text = format!("{error}: {family} is ignored for the rest of the session");
+                self.malformed(peer, text, Vec::new());
+                self.disable_family(peer, family);
+            }
+            _ => {
+                self.malformed(peer, format!("{error}: session reset"), Vec::new());
+                self.close(peer, error.into(), Some(Duration::ZERO));
+            }
         }
     }
 
@@ -184,7 +211,9 @@ impl Rib {
         let enhanced = settings.negotiated.enhanced_route_refresh;
         let family = message.family;
         // RFC 2918 §4: a family that was not negotiated is ignored.
-        if !settings.negotiated.families.contains(family) {
+        let families = settings.negotiated.families;
+        let disabled = |state: &PeerState| state.disabled.contains(family);
+        if !families.contains(family) || self.core.peers.get(peer).is_some_and(disabled) {
             return;
         }
         match message.subtype {
@@ -263,6 +292,19 @@ impl Rib {
             prefixes: named,
         });
     }
+}
+
+/// Whether an UPDATE has something in the two fields for IPv4, RFC 4271 §4.3.
+fn names_ipv4(body: &[u8]) -> bool {
+    let field = |bytes: &[u8]| {
+        bytes
+            .first_chunk()
+            .map(|len| usize::from(u16::from_be_bytes(*len)))
+    };
+    let withdrawn = field(body).unwrap_or_default();
+    let behind = body.get(2 + withdrawn..).unwrap_or_default();
+    let attributes = field(behind).unwrap_or_default();
+    withdrawn > 0 || behind.len() > 2 + attributes
 }
 
 /// The attributes of an UPDATE for the NLRI of one of its two fields, with one reference.

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{Asn, Community, Family, FamilySet, LargeCommunity, NextHop, Notification, PeerKind, Role};
+use bgp_codec::{
+    AsSets, Asn, Community, Family, FamilySet, LargeCommunity, NextHop, Notification, PeerKind, Role,
+};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -164,21 +166,36 @@ pub enum DownRoutes {
     },
 }
 
-/// Long-lived graceful restart as agreed with a peer, RFC 9494.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Long-lived graceful restart as agreed with a peer, RFC 9494: families whose stale routes are kept as the last resort, each
+/// with how long after the restart time.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LongLived {
-    /// Families whose stale routes are kept, as the last resort.
-    pub families: FamilySet,
-    /// For how long after the restart time.
-    pub time: Duration,
+    /// RFC 9494 §3.1: every family has a time of its own.
+    pub times: Vec<(Family, Duration)>,
 }
 
 impl LongLived {
     /// Nothing is kept beyond the restart time.
-    pub const NONE: Self = Self {
-        families: FamilySet::EMPTY,
-        time: Duration::ZERO,
-    };
+    pub const NONE: Self = Self { times: Vec::new() };
+
+    /// How long the routes of a family are kept beyond the restart time; none: not at all.
+    #[must_use]
+    pub fn time(&self, family: Family) -> Option<Duration> {
+        let known = self.times.iter().find(|(at, _)| *at == family);
+        known.map(|(_, time)| *time)
+    }
+
+    /// The families that are kept.
+    #[must_use]
+    pub fn families(&self) -> FamilySet {
+        self.times.iter().map(|(family, _)| *family).collect()
+    }
+
+    /// The longest time of any family.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.times.iter().map(|(_, time)| *time).max().unwrap_or_default()
+    }
 }
 
 /// What the shard must know of an Established session.
@@ -281,6 +298,35 @@ pub struct PeerPolicy {
     pub install: bool,
     /// The peer is sent what aggregates with `summary_only` keep from others.
     pub more_specifics: bool,
+    /// RFC 4271 §9.2.1.1: how long after an advertisement of changes the peer waits for the next; zero for not at all. What
+    /// is withdrawn never waits.
+    pub min_advertisement_interval: Duration,
+    /// What becomes of paths with sets of AS numbers (RFC 9774).
+    pub as_sets: AsSets,
+}
+
+impl PeerPolicy {
+    /// Everything passes both ways unchanged, without limits; the first AS of an external peer's paths is checked.
+    #[must_use]
+    pub fn accept_all() -> Self {
+        Self {
+            import: Chain::accept_all(),
+            export: Chain::accept_all(),
+            rr_client: false,
+            route_server_client: false,
+            next_hop: NextHopPolicy::Standard,
+            allow_own_as: 0,
+            as_path: AsPathPolicy::default(),
+            max_prefixes: None,
+            max_prefixes_accepted: None,
+            max_prefix_restart: None,
+            enforce_first_as: true,
+            install: true,
+            more_specifics: false,
+            min_advertisement_interval: Duration::ZERO,
+            as_sets: AsSets::Accept,
+        }
+    }
 }
 
 /// Changes of AS_PATH at the border to an external peer.

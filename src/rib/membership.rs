@@ -187,7 +187,9 @@ impl UpdateGroup {
         let snapshot = self.is_in_step(id).then(|| self.snapshot(core));
         let member = self.member(id)?;
         let stream = match &member.position {
-            Position::Stream { stream, .. } => self.streams[*stream].as_ref().filter(|stream| !stream.closed),
+            Position::Stream { stream, .. } => {
+                self.streams[*stream].as_ref().filter(|stream| !stream.is_done())
+            }
             Position::Waiting { .. } | Position::Ring(_) => None,
         };
         let mut carried = Carried::default();
@@ -226,7 +228,9 @@ impl UpdateGroup {
     fn is_in_step(&self, id: MemberId) -> bool {
         match self.member(id).map(|member| &member.position) {
             Some(Position::Ring(_)) => true,
-            Some(Position::Stream { then, .. }) => then.is_some(),
+            Some(Position::Stream { stream, then, .. }) => {
+                then.is_some() || self.streams[*stream].as_ref().is_some_and(Stream::is_done)
+            }
             Some(Position::Waiting { .. }) | None => false,
         }
     }
@@ -276,7 +280,8 @@ impl UpdateGroup {
         }
     }
 
-    fn add_stream(&mut self, stream: Stream) -> usize {
+    fn add_stream(&mut self, mut stream: Stream) -> usize {
+        stream.paced = !self.key.min_advertisement_interval.is_zero();
         match self.streams.iter().position(Option::is_none) {
             Some(free) => {
                 self.streams[free] = Some(stream);
@@ -382,6 +387,9 @@ impl UpdateGroup {
     /// A stream of members that came up together with this one and have not been sent anything. Their filters are equal, so
     /// that one of them is never told to withdraw what only another was sent.
     fn joinable(&self, id: MemberId) -> Option<usize> {
+        if !self.key.min_advertisement_interval.is_zero() {
+            return None;
+        }
         let class = |id: &MemberId| self.member(*id).and_then(|member| member.class);
         self.streams.iter().position(|stream| {
             stream.as_ref().is_some_and(|stream| {
@@ -406,6 +414,9 @@ impl UpdateGroup {
             stream.may_hold.clone_from(&at.may_hold);
             stream.before.clone_from(&at.before);
             stream.fresh = at.fresh;
+            stream.due.clone_from(&at.due);
+            stream.urgent.clone_from(&at.urgent);
+            stream.not_before = at.not_before;
         }
         let unread = self.take_off(id);
         stream.may_hold.extend(unread.ids.iter());

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use bgp_codec::{AsSets, DecodeContext, Family, FamilySet};
+use bgp_codec::{DecodeContext, Family, FamilySet};
 
 use super::ids::PeerIndex;
 use super::interface::Peer;
+use crate::policy::Chain;
 use crate::route::{PeerId, TableId};
 
 /// Malformed UPDATEs remembered for `why`.
@@ -75,6 +76,8 @@ pub(crate) struct PeerState {
     /// No longer configured: its place is free once its last path is gone.
     pub(crate) removed: bool,
     pub(crate) families: BTreeMap<Family, PeerFamily>,
+    /// Families that the rest of the session does without, RFC 7606 §7 and RFC 4760 §7.
+    pub(crate) disabled: FamilySet,
     pub(crate) context: DecodeContext,
     /// Bytes that the session can still take.
     pub(crate) credit: usize,
@@ -94,6 +97,7 @@ impl PeerState {
             closing: false,
             removed: false,
             families: BTreeMap::new(),
+            disabled: FamilySet::EMPTY,
             credit: 0,
             updates_received: 0,
             updates_sent: 0,
@@ -108,6 +112,21 @@ impl PeerState {
             self.errors.pop_front();
         }
         self.errors.push_back((text, prefixes));
+    }
+
+    /// Has the rest of the session do without a family.
+    pub(crate) fn disable(&mut self, family: Family) {
+        self.disabled.insert(family);
+        self.context.families.remove(family);
+    }
+
+    /// Settings for a family: of one that is disabled, nothing is sent.
+    pub(crate) fn settings_for(&self, family: Family) -> Peer {
+        let mut settings = self.settings.clone();
+        if self.disabled.contains(family) {
+            settings.policy.export = Chain::no_policy();
+        }
+        settings
     }
 
     /// Whether what it sends is read.
@@ -139,8 +158,8 @@ fn context(peer: &Peer) -> DecodeContext {
         } else {
             FamilySet::EMPTY
         },
-        // Deviates from RFC 9774 §3: aggregates with sets are still around, and losing them would surprise.
-        as_sets: AsSets::Accept,
+        // Deviates from RFC 9774 §3 unless configured: aggregates with sets are still around, and losing them would surprise.
+        as_sets: peer.policy.as_sets,
     }
 }
 
@@ -159,6 +178,7 @@ impl Peers {
         {
             state.context = context(&peer);
             state.settings = peer;
+            state.disabled = FamilySet::EMPTY;
             (state.up, state.closing, state.removed) = (true, false, false);
             (
                 state.credit,

@@ -169,14 +169,14 @@ impl Rib {
                     families,
                     restart_time,
                     long_lived,
-                } if families.contains(family) || long_lived.families.contains(family) => {
+                } if families.contains(family) || long_lived.time(family).is_some() => {
                     let time = if families.contains(family) {
                         *restart_time
                     } else {
                         Duration::ZERO
                     };
                     self.retain(peer, family, now + time);
-                    let long = long_lived.families.contains(family).then_some(long_lived.time);
+                    let long = long_lived.time(family);
                     if let Some(at) = self.core.peers.family_mut(peer, family) {
                         at.long_lived = long;
                     }
@@ -212,6 +212,24 @@ impl Rib {
         at.refreshing = false;
         let keep = at.epoch;
         self.sweep(peer, family, keep);
+    }
+
+    /// RFC 4760 §7: what was learned of a family goes, and neither side is told more of it in this session. What the peer has
+    /// from us is withdrawn, so that it does not keep what nobody would update.
+    pub(super) fn disable_family(&mut self, peer: PeerIndex, family: Family) {
+        self.flush(peer, family);
+        let Some(state) = self.core.peers.get_mut(peer) else {
+            return;
+        };
+        if let Some(at) = state.families.get_mut(&family) {
+            // A restarting speaker does not wait for it.
+            at.end_of_rib_received = true;
+            at.settles_at = None;
+        }
+        let settings = state.settings_for(family);
+        if let Some(table) = self.table_of(peer, family) {
+            self.regroup(peer, table, &settings, family);
+        }
     }
 
     pub(super) fn peer_removed(&mut self, peer: PeerIndex, now: Instant) {
@@ -301,9 +319,15 @@ impl Rib {
             || old.enforce_first_as != new.enforce_first_as
             || old.as_path.no_prepend != new.as_path.no_prepend;
         let redecide = old.install != new.install || old.rr_client != new.rr_client;
-        let settings = state.settings.clone();
-        let families: Vec<Family> = state.families.keys().copied().collect();
-        for family in families {
+        let families: Vec<(Family, Peer)> = state
+            .families
+            .keys()
+            .map(|family| (*family, state.settings_for(*family)))
+            .collect();
+        if old.as_sets != state.settings.policy.as_sets {
+            self.decode_anew(peer);
+        }
+        for (family, settings) in families {
             let Some(table) = self.table_of(peer, family) else {
                 continue;
             };
@@ -315,6 +339,22 @@ impl Rib {
             }
             if up && settings.negotiated.families.contains(family) {
                 self.regroup(peer, table, &settings, family);
+            }
+        }
+    }
+
+    /// Messages are read in another way from here on: what was received is asked for again (RFC 2918).
+    fn decode_anew(&mut self, peer: PeerIndex) {
+        let Some(state) = self.core.peers.get_mut(peer) else {
+            return;
+        };
+        state.context.as_sets = state.settings.policy.as_sets;
+        let id = state.settings.id;
+        if state.up {
+            for family in state.context.families.iter() {
+                self.core
+                    .outputs
+                    .push_back(Output::RequestRefresh { peer: id, family });
             }
         }
     }

@@ -59,8 +59,14 @@ impl Rib {
         Self::with_share(settings, Share::WHOLE)
     }
 
+    /// Shard `number`, from 0 on, of `of` that are told everything and divide the prefixes among them.
+    #[must_use]
+    pub fn shard(settings: Settings, number: u16, of: u16) -> Self {
+        Self::with_share(settings, Share { number, of })
+    }
+
     /// One of several shards: it takes in what its share holds and ignores other prefixes.
-    pub(super) fn with_share(settings: Settings, share: Share) -> Self {
+    pub(crate) fn with_share(settings: Settings, share: Share) -> Self {
         Self {
             selection: Selection::new(settings.restarting.clone()),
             core: Core::new(settings, share),
@@ -159,8 +165,11 @@ impl Rib {
             .iter()
             .flat_map(|(_, peer)| peer.families.values());
         let retained = retained.filter_map(|family| family.retained_until).min();
+        let groups = self.tables.iter().flat_map(|table| &table.groups);
+        let turns = groups.filter_map(UpdateGroup::next_turn);
         retained
             .into_iter()
+            .chain(turns.map(|at| at.unwrap_or(now)))
             .chain(self.selection.next_deadline(&self.core.peers, now))
             .min()
     }
@@ -357,8 +366,13 @@ impl Rib {
         let open = self.selection.allows_end_of_rib(family, now) && table.initial == 0;
         let mut more = false;
         for group in &mut table.groups {
-            if group.active || group.is_held_up(open) {
-                group.serve(&mut self.core, &table.data, Gate { end_of_rib: open });
+            let is_turn = group.next_turn().is_some_and(|at| at.is_none_or(|at| at <= now));
+            if group.active || group.is_held_up(open) || is_turn {
+                let gate = Gate {
+                    end_of_rib: open,
+                    now,
+                };
+                group.serve(&mut self.core, &table.data, gate);
                 more |= group.active;
             }
         }

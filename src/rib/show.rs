@@ -571,6 +571,7 @@ impl Rib {
             advertised: group.map_or(0, |group| group.advertised(peer)),
             stale,
             pending: group.map_or(0, |group| group.pending(peer)),
+            disabled: state.disabled.contains(family),
             end_of_rib_received: at.end_of_rib_received,
             end_of_rib_sent: at.end_of_rib_sent,
             updates_received: state.updates_received,

@@ -2,6 +2,11 @@
 //!
 //! A stream owns a set of ids instead of messages, and is encoded from the current Adj-RIB-Out as its members take it. Members
 //! that come up together share one. When nothing is left, they go over to the group's ring in the same step.
+//!
+//! Where members wait between advertisements (RFC 4271 §9.2.1.1), each has a stream of its own and stays in it: what changes
+//! waits in the dirty set until its turn has come, except what is to be withdrawn.
+
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -48,6 +53,14 @@ pub(crate) struct Stream {
     pub(crate) begun: bool,
     /// Nothing follows but the group's ring.
     pub(crate) closed: bool,
+    /// Its member waits between advertisements.
+    pub(crate) paced: bool,
+    /// Ids of a paced stream that changed and whose turn has come.
+    pub(crate) due: IdSet,
+    /// Of the dirty ids of a paced stream those that the member may hold: perhaps they are to be withdrawn.
+    pub(crate) urgent: IdSet,
+    /// When the turn of the dirty ids of a paced stream comes; none: at once.
+    pub(crate) not_before: Option<Instant>,
 }
 
 impl Stream {
@@ -61,27 +74,63 @@ impl Stream {
             if held && !self.fresh {
                 self.may_hold.insert(id);
             }
-        } else if self.dirty.insert(id) && held {
-            self.may_hold.insert(id);
+        } else if !self.due.contains(id) {
+            if self.dirty.insert(id) && held {
+                self.may_hold.insert(id);
+            }
+            if self.paced && self.may_hold.contains(id) {
+                self.urgent.insert(id);
+            }
         }
+    }
+
+    /// RFC 4271 §9.2.1.1: lets what has changed go if its turn has come; what changes from here on waits for the next.
+    pub(crate) fn take_turn(&mut self, interval: Duration, now: Instant) {
+        if self.is_turn(now) {
+            self.due.extend(std::mem::take(&mut self.dirty).iter());
+            self.urgent = IdSet::default();
+            self.not_before = Some(now + interval);
+        }
+    }
+
+    /// Whether something waits for its turn, and that has come.
+    pub(crate) fn is_turn(&self, now: Instant) -> bool {
+        self.next_turn().is_some_and(|at| at.is_none_or(|at| at <= now))
+    }
+
+    /// When the turn of what waits comes: none if nothing waits, and none within for at once.
+    pub(crate) fn next_turn(&self) -> Option<Option<Instant>> {
+        (self.paced && !self.dirty.is_empty()).then_some(self.not_before)
+    }
+
+    /// Whether its members know everything, or will by what has been encoded.
+    pub(crate) fn is_done(&self) -> bool {
+        self.closed || (self.paced && self.walk.is_none() && self.pending() == 0)
     }
 
     /// Whether an id waits to be told.
     pub(crate) fn contains(&self, id: u32) -> bool {
-        self.dirty.contains(id) || self.walk.as_ref().is_some_and(|walk| walk.ids.contains(id))
+        self.dirty.contains(id)
+            || self.due.contains(id)
+            || self.walk.as_ref().is_some_and(|walk| walk.ids.contains(id))
     }
 
     /// Takes up to `limit` ids to be told: those that changed and those of the walk by halves, so that neither starves the
     /// other. Yields which of them are the walk's.
     pub(crate) fn take(&mut self, limit: usize, into: &mut Vec<u32>) -> IdSet {
         self.begun = true;
-        self.dirty.take(limit / 2, into);
+        let changed = if self.paced {
+            &mut self.due
+        } else {
+            &mut self.dirty
+        };
+        changed.take(limit / 2, into);
         let mut walked = Vec::new();
         if let Some(walk) = &mut self.walk {
             walk.ids.take(limit.saturating_sub(into.len()), &mut walked);
         }
         into.extend(&walked);
-        self.dirty.take(limit.saturating_sub(into.len()), into);
+        changed.take(limit.saturating_sub(into.len()), into);
         let mut of_walk = IdSet::default();
         of_walk.extend(walked);
         of_walk
@@ -91,6 +140,7 @@ impl Stream {
     pub(crate) fn put_back(&mut self, id: u32, of_walk: bool) {
         match &mut self.walk {
             Some(walk) if of_walk => walk.ids.insert(id),
+            _ if self.paced => self.due.insert(id),
             _ => self.dirty.insert(id),
         };
     }
@@ -98,12 +148,25 @@ impl Stream {
     /// Octets of its sets of ids.
     pub(crate) fn set_bytes(&self) -> usize {
         let walk = self.walk.as_ref().map_or(0, |walk| walk.ids.bytes());
-        walk + self.dirty.bytes() + self.may_hold.bytes()
+        walk + self.dirty.bytes() + self.due.bytes() + self.urgent.bytes() + self.may_hold.bytes()
     }
 
     /// How many ids wait.
     pub(crate) fn pending(&self) -> usize {
-        self.dirty.len() + self.walk.as_ref().map_or(0, |walk| walk.ids.len())
+        self.dirty.len() + self.due.len() + self.walked()
+    }
+
+    /// Of those, how many may be told at once.
+    pub(crate) fn ready(&self) -> usize {
+        if self.paced {
+            self.due.len() + self.urgent.len() + self.walked()
+        } else {
+            self.pending()
+        }
+    }
+
+    fn walked(&self) -> usize {
+        self.walk.as_ref().map_or(0, |walk| walk.ids.len())
     }
 }
 

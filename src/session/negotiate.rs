@@ -52,7 +52,7 @@ pub struct Agreement {
 }
 
 /// Graceful restart in force on a session (RFC 4724): both sides announced it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Graceful {
     /// Families whose routes are kept when the session is lost.
     pub families: FamilySet,
@@ -381,7 +381,7 @@ fn graceful(settings: &PeerSettings, ours: &Open, theirs: &Open, families: Famil
     })
 }
 
-/// RFC 9494 §4.2: what the peer asks for, within our own limit; of several families the shortest time.
+/// RFC 9494 §4.2: what the peer asks for in each family, within our own limit.
 fn long_lived(configured: GracefulRestart, theirs: &Open, families: FamilySet) -> LongLived {
     let Some(limit) = configured.long_lived else {
         return LongLived::NONE;
@@ -390,10 +390,9 @@ fn long_lived(configured: GracefulRestart, theirs: &Open, families: FamilySet) -
         .long_lived_graceful_restart()
         .iter()
         .filter(|entry| entry.stale_time_s > 0 && families.contains(entry.family));
-    let times = asked.clone().map(|entry| u64::from(entry.stale_time_s));
+    let time = |entry: &LlgrFamily| Duration::from_secs(u64::from(entry.stale_time_s)).min(limit);
     LongLived {
-        families: asked.map(|entry| entry.family).collect(),
-        time: times.min().map_or(Duration::ZERO, Duration::from_secs).min(limit),
+        times: asked.map(|entry| (entry.family, time(entry))).collect(),
     }
 }
 

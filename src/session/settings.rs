@@ -5,11 +5,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{Asn, FamilySet, Role};
+use bgp_codec::{Asn, Family, FamilySet, Role};
 use ipnet::IpNet;
 
 use crate::rib::interface::PeerPolicy;
 use crate::route::{Secret, TableId};
+
+/// Proposed hold time, RFC 4271 §10.
+pub const HOLD_TIME: Duration = Duration::from_secs(90);
+/// Between attempts to connect, RFC 4271 §10 (which suggests 120 s: a peer is wanted back sooner).
+pub const CONNECT_RETRY_TIME: Duration = Duration::from_secs(5);
+/// After an error, before oscillation is damped.
+pub const IDLE_HOLD_TIME: Duration = Duration::from_secs(5);
+/// RFC 9687 §3: the greater of 8 minutes and twice the hold time.
+pub const SEND_HOLD_TIME: Duration = Duration::from_secs(480);
+/// Sessions of one range.
+pub const RANGE_LIMIT: usize = 1_000;
+/// The TCP port of BGP.
+pub const PORT: u16 = 179;
 
 /// A peer, or a range of addresses that may connect (`listen_range`).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -76,6 +89,47 @@ pub struct PeerSettings {
     pub range_limit: usize,
     /// What needs no new session.
     pub policy: PeerPolicy,
+}
+
+impl PeerSettings {
+    /// What a configuration without any other key gives, but that both directions accept everything and that graceful restart
+    /// is not announced: a peer of either kind to start from.
+    #[must_use]
+    pub fn new(name: &str, address: IpAddr, (local, remote): (Asn, Asn)) -> Self {
+        Self {
+            name: name.into(),
+            group: None,
+            description: String::new(),
+            address: PeerAddress::Address(address),
+            port: PORT,
+            local_asn: local,
+            remote_asn: RemoteAsn::Is(remote),
+            passive: false,
+            shutdown: None,
+            password: None,
+            hold_time: HOLD_TIME,
+            keepalive_time: None,
+            delay_open: Duration::ZERO,
+            connect_retry_time: CONNECT_RETRY_TIME,
+            idle_hold_time: IDLE_HOLD_TIME,
+            send_hold_time: SEND_HOLD_TIME,
+            families: FamilySet::IPV4_UNICAST.with(Family::IPV6_UNICAST),
+            add_path_receive: FamilySet::EMPTY,
+            add_path_send: FamilySet::EMPTY,
+            extended_message: true,
+            extended_next_hop: false,
+            role: None,
+            announce: Announced::default(),
+            graceful_restart: None,
+            multihop: None,
+            ttl_security: None,
+            source_address: None,
+            interface: None,
+            table: TableId::MAIN,
+            range_limit: RANGE_LIMIT,
+            policy: PeerPolicy::accept_all(),
+        }
+    }
 }
 
 /// A TCP MD5 key and its origin, for reloads and for messages that may name the file.

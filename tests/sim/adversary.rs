@@ -9,7 +9,9 @@ use stonechat::session::settings::OwnRole;
 use stonechat::session::status::State;
 
 use super::random::Random;
-use super::stage::{HOSTILE, Message, OUR_ASN, Stage, attribute, drive, message, open, split, update};
+use super::stage::{
+    HOSTILE, Message, OUR_ASN, Stage, WITNESS, attribute, drive, message, open, split, update,
+};
 
 const THEIR_ASN: u32 = 65_001;
 const ORIGIN: [u8; 4] = [0x40, 1, 1, 0];
@@ -264,7 +266,124 @@ fn withdrawing() -> Vec<(&'static str, Vec<u8>)> {
         ("a loop", path_is(&[2, 2, 0, 0, 0xfd, 0xe9, 0, 0, 0xfc, 0])),
         ("our own address as next hop", hop_is(&[192, 0, 2, 1])),
         ("another first AS", path_is(&[2, 1, 0, 0, 0xfd, 0xea])),
+        ("more ASes than octets", path_is(&[2, 9, 0, 0, 0xfd, 0xe9])),
+        ("fewer ASes than octets", path_is(&[2, 1, 0, 0, 0xfd, 0xe9, 0, 0])),
+        ("half a segment's head", path_is(&[2, 1, 0, 0, 0xfd, 0xe9, 2])),
     ]
+}
+
+/// A path of this many ASes, the peer's own first, in segments of 255 at most.
+fn long_path(len: usize) -> Vec<u8> {
+    let mut value = Vec::new();
+    let asns: Vec<u32> = std::iter::once(THEIR_ASN)
+        .chain((1..len).map(|_| 64_999))
+        .collect();
+    for segment in asns.chunks(255) {
+        value.extend([2, u8::try_from(segment.len()).unwrap()]);
+        value.extend(segment.iter().flat_map(|asn| asn.to_be_bytes()));
+    }
+    attribute(0x40, 2, &value)
+}
+
+/// RFC 4271 §4.3: a path of hundreds of ASes is a path like another, also when it is full and ours come in front of it; one
+/// that fits no message of the next peer's withdraws there what it replaces.
+#[test]
+fn overlong_paths_pass_as_far_as_they_fit() {
+    for (len, fits) in [
+        (255, true),
+        (256, true),
+        (900, true),
+        (1_010, true),
+        (1_011, false),
+    ] {
+        let mut stage = Stage::with(THEIR_ASN, |spec| {
+            spec.asn = OUR_ASN;
+            let outside = bgp_codec::Asn(65_009);
+            spec.peers[WITNESS].remote_asn = stonechat::session::settings::RemoteAsn::Is(outside);
+        });
+        let connection = stage.up(HOSTILE);
+        let good = update(&[], &[&ORIGIN, &AS_PATH, &NEXT_HOP], &NLRI);
+        stage.send(HOSTILE, connection, &good);
+        assert_eq!(announced(&stage.witness_hears()), 1);
+        let long = update(&[], &[&ORIGIN, &long_path(len), &NEXT_HOP], &NLRI);
+        assert!(long.len() <= 4_096, "{}", long.len());
+        stage.send(HOSTILE, connection, &long);
+        assert_eq!(stage.state(HOSTILE), State::Established, "{len}");
+        let heard = stage.witness_hears();
+        let told = (announced(&heard), withdrawn(&heard));
+        assert_eq!(told, if fits { (1, 0) } else { (0, 1) }, "{len} ASes");
+        stage.assert_witness_is_well();
+    }
+}
+
+/// RFC 7606 §5.3 and §7: what cannot be read of one family ends that family for the session and no more, both ways.
+#[test]
+fn ipv6_that_cannot_be_read_ends_ipv6_and_leaves_ipv4() {
+    let reach = |nlri: &[u8]| {
+        let mut value = vec![0, 2, 1, 16];
+        value.extend("2001:db8::2".parse::<std::net::Ipv6Addr>().unwrap().octets());
+        value.push(0);
+        value.extend(nlri);
+        attribute(0x80, 14, &value)
+    };
+    let ipv6 = |nlri: &[u8]| update(&[], &[&ORIGIN, &AS_PATH, &reach(nlri)], &[]);
+    let good = ipv6(&[32, 0x20, 1, 0x0d, 0xb8]);
+    let short_hop = {
+        let value = [&[0, 2, 1, 4, 192, 0, 2, 2, 0][..], &[32, 0x20, 1, 0x0d, 0xb8]].concat();
+        update(&[], &[&ORIGIN, &AS_PATH, &attribute(0x80, 14, &value)], &[])
+    };
+    let unreach = |nlri: &[u8]| update(&[], &[&attribute(0x80, 15, &[&[0, 2, 1], nlri].concat())], &[]);
+    for bad in [ipv6(&[129; 18]), ipv6(&[64, 0x20]), unreach(&[129]), short_hop] {
+        let mut stage = Stage::new(THEIR_ASN);
+        let connection = stage.up(HOSTILE);
+        stage.witness_sends(&update(
+            &[],
+            &[
+                &ORIGIN,
+                &[0x40, 2, 0],
+                &LOCAL_PREF,
+                &reach(&[48, 0x20, 1, 0x0d, 0xb8, 0, 9]),
+            ],
+            &[],
+        ));
+        stage.send(HOSTILE, connection, &good);
+        let ipv4 = update(&[], &[&ORIGIN, &AS_PATH, &NEXT_HOP], &NLRI);
+        stage.send(HOSTILE, connection, &ipv4);
+        assert_eq!(announced(&stage.witness_hears()), 2);
+        assert_eq!(announced(&stage.hear(HOSTILE, connection)), 1);
+        stage.send(HOSTILE, connection, &bad);
+        assert_eq!(stage.state(HOSTILE), State::Established, "{bad:02x?}");
+        // Its IPv6 route goes everywhere, and what it had from us is withdrawn.
+        assert_eq!(withdrawn(&stage.witness_hears()), 1);
+        assert_eq!(withdrawn(&stage.hear(HOSTILE, connection)), 1);
+        stage.send(HOSTILE, connection, &good);
+        assert_eq!(stage.witness_hears().len(), 0, "the family is ignored");
+        let counters = &stage.node.counters(stage.now)[0].peers;
+        let disabled: Vec<(&str, bool)> = counters
+            .iter()
+            .filter(|counters| &*counters.name == "hostile")
+            .map(|counters| (counters.family.as_str(), counters.disabled))
+            .collect();
+        assert_eq!(disabled, [("ipv4-unicast", false), ("ipv6-unicast", true)]);
+        // IPv4 goes on, and the next session has both again.
+        stage.send(HOSTILE, connection, &update(&NLRI, &[], &[]));
+        assert_eq!(withdrawn(&stage.witness_hears()), 1);
+        stage.close(HOSTILE, connection);
+        stage.wait(Duration::from_secs(10));
+        let connection = stage.up(HOSTILE);
+        stage.send(HOSTILE, connection, &good);
+        assert_eq!(announced(&stage.witness_hears()), 1);
+        stage.assert_witness_is_well();
+    }
+}
+
+/// An UPDATE that has IPv4 routes beside what cannot be read would lose them: the session ends.
+#[test]
+fn ipv6_that_cannot_be_read_beside_ipv4_ends_the_session() {
+    let unreach = attribute(0x80, 15, &[0, 2, 1, 129]);
+    let bytes = update(&[], &[&ORIGIN, &AS_PATH, &NEXT_HOP, &unreach], &NLRI);
+    let [_, _, established] = steps();
+    check(&established, &(bytes, (3, 9, unreach)));
 }
 
 /// RFC 7606: attributes that are discarded leave the route as it was.
@@ -424,7 +543,7 @@ fn a_burst_of_65k_messages_is_taken_at_once() {
     }
     assert_eq!(stage.state(HOSTILE), State::Established);
     stage.assert_witness_is_well();
-    let counters = stage.node.counters(stage.now);
+    let counters = &stage.node.counters(stage.now)[0];
     assert_eq!((counters.paths, counters.prefixes), (0, 0));
     // State, not history, is what another peer is sent.
     let heard = stage.witness_hears().len();
@@ -462,7 +581,7 @@ fn a_reader_that_stops_costs_a_constant_and_delays_nobody() {
                 &nlri,
             ));
         }
-        let counters = stage.node.counters(stage.now);
+        let counters = &stage.node.counters(stage.now)[0];
         most = most.max(counters.ring_bytes);
         assert!(stage.node.queued(HOSTILE, connection) <= 256 * 1024);
     }
@@ -473,6 +592,12 @@ fn a_reader_that_stops_costs_a_constant_and_delays_nobody() {
         (1_000..=14_000).contains(&routes),
         "60,000 changes came as {routes} routes"
     );
+    let updates = heard
+        .iter()
+        .filter(|(kind, _)| *kind == MessageType::Update)
+        .count();
+    // A full ring of what was queued before it stopped, and then the state, once.
+    assert!(updates <= 3_000, "60,000 changes came as {updates} UPDATEs");
     stage.assert_witness_is_well();
 }
 

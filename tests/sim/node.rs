@@ -7,14 +7,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bgp_codec::{Asn, Family, FamilySet, Notification, PathAttributes};
-use stonechat::rib::Rib;
+use bgp_codec::{
+    Asn, Community, ExtendedCommunity, Family, FamilySet, LargeCommunity, Notification, PathAttributes,
+    UnknownAttribute,
+};
+use bytes::Bytes;
 use stonechat::rib::explain::{Answer, Counters, Query, RouteEntry, View};
 use stonechat::rib::interface as rib;
 use stonechat::route::{LocalRoute, OriginKind, PeerId, Prefix};
 use stonechat::session::outbox::Outbox;
 use stonechat::session::peer::{self, ConnectionId, Core, Endpoints};
 use stonechat::session::settings::{PeerSettings, SpeakerIdentity};
+
+use super::shards::Shards;
 
 /// What a session may have on its way to the socket.
 const CREDIT: usize = 64 * 1024;
@@ -29,6 +34,8 @@ pub(crate) struct Spec {
     pub routes: Vec<Prefix>,
     /// Learned routes go to the FIB.
     pub install: bool,
+    /// RIB shards.
+    pub shards: u16,
 }
 
 /// One peer of a node.
@@ -38,6 +45,10 @@ pub(crate) struct Neighbour {
     pub address: IpAddr,
     pub self_addresses: rib::SelfAddresses,
     outboxes: Vec<(ConnectionId, Outbox)>,
+    /// The session as the RIB knows it, while it stands.
+    pub up: Option<Box<rib::Peer>>,
+    /// The UPDATEs of that session as they came.
+    pub heard: Vec<Bytes>,
 }
 
 /// What the world must do for a node.
@@ -65,7 +76,8 @@ pub(crate) enum Effect {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub spec: Spec,
-    pub rib: Rib,
+    pub rib: Shards,
+    pub settings: rib::Settings,
     pub peers: Vec<Neighbour>,
     /// Routes of its own.
     pub announced: BTreeSet<Prefix>,
@@ -86,7 +98,7 @@ pub(crate) struct Node {
 #[derive(Debug)]
 enum Work {
     Peer(usize, peer::Input),
-    Rib(rib::Input),
+    Rib(Box<rib::Input>),
 }
 
 /// What a restart knows of the life before.
@@ -111,7 +123,7 @@ impl Node {
             restarting_until,
         };
         let ids: Vec<PeerId> = (0..spec.peers.len()).map(peer_id).collect();
-        let rib = Rib::new(rib::Settings {
+        let settings = rib::Settings {
             asn: Asn(spec.asn),
             bgp_identifier: spec.address,
             cluster_id: spec.address,
@@ -126,7 +138,7 @@ impl Node {
                 deadline: Duration::from_secs(60),
                 establish: Duration::from_secs(30),
             }),
-        });
+        };
         let peers = spec
             .peers
             .iter()
@@ -145,11 +157,14 @@ impl Node {
                     link_local: None,
                 },
                 outboxes: Vec::new(),
+                up: None,
+                heard: Vec::new(),
             })
             .collect();
         let mut node = Self {
+            rib: Shards::new(&settings, spec.shards),
             spec,
-            rib,
+            settings,
             peers,
             announced: BTreeSet::new(),
             adopted: kept.iter().flat_map(|kept| kept.fib.keys().copied()).collect(),
@@ -209,7 +224,7 @@ impl Node {
     }
 
     pub(crate) fn rib_input(&mut self, input: rib::Input, now: Instant) {
-        self.work.push_back(Work::Rib(input));
+        self.work.push_back(Work::Rib(Box::new(input)));
         self.drain(now);
     }
 
@@ -265,8 +280,8 @@ impl Node {
         let input = peer::Input::Written { connection, progress };
         self.peer_input(peer, input, now);
         if session && credit > 0 {
-            let peer = peer_id(peer);
-            self.rib_input(rib::Input::Credit { peer, bytes: credit }, now);
+            self.rib.credit(peer_id(peer), credit, now);
+            self.drain(now);
         }
         written
     }
@@ -276,12 +291,15 @@ impl Node {
         self.peers[peer].outboxes.retain(|(id, _)| *id != connection);
     }
 
-    /// How much the RIB keeps.
-    pub(crate) fn counters(&self, now: Instant) -> Counters {
-        match self.rib.query(&Query::Counters, now) {
-            Answer::Counters(counters) => counters,
-            _ => Counters::default(),
-        }
+    /// How much each shard of the RIB keeps.
+    pub(crate) fn counters(&self, now: Instant) -> Vec<Counters> {
+        self.rib.counters(now)
+    }
+
+    /// Octets that wait on any connection.
+    pub(crate) fn all_queued(&self) -> usize {
+        let outboxes = self.peers.iter().flat_map(|peer| &peer.outboxes);
+        outboxes.map(|(_, outbox)| outbox.queued()).sum()
     }
 
     pub(crate) fn next_effect(&mut self) -> Option<Effect> {
@@ -307,9 +325,8 @@ impl Node {
                 self.peer_input(index, peer::Input::Tick, now);
             }
         }
-        if self.rib.next_deadline().is_some_and(|at| at <= now) {
-            self.rib_input(rib::Input::Tick, now);
-        }
+        self.rib.tick(now);
+        self.drain(now);
     }
 
     pub(crate) fn received(&self, peer: usize, now: Instant) -> Vec<RouteEntry> {
@@ -326,46 +343,43 @@ impl Node {
     }
 
     fn listing(&self, view: View, now: Instant) -> Vec<RouteEntry> {
+        let query = Query::Routes {
+            view,
+            family: None,
+            within: None,
+            after: None,
+            limit: 1_000,
+        };
         let mut all = Vec::new();
-        let mut after = None;
-        loop {
-            let query = Query::Routes {
-                view,
-                family: None,
-                within: None,
-                after,
-                limit: 1_000,
-            };
-            match self.rib.query(&query, now) {
-                Answer::Routes { routes, next } => {
-                    all.extend(routes);
-                    after = next;
-                    if after.is_none() {
-                        return all;
-                    }
-                }
-                _ => return all,
+        for answer in self.rib.query(&query, now) {
+            if let Answer::Routes { routes, next } = answer {
+                assert_eq!(next, None, "more than fit on a page");
+                all.extend(routes);
             }
         }
+        all
     }
 
     fn drain(&mut self, now: Instant) {
-        while let Some(work) = self.work.pop_front() {
-            match work {
-                Work::Peer(index, input) => {
+        loop {
+            while let Some(output) = self.rib.poll_output() {
+                self.rib_output(output);
+            }
+            match self.work.pop_front() {
+                Some(Work::Peer(index, input)) => {
                     self.peers[index].core.handle(input, now);
                     while let Some(output) = self.peers[index].core.poll_output() {
                         self.peer_output(index, output);
                     }
                 }
-                Work::Rib(input) => {
-                    self.rib.handle(input, now);
-                    while let Some(output) = self.rib.poll_output() {
-                        self.rib_output(output);
-                    }
-                }
+                Some(Work::Rib(input)) => self.rib.handle(&input, now),
+                None => return,
             }
         }
+    }
+
+    fn to_rib(&mut self, input: rib::Input) {
+        self.work.push_back(Work::Rib(Box::new(input)));
     }
 
     fn peer_output(&mut self, peer: usize, output: peer::Output) {
@@ -401,28 +415,31 @@ impl Node {
                 self.effects.push_back(Effect::Close { peer, connection });
             }
             peer::Output::RibUp(up) => {
-                self.work.push_back(Work::Rib(rib::Input::PeerUp(up)));
-                self.work.push_back(Work::Rib(rib::Input::Credit {
+                self.peers[peer].heard.clear();
+                self.peers[peer].up = Some(up.clone());
+                self.to_rib(rib::Input::PeerUp(up));
+                self.to_rib(rib::Input::Credit {
                     peer: id,
                     bytes: CREDIT,
-                }));
+                });
             }
             peer::Output::RibReceived(messages) => {
-                self.work
-                    .push_back(Work::Rib(rib::Input::Received { peer: id, messages }));
+                self.peers[peer].heard.push(messages.clone());
+                self.to_rib(rib::Input::Received { peer: id, messages });
             }
             peer::Output::RibDown(routes) => {
                 self.downs += 1;
-                self.work
-                    .push_back(Work::Rib(rib::Input::PeerDown { peer: id, routes }));
+                self.peers[peer].heard.clear();
+                self.peers[peer].up = None;
+                self.to_rib(rib::Input::PeerDown { peer: id, routes });
             }
             peer::Output::RibReconfigure(policy) => {
-                self.work
-                    .push_back(Work::Rib(rib::Input::Reconfigure { peer: id, policy }));
+                if let Some(up) = &mut self.peers[peer].up {
+                    up.policy = (*policy).clone();
+                }
+                self.to_rib(rib::Input::Reconfigure { peer: id, policy });
             }
-            peer::Output::RibReadvertise => self
-                .work
-                .push_back(Work::Rib(rib::Input::Readvertise { peer: id })),
+            peer::Output::RibReadvertise => self.to_rib(rib::Input::Readvertise { peer: id }),
             peer::Output::Log(peer::LogEvent::Sent(notification)) => self.sent.push((peer, notification)),
             peer::Output::Log(_) => {}
         }
@@ -551,15 +568,49 @@ fn address_of(settings: &PeerSettings) -> IpAddr {
     }
 }
 
-fn local_route(prefix: Prefix) -> LocalRoute {
+/// A route of a node's own: some have attributes of all kinds, by their prefix.
+pub(crate) fn local_route(prefix: Prefix) -> LocalRoute {
+    let mut attributes = PathAttributes {
+        origin: bgp_codec::Origin::Igp,
+        ..PathAttributes::default()
+    };
+    match variety(prefix) {
+        1 => {
+            attributes.communities = vec![Community(0xfc00_0001)];
+            attributes.large_communities = vec![LargeCommunity {
+                global: 64_512,
+                local1: 1,
+                local2: 2,
+            }];
+        }
+        2 => {
+            attributes.med = Some(5);
+            attributes.origin = bgp_codec::Origin::Incomplete;
+            // A route target, which is transitive.
+            attributes.extended_communities = vec![ExtendedCommunity([0, 2, 0xfc, 0, 0, 0, 0, 1])];
+        }
+        3 => {
+            attributes.atomic_aggregate = true;
+            attributes.unknown = vec![UnknownAttribute {
+                flags: 0xe0,
+                code: 99,
+                value: vec![7; 9],
+            }];
+        }
+        _ => {}
+    }
     LocalRoute {
         prefix,
         kind: OriginKind::Static,
         name: "lab".into(),
-        attributes: Arc::new(PathAttributes {
-            origin: bgp_codec::Origin::Igp,
-            ..PathAttributes::default()
-        }),
+        attributes: Arc::new(attributes),
         kernel_metric: None,
+    }
+}
+
+fn variety(prefix: Prefix) -> u8 {
+    match prefix.addr() {
+        IpAddr::V4(address) => (address.octets()[1] + address.octets()[2]) % 4,
+        IpAddr::V6(address) => address.octets()[3] % 4,
     }
 }

@@ -18,7 +18,7 @@ pub(crate) const HOSTILE: usize = 0;
 pub(crate) const WITNESS: usize = 1;
 
 /// How often the witness speaks; its hold time is 9 s.
-const WITNESS_KEEPALIVE: Duration = Duration::from_secs(2);
+const WITNESS_KEEPALIVE: Duration = Duration::from_secs(4);
 
 /// The speaker, and the clock.
 pub(crate) struct Stage {
@@ -58,6 +58,7 @@ impl Stage {
             peers: peers.into(),
             routes: Vec::new(),
             install: true,
+            shards: 1,
         };
         edit(&mut spec);
         let mut stage = Self {
@@ -94,19 +95,15 @@ impl Stage {
     /// A session of a peer that behaves so far.
     pub(crate) fn up(&mut self, peer: usize) -> ConnectionId {
         let connection = self.connect(peer);
-        let asn = if peer == WITNESS {
-            OUR_ASN
-        } else {
-            self.hostile_asn()
-        };
+        let asn = self.asn_of(peer);
         self.send(peer, connection, &open(peer, asn));
         self.send(peer, connection, &message(4, &[]));
         assert_eq!(self.state(peer), State::Established);
         connection
     }
 
-    pub(crate) fn hostile_asn(&self) -> u32 {
-        match &self.node.spec.peers[HOSTILE].remote_asn {
+    fn asn_of(&self, peer: usize) -> u32 {
+        match &self.node.spec.peers[peer].remote_asn {
             stonechat::session::settings::RemoteAsn::Is(asn) => asn.0,
             _ => OUR_ASN + 1,
         }
@@ -218,8 +215,7 @@ impl Stage {
         }
         // Slices of work that are due at once.
         while self.node.rib.next_deadline().is_some_and(|at| at <= self.now) {
-            self.node
-                .rib_input(stonechat::rib::interface::Input::Tick, self.now);
+            self.node.tick(self.now);
         }
     }
 }
@@ -228,6 +224,10 @@ impl Stage {
 const DRIVEN_ASN: u32 = 65_001;
 /// Longer than any rest after failures.
 const LONGEST_REST: Duration = Duration::from_secs(130);
+/// What is played of one input at most, so that the fuzzer tries many short plays rather than few long ones.
+const STEPS: usize = 256;
+/// How much time passes in one play at most, beside the rest at its end.
+const LONGEST_PLAY: Duration = Duration::from_secs(300);
 
 /// Plays what the octets say: connections, octets of any kind, silence, reading and closing. Whatever that is, the witness
 /// keeps its session, and the peer gets in once it behaves.
@@ -235,7 +235,10 @@ pub(crate) fn drive(data: &[u8]) {
     let mut stage = Stage::new(DRIVEN_ASN);
     let mut connection = stage.connect(HOSTILE);
     let mut rest = data;
-    while let Some((&what, after)) = rest.split_first() {
+    let (begun, mut steps) = (stage.now, 0..STEPS);
+    while let Some((&what, after)) = rest.split_first()
+        && steps.next().is_some()
+    {
         let (&operand, after) = after.split_first().unwrap_or((&0, after));
         rest = after;
         match what % 9 {
@@ -254,7 +257,10 @@ pub(crate) fn drive(data: &[u8]) {
                 stage.send(HOSTILE, connection, &message(kind, body));
                 rest = after;
             }
-            6 => stage.wait(Duration::from_millis(u64::from(operand) * 100)),
+            6 if stage.now < begun + LONGEST_PLAY => {
+                stage.wait(Duration::from_millis(u64::from(operand) * 100));
+            }
+            6 => {}
             7 => drop(stage.hear(HOSTILE, connection)),
             _ => stage.close(HOSTILE, connection),
         }

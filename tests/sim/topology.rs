@@ -4,10 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bgp_codec::{Asn, FamilySet};
-use stonechat::policy::Chain;
-use stonechat::rib::interface::{AsPathPolicy, NextHopPolicy, PeerPolicy};
-use stonechat::route::{Prefix, TableId};
-use stonechat::session::settings::{Announced, GracefulRestart, PeerAddress, PeerSettings, RemoteAsn};
+use stonechat::route::Prefix;
+use stonechat::session::settings::{GracefulRestart, PeerSettings};
 
 use super::node::{Spec, both_families};
 use super::world::World;
@@ -20,6 +18,9 @@ pub(crate) struct Options {
     pub graceful_restart: bool,
     pub add_path: bool,
     pub routes_each: usize,
+    pub hold_time: Duration,
+    /// RIB shards of each node.
+    pub shards: u16,
 }
 
 impl Default for Options {
@@ -28,6 +29,8 @@ impl Default for Options {
             graceful_restart: false,
             add_path: false,
             routes_each: 3,
+            hold_time: Duration::from_secs(9),
+            shards: 1,
         }
     }
 }
@@ -112,6 +115,7 @@ fn specs(
                 .collect(),
             routes: prefixes_of(node, options.routes_each),
             install: true,
+            shards: options.shards,
         })
         .collect()
 }
@@ -129,54 +133,16 @@ pub(crate) fn peer(
         FamilySet::EMPTY
     };
     PeerSettings {
-        name: name.into(),
-        group: None,
-        description: String::new(),
-        address: PeerAddress::Address(IpAddr::V4(address)),
-        port: 179,
-        local_asn: Asn(local),
-        remote_asn: RemoteAsn::Is(Asn(remote)),
-        passive: false,
-        shutdown: None,
-        password: None,
-        hold_time: Duration::from_secs(9),
-        keepalive_time: None,
-        delay_open: Duration::ZERO,
-        connect_retry_time: Duration::from_secs(5),
+        hold_time: options.hold_time,
         idle_hold_time: Duration::from_secs(1),
         send_hold_time: Duration::from_secs(60),
-        families,
         add_path_receive: add_path,
         add_path_send: add_path,
-        extended_message: true,
-        extended_next_hop: false,
-        role: None,
-        announce: Announced::default(),
         graceful_restart: options.graceful_restart.then_some(GracefulRestart {
             restart_time: Duration::from_secs(30),
             max_peer_restart_time: Duration::from_secs(30),
             long_lived: None,
         }),
-        multihop: None,
-        ttl_security: None,
-        source_address: None,
-        interface: None,
-        table: TableId::MAIN,
-        range_limit: 0,
-        policy: PeerPolicy {
-            import: Chain::accept_all(),
-            export: Chain::accept_all(),
-            rr_client: false,
-            route_server_client: false,
-            next_hop: NextHopPolicy::Standard,
-            allow_own_as: 0,
-            as_path: AsPathPolicy::default(),
-            max_prefixes: None,
-            max_prefixes_accepted: None,
-            max_prefix_restart: None,
-            enforce_first_as: true,
-            install: true,
-            more_specifics: false,
-        },
+        ..PeerSettings::new(name, IpAddr::V4(address), (Asn(local), Asn(remote)))
     }
 }

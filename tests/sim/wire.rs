@@ -53,6 +53,12 @@ impl Wire {
         self.in_flight.push_back((at, bytes));
     }
 
+    /// What is in flight never arrives.
+    pub(crate) fn lose(&mut self) {
+        self.in_flight.clear();
+        self.bytes = 0;
+    }
+
     /// When something sent now arrives.
     pub(crate) fn behind_all(&self, now: Instant) -> Instant {
         let last = self.in_flight.back().map_or(now, |(at, _)| *at);

@@ -43,6 +43,7 @@ struct Dial {
 pub(crate) struct World {
     pub now: Instant,
     pub random: Random,
+    pub seed: u64,
     pub nodes: Vec<Option<Node>>,
     specs: Vec<Spec>,
     connections: Vec<Connection>,
@@ -51,6 +52,8 @@ pub(crate) struct World {
     parted: Vec<(usize, usize)>,
     /// Nodes that are paused, and until when.
     asleep: Vec<Option<Instant>>,
+    /// When each node wants to be asked next.
+    deadlines: Vec<Option<Instant>>,
     serial: u32,
 }
 
@@ -65,17 +68,20 @@ impl World {
         let mut world = Self {
             now: start,
             random: Random::new(seed),
+            seed,
             nodes: Vec::new(),
             connections: Vec::new(),
             dials: Vec::new(),
             parted: Vec::new(),
             asleep: Vec::new(),
+            deadlines: Vec::new(),
             serial: 0,
             specs: Vec::new(),
         };
         for (index, spec) in specs.into_iter().enumerate() {
             world.specs.push(spec.clone());
             world.asleep.push(None);
+            world.deadlines.push(None);
             world.nodes.push(Some(Node::new(
                 spec,
                 None,
@@ -137,6 +143,38 @@ impl World {
         }
     }
 
+    /// One end aborts: what is in flight is lost, and the other end learns of it a moment later.
+    pub(crate) fn abort(&mut self, one: usize, other: usize) {
+        for index in 0..self.connections.len() {
+            if !self.joins(index, one, other) {
+                continue;
+            }
+            let delay = self.connections[index].wires[0].delay;
+            let connection = &mut self.connections[index];
+            connection.wires.iter_mut().for_each(Wire::lose);
+            let End {
+                node, peer, id, open, ..
+            } = connection.ends[0];
+            connection.ends[0].open = false;
+            connection.eof[0] = Some(self.now + delay);
+            if open {
+                self.lose(node, peer, id);
+            }
+        }
+    }
+
+    /// Everything between two nodes takes so long, so that what others send overtakes it.
+    pub(crate) fn set_delay(&mut self, one: usize, other: usize, delay: Duration) {
+        for index in 0..self.connections.len() {
+            if self.joins(index, one, other) {
+                self.connections[index]
+                    .wires
+                    .iter_mut()
+                    .for_each(|wire| wire.delay = delay);
+            }
+        }
+    }
+
     /// Whether two nodes' packets reach each other; connections that stand fall silent.
     pub(crate) fn part(&mut self, one: usize, other: usize, parted: bool) {
         let pair = (one.min(other), one.max(other));
@@ -174,6 +212,7 @@ impl World {
     /// Ends a node without a word; its kernel keeps the routes when `keep`, and its TCP connections are reset.
     pub(crate) fn crash(&mut self, index: usize, keep: bool) -> Option<Kept> {
         let node = self.nodes[index].take()?;
+        self.deadlines[index] = None;
         for connection in 0..self.connections.len() {
             if self.connections[connection]
                 .ends
@@ -200,10 +239,8 @@ impl World {
 
     fn next_event(&self) -> Option<Instant> {
         let awake = |node: usize, at: Instant| self.asleep[node].map_or(at, |until| at.max(until));
-        let nodes = self.nodes.iter().enumerate().filter_map(|(index, node)| {
-            let at = node.as_ref()?.next_deadline()?;
-            Some(awake(index, at))
-        });
+        let deadlines = self.deadlines.iter().enumerate();
+        let nodes = deadlines.filter_map(|(index, at)| Some(awake(index, (*at)?)));
         let dials = self.dials.iter().map(|dial| dial.at);
         let wires = self.connections.iter().flat_map(|connection| {
             [0, 1].into_iter().filter_map(|from| {
@@ -222,11 +259,7 @@ impl World {
             *asleep = asleep.filter(|until| *until > self.now);
         }
         for index in 0..self.nodes.len() {
-            if self.asleep[index].is_none()
-                && self.nodes[index]
-                    .as_ref()
-                    .is_some_and(|node| node.next_deadline().is_some_and(|at| at <= self.now))
-            {
+            if self.asleep[index].is_none() && self.deadlines[index].is_some_and(|at| at <= self.now) {
                 self.with(index, Node::tick);
             }
         }
@@ -392,6 +425,7 @@ impl World {
                 Effect::Close { peer, connection } => self.close((node, peer, connection)),
             }
         }
+        self.deadlines[node] = self.nodes[node].as_ref().and_then(Node::next_deadline);
     }
 
     fn locate(&self, node: usize, peer: usize, id: ConnectionId) -> Option<(usize, usize)> {
@@ -451,14 +485,16 @@ impl World {
             } = self.connections[index].ends[end];
             self.connections[index].ends[end].open = false;
             if open {
-                self.with(node, |node, _| node.forget(peer, id));
-                let input = peer::Input::Closed {
-                    connection: id,
-                    error: "connection reset".into(),
-                };
-                self.with(node, |node, now| node.peer_input(peer, input, now));
+                self.lose(node, peer, id);
             }
         }
+    }
+
+    fn lose(&mut self, node: usize, peer: usize, connection: ConnectionId) {
+        self.with(node, |node, _| node.forget(peer, connection));
+        let error = "connection reset".into();
+        let input = peer::Input::Closed { connection, error };
+        self.with(node, |node, now| node.peer_input(peer, input, now));
     }
 
     /// Every peer's state in words, for a failure's report.

@@ -222,19 +222,9 @@ pub fn peer(n: u32, external: bool) -> Peer {
             role: None,
         },
         policy: PeerPolicy {
-            import: Chain::accept_all(),
-            export: Chain::accept_all(),
             rr_client: !external,
-            route_server_client: false,
-            next_hop: NextHopPolicy::Standard,
-            as_path: Default::default(),
-            allow_own_as: 0,
-            max_prefixes: None,
-            max_prefixes_accepted: None,
-            max_prefix_restart: None,
             enforce_first_as: external,
-            install: true,
-            more_specifics: false,
+            ..PeerPolicy::accept_all()
         },
         table: TableId::MAIN,
     }

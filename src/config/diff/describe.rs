@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
 
-use bgp_codec::FamilySet;
+use bgp_codec::{AsSets, FamilySet};
 
 use crate::config::{LogFormat, Speaker};
 use crate::kernel::settings::{Metric, OnStop, Settings};
@@ -373,6 +373,18 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
     differences.plain("enforce_first_as", &old.enforce_first_as, &new.enforce_first_as);
     differences.plain("install", &old.install, &new.install);
     differences.plain("more_specifics", &old.more_specifics, &new.more_specifics);
+    differences.debug(
+        "min_advertisement_interval",
+        &old.min_advertisement_interval,
+        &new.min_advertisement_interval,
+    );
+    differences.setting("as_sets", &old.as_sets, &new.as_sets, |as_sets| {
+        match as_sets {
+            AsSets::Accept => "accept",
+            AsSets::TreatAsWithdraw => "withdraw",
+        }
+        .to_owned()
+    });
 }
 
 fn or_none<T: Display>(value: Option<&T>) -> String {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{FamilySet, Role};
+use bgp_codec::{AsSets, FamilySet, Role};
 use ipnet::IpNet;
 use toml::Spanned;
 
@@ -169,6 +169,11 @@ shared_keys! {
     /// Connect again so long after a limit closed the session.
     max_prefix_restart: Duration = scalar::positive_duration => DURATION,
         "never, until an operator resets the peer", LIVE;
+    /// Time between advertisements of changes (RFC 4271 §9.2.1.1): what changes meanwhile is told when it is over, and of
+    /// each prefix only what it has come to. Withdrawals never wait.
+    min_advertisement_interval: Duration = scalar::duration => Shape::Either(&[DURATION, number(0, 0)]), "`0`: at once", LIVE;
+    /// Paths with an AS_SET, which RFC 9774 deprecates: `accept`, or `withdraw` the routes. A change asks for the routes again.
+    as_sets: AsSets = as_sets => Shape::Words(&["accept", "withdraw"]), "`\"accept\"`", LIVE;
     /// What the peer sends is installed in the kernel.
     install: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
     /// The peer is also sent what `summary_only` of an `[[aggregate]]` keeps from others.
@@ -351,6 +356,13 @@ pub(super) fn role(value: &Value<'_>) -> Option<Role> {
             ("route-server", Role::RouteServer),
             ("route-server-client", Role::RouteServerClient),
         ],
+    )
+}
+
+fn as_sets(value: &Value<'_>) -> Option<AsSets> {
+    scalar::word(
+        value,
+        &[("accept", AsSets::Accept), ("withdraw", AsSets::TreatAsWithdraw)],
     )
 }
 

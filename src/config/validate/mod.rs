@@ -28,7 +28,7 @@ use super::{Config, Speaker};
 use crate::kernel::settings::{Metric, OnStop, Settings};
 use crate::rib::interface::DecisionOptions;
 use crate::route::TableId;
-use crate::session::settings::PeerSettings;
+use crate::session::settings::{PORT, PeerSettings};
 
 pub(super) use self::profiles::effective_keys;
 
@@ -39,7 +39,6 @@ const KERNEL_METRIC: u32 = 200;
 const KERNEL_MULTIPATH: u16 = 16;
 const STATE_DIR: &str = "/run/stonechat";
 const DEFERRAL_TIME: Duration = Duration::from_secs(60);
-const BGP_PORT: u16 = 179;
 
 /// The configuration that the file means; `None` if it means none, which has been reported.
 pub(super) fn validate(reader: &Reader<'_>, file: &File) -> Option<Config> {
@@ -97,8 +96,8 @@ fn speaker(reader: &Reader<'_>, keys: &SpeakerKeys) -> Option<Speaker> {
     let asn = keys.header.require(reader, keys.asn.as_ref(), "asn", "64512")?;
     let everywhere = || {
         [
-            SocketAddr::from(([0; 4], BGP_PORT)),
-            SocketAddr::from(([0_u16; 8], BGP_PORT)),
+            SocketAddr::from(([0; 4], PORT)),
+            SocketAddr::from(([0_u16; 8], PORT)),
         ]
         .to_vec()
     };

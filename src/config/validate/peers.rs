@@ -6,27 +6,24 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{Asn, Family, FamilySet};
+use bgp_codec::{AsSets, Asn, Family, FamilySet};
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::{BGP_PORT, inner, or, password, profiles, twice};
+use super::{inner, or, password, profiles, twice};
 use crate::config::file::File;
 use crate::config::file::peer::{AddPath, Announcement, PeerTable, Restart, SharedKeys};
 use crate::config::reader::Reader;
 use crate::policy::{Chain, Edit, Fallthrough, Filter, ImportGuard};
 use crate::rib::interface::{AsPathPolicy, NextHopPolicy, PeerPolicy, RemovePrivate};
 use crate::route::TableId;
-use crate::session::settings::{Announced, GracefulRestart, OwnRole, PeerAddress, PeerSettings};
+use crate::session::settings::{
+    Announced, CONNECT_RETRY_TIME, GracefulRestart, HOLD_TIME, IDLE_HOLD_TIME, OwnRole, PORT, PeerAddress,
+    PeerSettings, RANGE_LIMIT, SEND_HOLD_TIME,
+};
 
-const HOLD_TIME: Duration = Duration::from_secs(90);
-const CONNECT_RETRY_TIME: Duration = Duration::from_secs(5);
-const IDLE_HOLD_TIME: Duration = Duration::from_secs(5);
-/// RFC 9687 §3: the greater of 8 minutes and twice the hold time.
-const SEND_HOLD_TIME: Duration = Duration::from_secs(480);
 const RESTART_TIME: Duration = Duration::from_secs(120);
 const MAX_PEER_RESTART_TIME: Duration = Duration::from_secs(360);
-const RANGE_LIMIT: usize = 1_000;
 
 /// One session's worth of settings before it is known to be complete.
 struct Draft<'f> {
@@ -173,7 +170,7 @@ fn settings(
         group: draft.group.clone(),
         description: or(keys.description.as_ref(), String::new()),
         address: draft.address,
-        port: or(keys.port.as_ref(), BGP_PORT),
+        port: or(keys.port.as_ref(), PORT),
         local_asn,
         remote_asn,
         passive: is_range || or(keys.passive.as_ref(), false),
@@ -327,6 +324,8 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
         enforce_first_as: or(keys.enforce_first_as.as_ref(), true),
         install: or(keys.install.as_ref(), true),
         more_specifics: or(keys.more_specifics.as_ref(), false),
+        min_advertisement_interval: or(keys.min_advertisement_interval.as_ref(), Duration::ZERO),
+        as_sets: or(keys.as_sets.as_ref(), AsSets::Accept),
     }
 }
 

@@ -4,11 +4,8 @@ use bgp_codec::{Asn, FamilySet, NextHop, Nlri, PathAttributes, PeerKind, UpdateW
 use tokio::sync::mpsc::Receiver;
 
 use super::*;
-use crate::policy::Chain;
 use crate::rib::explain::View;
-use crate::rib::interface::{
-    AsPathPolicy, DecisionOptions, DownRoutes, Negotiated, NextHopPolicy, SelfAddresses,
-};
+use crate::rib::interface::{DecisionOptions, DownRoutes, Negotiated, SelfAddresses};
 use crate::route::TableId;
 
 fn settings() -> Settings {
@@ -59,19 +56,9 @@ fn client(n: u8) -> Peer {
             role: None,
         },
         policy: PeerPolicy {
-            import: Chain::accept_all(),
-            export: Chain::accept_all(),
             rr_client: true,
-            route_server_client: false,
-            next_hop: NextHopPolicy::Standard,
-            allow_own_as: 0,
-            as_path: AsPathPolicy::default(),
-            max_prefixes: None,
-            max_prefixes_accepted: None,
-            max_prefix_restart: None,
             enforce_first_as: false,
-            install: true,
-            more_specifics: false,
+            ..PeerPolicy::accept_all()
         },
         table: TableId::MAIN,
     }

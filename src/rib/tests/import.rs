@@ -344,3 +344,28 @@ fn the_med_trap_has_one_winner_at_rib_level() {
         assert_eq!(&*story.paths[0].route.source, "p2", "{order:?}");
     }
 }
+
+/// RFC 9774 §3, for those who want it; the change asks for what was read in the other way.
+#[test]
+fn paths_with_sets_are_withdrawn_where_that_is_configured() {
+    let mut lab = Lab::new(settings());
+    let [from, to] = lab.up([external(1), client(2)])[..] else {
+        panic!("two");
+    };
+    let set = path("65001 {65010 65011}", "10.0.0.1");
+    lab.announce(from, &set, &["20.0.0.0/24"]);
+    assert_eq!(lab.holds(to), ["20.0.0.0/24"]);
+    let mut policy = external(1).policy;
+    policy.as_sets = bgp_codec::AsSets::TreatAsWithdraw;
+    lab.input(Input::Reconfigure {
+        peer: from,
+        policy: Box::new(policy),
+    });
+    let asked = [Family::IPV4_UNICAST, Family::IPV6_UNICAST].map(|family| (from, family));
+    assert_eq!(lab.asked, asked);
+    lab.announce(from, &set, &["20.0.0.0/24"]);
+    assert_eq!(lab.holds(to), Vec::<String>::new());
+    assert_eq!(lab.peer_counters(from).malformed, 1);
+    lab.announce(from, &path("65001 65010", "10.0.0.1"), &["20.0.0.0/24"]);
+    assert_eq!(lab.holds(to), ["20.0.0.0/24"]);
+}

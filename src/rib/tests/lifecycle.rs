@@ -418,8 +418,10 @@ fn retain_long(seconds: u64) -> DownRoutes {
         families: FamilySet::ALL,
         restart_time: Duration::from_secs(seconds),
         long_lived: LongLived {
-            families: FamilySet::ALL,
-            time: Duration::from_secs(3_600),
+            times: vec![
+                (Family::IPV4_UNICAST, Duration::from_secs(3_600)),
+                (Family::IPV6_UNICAST, Duration::from_secs(1_800)),
+            ],
         },
     }
 }

@@ -11,6 +11,7 @@ mod import;
 mod lifecycle;
 mod memory;
 mod oracle;
+mod pacing;
 mod policy;
 mod random;
 
@@ -50,19 +51,8 @@ pub(super) fn settings() -> Settings {
 
 fn policy() -> PeerPolicy {
     PeerPolicy {
-        import: Chain::accept_all(),
-        export: Chain::accept_all(),
-        rr_client: false,
-        route_server_client: false,
-        next_hop: NextHopPolicy::Standard,
-        allow_own_as: 0,
-        as_path: AsPathPolicy::default(),
-        max_prefixes: None,
-        max_prefixes_accepted: None,
-        max_prefix_restart: None,
         enforce_first_as: false,
-        install: true,
-        more_specifics: false,
+        ..PeerPolicy::accept_all()
     }
 }
 
@@ -165,6 +155,8 @@ struct Lab {
     events: Vec<Event>,
     watched_decided: usize,
     aggregates: Vec<Prefix>,
+    /// Whose routes of a family are asked for again.
+    asked: Vec<(PeerId, Family)>,
 }
 
 const WINDOW: usize = 65_536;
@@ -181,6 +173,7 @@ impl Lab {
             events: Vec::new(),
             watched_decided: 0,
             aggregates: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -257,7 +250,7 @@ impl Lab {
                 } => {
                     self.remotes.get_mut(&peer).unwrap().closed = Some((notification, idle));
                 }
-                Output::RequestRefresh { .. } => {}
+                Output::RequestRefresh { peer, family } => self.asked.push((peer, family)),
                 Output::Fib(changes) => {
                     for change in changes {
                         match change.route {

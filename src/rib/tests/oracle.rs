@@ -1,6 +1,7 @@
 //! Random worlds beside a reference speaker: what every peer holds in the end is what a speaker would have sent it that keeps
 //! a table per peer and shares nothing, with one, two and four shards.
 
+#[expect(dead_code, reason = "the simulation uses the rest")]
 mod naive;
 
 use bgp_codec::Community;
@@ -9,7 +10,8 @@ use self::naive::{Naive, Told};
 use super::random::Dice;
 use super::*;
 use crate::policy::{
-    Action, Condition, Edit, Edits, Fallthrough, Filter, Location, NextHopEdit, PrefixPattern, Rule,
+    Action, CanonicalBlock, Condition, Edit, Edits, Fallthrough, Filter, Location, Marks, NextHopEdit,
+    PrefixPattern, RouteView, Rule, Source,
 };
 use crate::rib::share::Share;
 
@@ -211,6 +213,10 @@ impl World {
             });
         }
         self.settle();
+        // Whoever waits between advertisements has its turn.
+        self.shards
+            .iter_mut()
+            .for_each(|lab| lab.pass(Duration::from_secs(30)));
         for peer in self.naive.peers.values() {
             let expected = self.naive.held_by(peer);
             let mut held: BTreeMap<Prefix, Vec<Told>> = BTreeMap::new();
@@ -279,6 +285,7 @@ fn some_policy(dice: &mut Dice) -> PeerPolicy {
         next_hop: next_hop[dice.roll(5) as usize],
         allow_own_as: dice.roll(2) as u8,
         enforce_first_as: dice.roll(3) == 0,
+        min_advertisement_interval: Duration::from_secs([0, 0, 30][dice.roll(3) as usize]),
         ..policy()
     }
 }

@@ -374,14 +374,19 @@ fn our_open_says_as_trans_where_the_number_does_not_fit() {
 
 /// RFC 9494 §3.1, §4.2.
 #[test]
-fn long_lived_graceful_restart_keeps_the_shorter_time() {
+fn long_lived_graceful_restart_keeps_the_shorter_time_of_each_family() {
     let mut settings = graceful_settings();
     let llgr = |seconds| {
-        Capability::LongLivedGracefulRestart(vec![LlgrFamily {
-            family: Family::IPV4_UNICAST,
+        let entry = |family, stale_time_s| LlgrFamily {
+            family,
             forwarding: true,
-            stale_time_s: seconds,
-        }])
+            stale_time_s,
+        };
+        let families = [
+            entry(Family::IPV4_UNICAST, seconds),
+            entry(Family::IPV6_UNICAST, seconds / 2),
+        ];
+        Capability::LongLivedGracefulRestart(families.into())
     };
     let with = |seconds| {
         let mut open = modern();
@@ -400,15 +405,14 @@ fn long_lived_graceful_restart_keeps_the_shorter_time() {
         "not without our own wish"
     );
     settings.graceful_restart.as_mut().unwrap().long_lived = Some(Duration::from_secs(3_600));
-    for (asked, time) in [(600, 600), (86_400, 3_600)] {
+    for (asked, ipv4, ipv6) in [(600, 600, 300), (4_000, 3_600, 2_000), (86_400, 3_600, 3_600)] {
         let agreement = agreed(&settings, &with(asked));
-        let long_lived = LongLived {
-            families: FamilySet::IPV4_UNICAST,
-            time: Duration::from_secs(time),
-        };
-        assert_eq!(agreement.graceful_restart.unwrap().long_lived, long_lived);
+        let long_lived = agreement.graceful_restart.unwrap().long_lived;
+        let time = |family| long_lived.time(family);
+        assert_eq!(time(Family::IPV4_UNICAST), Some(Duration::from_secs(ipv4)));
+        assert_eq!(time(Family::IPV6_UNICAST), Some(Duration::from_secs(ipv6)));
         let told = agreement.negotiated.graceful_restart.unwrap().long_lived;
-        assert_eq!(told, Some(FamilySet::IPV4_UNICAST));
+        assert_eq!(told, Some(FamilySet::IPV4_UNICAST.with(Family::IPV6_UNICAST)));
     }
     let ours = ours(&settings);
     assert_eq!(ours.long_lived_graceful_restart()[0].stale_time_s, 3_600);

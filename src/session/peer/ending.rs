@@ -26,7 +26,7 @@ pub(super) enum Ending {
 impl Ending {
     /// Yields what becomes of the routes of a session with this agreement.
     pub(super) fn routes(&self, agreement: &Agreement) -> DownRoutes {
-        let Some(graceful) = agreement.graceful_restart else {
+        let Some(graceful) = &agreement.graceful_restart else {
             return DownRoutes::Flush;
         };
         let keep = match self {
@@ -36,12 +36,12 @@ impl Ending {
                 graceful.notification && !notification.is_hard_reset()
             }
         };
-        let kept = graceful.families.union(graceful.long_lived.families);
+        let kept = graceful.families.union(graceful.long_lived.families());
         if keep && !kept.is_empty() {
             DownRoutes::Retain {
                 families: graceful.families,
                 restart_time: graceful.restart_time,
-                long_lived: graceful.long_lived,
+                long_lived: graceful.long_lived.clone(),
             }
         } else {
             DownRoutes::Flush
@@ -70,7 +70,7 @@ impl fmt::Display for Ending {
 
 /// Makes the NOTIFICATION a Hard Reset where the peer would otherwise keep our routes for a restart (RFC 8538 §5).
 pub(super) fn for_good(notification: Notification, agreement: Option<&Agreement>) -> Notification {
-    let graceful = agreement.and_then(|agreement| agreement.graceful_restart);
+    let graceful = agreement.and_then(|agreement| agreement.graceful_restart.as_ref());
     if graceful.is_some_and(|graceful| graceful.notification) {
         Notification::hard_reset(&notification)
     } else {

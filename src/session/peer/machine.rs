@@ -173,7 +173,7 @@ impl Core {
                     restart_time,
                     long_lived,
                     ..
-                } => Some(now + *restart_time + long_lived.time),
+                } => Some(now + *restart_time + long_lived.longest()),
                 DownRoutes::Flush => None,
             };
             self.statistics.flaps += 1;

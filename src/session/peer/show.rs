@@ -170,17 +170,16 @@ fn capabilities(agreement: &Agreement) -> Vec<String> {
     if let Some(version) = &agreement.software {
         say(true, &format!("software {version}"));
     }
-    if let Some(graceful) = agreement.graceful_restart {
+    if let Some(graceful) = &agreement.graceful_restart {
         let kept = names(graceful.families).join(", ");
         say(
             true,
             &format!("graceful restart {} s ({kept})", graceful.restart_time.as_secs()),
         );
         say(graceful.notification, "graceful restart with notification");
-        if !graceful.long_lived.families.is_empty() {
-            let kept = names(graceful.long_lived.families).join(", ");
-            let time = graceful.long_lived.time.as_secs();
-            say(true, &format!("long-lived graceful restart {time} s ({kept})"));
+        for (family, time) in &graceful.long_lived.times {
+            let time = time.as_secs();
+            say(true, &format!("long-lived graceful restart {time} s ({family})"));
         }
     }
     words

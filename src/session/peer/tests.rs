@@ -6,11 +6,9 @@ use std::time::Duration;
 use bgp_codec::{Asn, Capability, Family, Open};
 
 use super::*;
-use crate::policy::Chain;
-use crate::rib::interface::{AsPathPolicy, DownRoutes, LongLived, NextHopPolicy, Peer, PeerPolicy};
-use crate::route::TableId;
+use crate::rib::interface::{DownRoutes, LongLived, Peer};
 use crate::session::negotiate::Agreement;
-use crate::session::settings::{Announced, GracefulRestart, RemoteAsn};
+use crate::session::settings::GracefulRestart;
 
 mod collisions;
 mod endings;
@@ -39,51 +37,10 @@ pub(crate) fn identity() -> SpeakerIdentity {
 
 pub(crate) fn settings() -> PeerSettings {
     PeerSettings {
-        name: "peer".into(),
-        group: None,
-        description: String::new(),
-        address: PeerAddress::Address([192, 0, 2, 2].into()),
-        port: 179,
-        local_asn: Asn(64_512),
-        remote_asn: RemoteAsn::Is(Asn(64_512)),
-        passive: false,
-        shutdown: None,
-        password: None,
         hold_time: 180 * SECOND,
-        keepalive_time: None,
-        delay_open: Duration::ZERO,
         connect_retry_time: 20 * SECOND,
-        idle_hold_time: 5 * SECOND,
-        send_hold_time: 480 * SECOND,
-        families: [Family::IPV4_UNICAST, Family::IPV6_UNICAST].into_iter().collect(),
-        add_path_receive: FamilySet::EMPTY,
-        add_path_send: FamilySet::EMPTY,
         extended_message: false,
-        extended_next_hop: false,
-        role: None,
-        announce: Announced::default(),
-        graceful_restart: None,
-        multihop: None,
-        ttl_security: None,
-        source_address: None,
-        interface: None,
-        table: TableId::MAIN,
-        range_limit: 0,
-        policy: PeerPolicy {
-            import: Chain::accept_all(),
-            export: Chain::accept_all(),
-            rr_client: false,
-            route_server_client: false,
-            next_hop: NextHopPolicy::Standard,
-            allow_own_as: 0,
-            as_path: AsPathPolicy::default(),
-            max_prefixes: None,
-            max_prefixes_accepted: None,
-            max_prefix_restart: None,
-            enforce_first_as: false,
-            install: true,
-            more_specifics: false,
-        },
+        ..PeerSettings::new("peer", [192, 0, 2, 2].into(), (Asn(64_512), Asn(64_512)))
     }
 }
 

@@ -1,11 +1,10 @@
-//! A reference speaker: a table per peer, no groups, no interning, no queues. Whatever is asked is worked out anew from what
+//! A reference speaker, for the shard's tests and for the simulation: a table per peer, no groups, no interning, no queues. Whatever is asked is worked out anew from what
 //! peers have sent, in the plainest way that the RFCs allow.
 
 use super::*;
-use crate::policy::{Edit, Edits, NextHopEdit, RouteView, Source};
 
 /// Attributes as compared: the canonical block and the next hop.
-pub(super) type Told = (Vec<u8>, Option<IpAddr>);
+pub(crate) type Told = (Vec<u8>, Option<IpAddr>);
 
 /// One path that may be chosen.
 #[derive(Clone)]
@@ -19,17 +18,17 @@ struct Path {
     metric: u32,
 }
 
-pub(super) struct Naive {
+pub(crate) struct Naive {
     settings: Settings,
-    pub(super) peers: BTreeMap<PeerId, Peer>,
+    pub(crate) peers: BTreeMap<PeerId, Peer>,
     /// As received.
     received: BTreeMap<(PeerId, Prefix, u32), PathAttributes>,
     own: BTreeMap<(OriginKind, Arc<str>, Prefix), PathAttributes>,
-    pub(super) next_hops: BTreeMap<IpAddr, Reachability>,
+    pub(crate) next_hops: BTreeMap<IpAddr, Reachability>,
 }
 
 impl Naive {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         Self {
             settings,
             peers: BTreeMap::new(),
@@ -39,25 +38,25 @@ impl Naive {
         }
     }
 
-    pub(super) fn announce(&mut self, peer: PeerId, attributes: &PathAttributes, nlri: &[Nlri<Prefix>]) {
+    pub(crate) fn announce(&mut self, peer: PeerId, attributes: &PathAttributes, nlri: &[Nlri<Prefix>]) {
         for at in nlri {
             self.received
                 .insert((peer, at.prefix, at.path_id), attributes.clone());
         }
     }
 
-    pub(super) fn withdraw(&mut self, peer: PeerId, nlri: &[Nlri<Prefix>]) {
+    pub(crate) fn withdraw(&mut self, peer: PeerId, nlri: &[Nlri<Prefix>]) {
         for at in nlri {
             self.received.remove(&(peer, at.prefix, at.path_id));
         }
     }
 
-    pub(super) fn down(&mut self, peer: PeerId) {
+    pub(crate) fn down(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
         self.received.retain(|(from, ..), _| *from != peer);
     }
 
-    pub(super) fn local(&mut self, change: &LocalChange) {
+    pub(crate) fn local(&mut self, change: &LocalChange) {
         match change {
             LocalChange::Announce(route) => {
                 let key = (route.kind, Arc::clone(&route.name), route.prefix);
@@ -70,11 +69,15 @@ impl Naive {
     }
 
     /// What a peer is to hold, its path ids apart.
-    pub(super) fn held_by(&self, peer: &Peer) -> BTreeMap<Prefix, Vec<Told>> {
+    pub(crate) fn held_by(&self, peer: &Peer) -> BTreeMap<Prefix, Vec<Told>> {
         let mut held: BTreeMap<Prefix, Vec<Told>> = BTreeMap::new();
         for (prefix, paths) in self.usable() {
             let best = self.best(&paths);
-            let all = peer.negotiated.add_path_send.contains(Family::IPV4_UNICAST);
+            let family = family_of(prefix);
+            if !peer.negotiated.families.contains(family) {
+                continue;
+            }
+            let all = peer.negotiated.add_path_send.contains(family);
             let sent = paths.iter().enumerate().filter(|(at, _)| all || *at == best);
             let told: Vec<Told> = sent
                 .filter_map(|(_, path)| self.export(prefix, path, peer))
@@ -85,6 +88,17 @@ impl Naive {
         }
         held.values_mut().for_each(|told| told.sort());
         held
+    }
+
+    /// The best path of each prefix: who sent it, and its next hop; none for our own routes.
+    pub(crate) fn loc_rib(&self) -> BTreeMap<Prefix, Option<(PeerId, IpAddr)>> {
+        let chosen = |paths: Vec<Path>| {
+            let best = &paths[self.best(&paths)];
+            best.from
+                .zip(best.attributes.next_hop.map(|next_hop| next_hop.address()))
+        };
+        let usable = self.usable().into_iter();
+        usable.map(|(prefix, paths)| (prefix, chosen(paths))).collect()
     }
 
     fn usable(&self) -> BTreeMap<Prefix, Vec<Path>> {
@@ -129,7 +143,12 @@ impl Naive {
         {
             return None;
         }
-        let (accept, edits) = evaluate(&peer.policy.import, prefix, source(peer), attributes);
+        let (accept, edits) = evaluate(
+            &peer.policy.import,
+            prefix,
+            (source(peer), peer.local_asn),
+            attributes,
+        );
         let mut attributes = attributes.clone();
         edits.apply(&mut attributes, peer.local_asn);
         if let Some(NextHopEdit::Address(address)) = edits.next_hop() {
@@ -141,7 +160,11 @@ impl Naive {
     /// Interior cost; none where the next hop cannot be used.
     fn metric(&self, next_hop: NextHop) -> Option<u32> {
         let address = next_hop.address();
-        let ours = |peer: &Peer| peer.local_address == address;
+        let ours = |peer: &Peer| {
+            let own = &peer.self_addresses;
+            let own = [own.ipv4.map(IpAddr::V4), own.ipv6.map(IpAddr::V6)];
+            peer.local_address == address || own.contains(&Some(address))
+        };
         if !next_hop.is_host() || self.peers.values().any(ours) {
             return None;
         }
@@ -225,8 +248,13 @@ impl Naive {
                 name: &path.name,
             },
         };
-        let (accept, edits) = evaluate(&to.policy.export, prefix, source, &path.attributes);
-        let next_hop = self.next_hop(path, to, (reflected, &edits));
+        let (accept, edits) = evaluate(
+            &to.policy.export,
+            prefix,
+            (source, to.local_asn),
+            &path.attributes,
+        );
+        let next_hop = self.next_hop((prefix, path), to, (reflected, &edits));
         // RFC 4271 §5.1.3: not the peer's own address.
         if !accept || next_hop == to.address {
             return None;
@@ -259,8 +287,16 @@ impl Naive {
         fits(&told, prefix, to).then_some(told)
     }
 
-    fn next_hop(&self, path: &Path, to: &Peer, (reflected, edits): (bool, &Edits)) -> IpAddr {
-        let own = IpAddr::V4(to.self_addresses.ipv4.unwrap());
+    fn next_hop(
+        &self,
+        (prefix, path): (Prefix, &Path),
+        to: &Peer,
+        (reflected, edits): (bool, &Edits),
+    ) -> IpAddr {
+        let own = match prefix {
+            Prefix::V4(_) => IpAddr::V4(to.self_addresses.ipv4.unwrap()),
+            Prefix::V6(_) => IpAddr::V6(to.self_addresses.ipv6.unwrap()),
+        };
         let Some(received) = path.attributes.next_hop.map(|at| at.address()) else {
             return match edits.next_hop() {
                 Some(NextHopEdit::Address(address)) => address,
@@ -314,26 +350,38 @@ fn source(peer: &Peer) -> Source<'_> {
     }
 }
 
-fn evaluate(chain: &Chain, prefix: Prefix, source: Source<'_>, attributes: &PathAttributes) -> (bool, Edits) {
+fn evaluate(
+    chain: &Chain,
+    prefix: Prefix,
+    (source, local_asn): (Source<'_>, Asn),
+    attributes: &PathAttributes,
+) -> (bool, Edits) {
     let (block, _) = told(attributes);
     let verdict = chain.evaluate(&RouteView {
         prefix,
-        family: Family::IPV4_UNICAST,
+        family: family_of(prefix),
         source,
-        attributes: &crate::policy::CanonicalBlock::new(&block),
+        attributes: &CanonicalBlock::new(&block),
         next_hop: attributes.next_hop,
         kernel_metric: None,
         next_hop_metric: None,
-        marks: crate::policy::Marks::default(),
-        local_asn: Asn(64_512),
+        marks: Marks::default(),
+        local_asn,
     });
     (verdict.accept, verdict.edits)
 }
 
-pub(super) fn told(attributes: &PathAttributes) -> Told {
+pub(crate) fn told(attributes: &PathAttributes) -> Told {
     let mut block = Vec::new();
     attributes.encode_canonical(&mut block);
     (block, attributes.next_hop.map(|at| at.address()))
+}
+
+fn family_of(prefix: Prefix) -> Family {
+    match prefix {
+        Prefix::V4(_) => Family::IPV4_UNICAST,
+        Prefix::V6(_) => Family::IPV6_UNICAST,
+    }
 }
 
 /// Whether one prefix with these attributes fits into a message of the peer's.
@@ -347,6 +395,6 @@ fn fits((block, next_hop): &Told, prefix: Prefix, to: &Peer) -> bool {
     let next_hop = next_hop.map(NextHop::from);
     let nlri = [Nlri::new(prefix)];
     UpdateWriter::new(&mut bytes, context)
-        .announce_canonical(Family::IPV4_UNICAST, block, next_hop, nlri)
+        .announce_canonical(family_of(prefix), block, next_hop, nlri)
         .is_ok()
 }
