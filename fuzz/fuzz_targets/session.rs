@@ -6,6 +6,8 @@
 mod node;
 #[path = "../../tests/sim/random.rs"]
 mod random;
+#[path = "../../tests/sim/shards.rs"]
+mod shards;
 #[path = "../../tests/sim/stage.rs"]
 mod stage;
 #[path = "../../tests/sim/topology.rs"]

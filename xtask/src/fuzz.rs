@@ -17,6 +17,8 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
 
 /// Octets of an input at most: more than the longest message, so that lengths can be exceeded.
 const MAX_LEN: u32 = 70_000;
+/// The same of the target that plays whole sessions, each octet a part of what happens.
+const MAX_PLAY: u32 = 4_096;
 /// An input that takes longer than this many seconds is a finding.
 const SLOW_S: u32 = 5;
 /// Memory that is a finding.
@@ -56,10 +58,11 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
             )
         } else {
             let seconds = arguments.minutes.saturating_mul(60);
+            let max_len = if *target == SESSION { MAX_PLAY } else { MAX_LEN };
             Step::program(
                 &binary,
                 &format!(
-                    "-max_total_time={seconds} -max_len={MAX_LEN} -timeout={SLOW_S} -rss_limit_mb={MEMORY_MIB} \
+                    "-max_total_time={seconds} -max_len={max_len} -timeout={SLOW_S} -rss_limit_mb={MEMORY_MIB} \
                      -artifact_prefix={artifacts}/ -print_final_stats=1 {found} {kept}"
                 ),
             )

@@ -47,6 +47,8 @@ pub(super) struct Lines {
     pub(super) peer: String,
     /// Of each of the peer's families.
     pub(super) family: String,
+    /// FRR's, behind everything.
+    pub(super) after: String,
     /// GoBGP's, of the peer's first table.
     pub(super) config: String,
     /// The session is over IPv6.
@@ -68,14 +70,6 @@ impl Lines {
 pub(super) fn of_peer(text: &str) -> Option<Lines> {
     Some(Lines {
         peer: text.to_owned(),
-        ..Lines::default()
-    })
-}
-
-/// Lines for each family alone.
-pub(super) fn of_family(text: &str) -> Option<Lines> {
-    Some(Lines {
-        family: text.to_owned(),
         ..Lines::default()
     })
 }
@@ -305,7 +299,11 @@ impl Daemon {
 
 fn frr(lines: &Lines) -> String {
     let Lines {
-        global, peer, family, ..
+        global,
+        peer,
+        family,
+        after,
+        ..
     } = lines;
     let (left, _) = lines.ends();
     let mut text = format!(
@@ -320,6 +318,7 @@ fn frr(lines: &Lines) -> String {
         )
         .expect("a string takes it");
     }
+    text.push_str(after);
     text.replace("LEFT", left)
 }
 

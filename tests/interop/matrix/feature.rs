@@ -1,10 +1,12 @@
-//! The rows of the matrix: what each daemon's configuration needs for a feature, and what shows that it works.
+//! The rows of the matrix: what each daemon's configuration needs for a feature, and what shows that it works. Rows that take
+//! a third speaker are in `through.rs`.
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::daemon::{Daemon, Kind, Lines, THEIRS, of_family, of_peer};
+use super::daemon::{Daemon, Kind, Lines, THEIRS, of_peer};
+use super::through::{self, Feeds};
 use crate::lab::await_until;
 use crate::lab::speaker::Speaker as _;
 use crate::lab::stonechat::Stonechat;
@@ -33,18 +35,18 @@ pub(super) enum Feature {
 }
 
 /// Those that one plain session shows, in this order: the last ones end it.
-pub(super) const PLAIN: [Feature; 7] = [
+pub(super) const PLAIN: [Feature; 6] = [
     Feature::Session,
     Feature::FourOctetAsn,
     Feature::BothFamilies,
-    Feature::Communities,
     Feature::Refresh,
     Feature::Collision,
     Feature::ShutdownMessage,
 ];
 
 /// Those that take a session of their own.
-pub(super) const OWN_SESSION: [Feature; 9] = [
+pub(super) const OWN_SESSION: [Feature; 10] = [
+    Feature::Communities,
     Feature::Md5,
     Feature::Gtsm,
     Feature::AddPath,
@@ -76,18 +78,18 @@ impl Feature {
             Self::Session => "session, routes and withdrawals both ways",
             Self::FourOctetAsn => "4-octet AS numbers (RFC 6793)",
             Self::BothFamilies => "both families on one session (RFC 4760)",
-            Self::Communities => "communities, plain and large, unchanged both ways",
+            Self::Communities => "communities, plain, large and extended, through us unchanged, both ways",
             Self::Refresh => "route refresh, asked for by either that can ask (RFC 2918)",
             Self::ShutdownMessage => "shutdown message, told and shown (RFC 9003)",
-            Self::Collision => "both connect, one connection stays (RFC 4271 §6.8)",
+            Self::Collision => "both may connect, one connection stays (RFC 4271 §6.8)",
             Self::Md5 => "TCP MD5 (RFC 2385)",
-            Self::Gtsm => "GTSM (RFC 5082)",
-            Self::AddPath => "Add-Path both ways (RFC 7911)",
+            Self::Gtsm => "GTSM at both ends (RFC 5082)",
+            Self::AddPath => "two paths of one prefix, both ways (Add-Path, RFC 7911)",
             Self::GracefulHelper => "graceful restart of the peer, with us as helper (RFC 4724)",
             Self::GracefulRestarter => "graceful restart of ours, with the peer as helper (RFC 4724)",
             Self::LongLived => "long-lived graceful restart (RFC 9494)",
             Self::Role => "roles (RFC 9234)",
-            Self::ExtendedNextHop => "IPv4 routes with IPv6 next hops (RFC 8950)",
+            Self::ExtendedNextHop => "IPv4 routes with IPv6 next hops, both ways (RFC 8950)",
             Self::TenThousand => "10,000 routes each way",
         }
     }
@@ -110,14 +112,8 @@ impl Feature {
             (Self::Gtsm, Gobgp) => of_peer("[neighbors.ttl-security.config]\nenabled = true\nttl-min = 255"),
             (Self::Gtsm, Openbgpd) => of_peer(" ttl-security yes"),
             (Self::Gtsm, Exabgp) => of_peer("outgoing-ttl 255; incoming-ttl 255;"),
-            (Self::AddPath, Frr) => of_family(" neighbor LEFT addpath-tx-all-paths"),
-            (Self::AddPath, Bird2) => of_family("add paths on;"),
-            (Self::AddPath, Bird1) => of_peer("add paths on;"),
-            (Self::AddPath, Gobgp) => {
-                of_family("[neighbors.afi-safis.add-paths.config]\nreceive = true\nsend-max = 8")
-            }
-            (Self::AddPath, Openbgpd) => of_peer(" announce add-path recv yes\n announce add-path send all"),
-            (Self::AddPath, Exabgp) => of_peer("capability { add-path send/receive; }"),
+            (Self::Communities, _) => Some(through::tagging(kind)),
+            (Self::AddPath, _) => Some(through::two_paths(kind)),
             (Self::GracefulHelper | Self::GracefulRestarter | Self::LongLived, _) => {
                 self.graceful_lines(kind)
             }
@@ -131,11 +127,15 @@ impl Feature {
                 over_ipv6: true,
                 ..Lines::default()
             }),
-            (Self::ExtendedNextHop, Bird2) => of_family("extended next hop on;"),
+            (Self::ExtendedNextHop, Bird2) => Some(Lines {
+                global: through::bird_over_ipv6(),
+                family: "extended next hop on;".into(),
+                ..Lines::default()
+            }),
             (Self::ExtendedNextHop, Exabgp) => {
                 of_peer("capability { nexthop; }\nnexthop { ipv4 unicast ipv6; }")
             }
-            (Self::ExtendedNextHop, Bird1 | Openbgpd | Gobgp) => None,
+            (Self::ExtendedNextHop, Bird1 | Openbgpd) => None,
             (Self::BothFamilies, Bird1) | (Self::ShutdownMessage, Exabgp) => None,
             (Self::TenThousand, _) => Some(Lines {
                 global: kind.many(),
@@ -205,28 +205,44 @@ impl Feature {
             Self::AddPath => "add_path = \"both\"\n",
             Self::LongLived => "graceful_restart = { restart_time = \"120s\", long_lived = \"1h\" }\n",
             Self::Role => "role = \"provider\"\nrole_strict = true\n",
-            Self::ExtendedNextHop => "extended_next_hop = true\n",
+            Self::ExtendedNextHop => "extended_next_hop = true\nnext_hop = \"unchanged\"\n",
             _ => "",
         }
     }
 
+    /// Whether it takes other speakers beside the two.
+    pub(super) const fn is_fed(self) -> bool {
+        matches!(self, Self::Communities | Self::AddPath | Self::ExtendedNextHop)
+    }
+
     /// Whether it works; panics where it does not. `false`: the daemon has no command for it.
-    pub(super) fn show(self, kind: Kind, left: &mut Stonechat, right: &mut Daemon) -> bool {
+    pub(super) fn show(
+        self,
+        kind: Kind,
+        (left, right): (&mut Stonechat, &mut Daemon),
+        feeds: Option<&mut Feeds>,
+    ) -> bool {
+        if let Some(feeds) = feeds {
+            match self {
+                Self::Communities => through::communities(kind, left, right, feeds),
+                Self::AddPath => through::add_path(kind, left, right, feeds),
+                _ => through::extended_next_hop(kind, left, right, feeds),
+            }
+            return true;
+        }
         match self {
             Self::Session | Self::Md5 | Self::Gtsm => exchange(left, right),
             Self::FourOctetAsn => four_octets(left),
             Self::BothFamilies => both_families(left, right),
-            Self::Communities => communities(kind, left, right),
             Self::Refresh => return refresh(left, right),
             Self::ShutdownMessage => return shutdown(kind, left, right),
             Self::Collision => one_connection(left),
-            Self::AddPath => add_path(left, right),
             Self::GracefulHelper => peer_restarts(kind, left, right),
             Self::GracefulRestarter => we_restart(left, right),
             Self::LongLived => long_lived(left, right),
             Self::Role => role(left, right),
-            Self::ExtendedNextHop => extended_next_hop(kind, left, right),
             Self::TenThousand => ten_thousand(left, right),
+            Self::Communities | Self::AddPath | Self::ExtendedNextHop => unreachable!("they are fed"),
         }
         true
     }
@@ -251,7 +267,7 @@ fn peer(left: &Stonechat) -> Result<serde_json::Value, String> {
     left.json("peer right")
 }
 
-fn capability(left: &Stonechat, wanted: &str) {
+pub(super) fn capability(left: &Stonechat, wanted: &str) {
     await_until(&format!("`{wanted}` is negotiated"), || {
         let shown = peer(left)?.to_string();
         if shown.contains(wanted) {
@@ -282,43 +298,6 @@ fn both_families(left: &mut Stonechat, right: &mut Daemon) {
             Err(routes)
         }
     });
-}
-
-/// Ours come from `[[originate]]`; what the right attaches is read back with `why`.
-fn communities(kind: Kind, left: &Stonechat, right: &mut Daemon) {
-    await_until("the right sees our communities", || {
-        let described = right.describe(FROM_LEFT);
-        let numbers = numbers(&described);
-        let plain = has_run(&numbers, &[64_512, 100]) || numbers.contains(&(64_512 << 16 | 100));
-        // GoBGP's JSON names the parts `LocalData1` and `LocalData2`.
-        let large = has_run(&numbers, &[64_512, 1, 2]) || has_run(&numbers, &[64_512, 1, 1, 2, 2]);
-        if plain && large { Ok(()) } else { Err(described) }
-    });
-    if kind == Kind::Exabgp {
-        const TAGGED: &str = "203.0.113.128/25";
-        let attributes =
-            "community [ 65001:7 ] large-community [ 65001:8:9 ] extended-community [ target:65001:10 ]";
-        right.speaker().announce(TAGGED, &format!("{RIGHT} {attributes}"));
-        await_until("we see its communities", || {
-            let why = left.cli(&format!("why {TAGGED}")).stdout;
-            let all = ["65001:7", "65001:8:9", "65001:10"];
-            if all.iter().all(|wanted| why.contains(wanted)) {
-                Ok(())
-            } else {
-                Err(why)
-            }
-        });
-    }
-}
-
-fn numbers(text: &str) -> Vec<u64> {
-    text.split(|c: char| !c.is_ascii_digit())
-        .filter_map(|word| word.parse().ok())
-        .collect()
-}
-
-fn has_run(numbers: &[u64], run: &[u64]) -> bool {
-    numbers.windows(run.len()).any(|window| window == run)
 }
 
 fn refresh(left: &Stonechat, right: &mut Daemon) -> bool {
@@ -395,12 +374,6 @@ fn shutdown(kind: Kind, left: &Stonechat, right: &mut Daemon) -> bool {
     true
 }
 
-fn add_path(left: &mut Stonechat, right: &mut Daemon) {
-    exchange(left, right);
-    capability(left, "add-path receive ipv4-unicast");
-    capability(left, "add-path send ipv4-unicast");
-}
-
 fn peer_restarts(kind: Kind, left: &mut Stonechat, right: &mut Daemon) {
     right.speaker().announce(FROM_RIGHT, RIGHT);
     await_until("the left learns", || left.has(FROM_RIGHT, RIGHT));
@@ -463,22 +436,6 @@ fn role(left: &mut Stonechat, right: &mut Daemon) {
             Err(described)
         }
     });
-}
-
-/// Over IPv4 nobody has a reason to send one; over IPv6 FRR does.
-fn extended_next_hop(kind: Kind, left: &Stonechat, right: &mut Daemon) {
-    capability(left, "extended next hop");
-    if kind == Kind::Frr {
-        right.speaker().announce(FROM_RIGHT, RIGHT6);
-        await_until("an IPv4 route comes with an IPv6 next hop", || {
-            let why = left.cli(&format!("why {FROM_RIGHT}")).stdout;
-            if why.contains(&format!("next hop {RIGHT6}")) {
-                Ok(())
-            } else {
-                Err(why)
-            }
-        });
-    }
 }
 
 fn ten_thousand(left: &mut Stonechat, right: &mut Daemon) {

@@ -6,6 +6,7 @@
 mod daemon;
 mod feature;
 mod page;
+mod through;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -13,9 +14,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use self::daemon::{ALL, Daemon, Kind, Lines, THEIRS};
 use self::feature::{Feature, KEY, OWN_SESSION, PLAIN, many_of_ours};
+use self::through::Feeds;
 use crate::lab::speaker::Speaker as _;
 use crate::lab::stonechat::Stonechat;
-use crate::lab::{Lab, await_until, skipped};
+use crate::lab::{Lab, Need, await_until, skipped};
 use crate::pair::{LEFT, Pair};
 
 /// Labs at a time while the page is made.
@@ -61,6 +63,36 @@ fn a_plain_session_with_exabgp() {
     plain_session(Kind::Exabgp);
 }
 
+#[test]
+fn each_feature_with_frr() {
+    own_sessions(Kind::Frr);
+}
+
+#[test]
+fn each_feature_with_bird2() {
+    own_sessions(Kind::Bird2);
+}
+
+#[test]
+fn each_feature_with_bird1() {
+    own_sessions(Kind::Bird1);
+}
+
+#[test]
+fn each_feature_with_gobgp() {
+    own_sessions(Kind::Gobgp);
+}
+
+#[test]
+fn each_feature_with_openbgpd() {
+    own_sessions(Kind::Openbgpd);
+}
+
+#[test]
+fn each_feature_with_exabgp() {
+    own_sessions(Kind::Exabgp);
+}
+
 /// Takes minutes: `cargo xtask interop --matrix`.
 #[test]
 #[ignore = "makes docs/interop.md"]
@@ -103,7 +135,26 @@ fn plain_session(kind: Kind) {
         .into_iter()
         .filter(|feature| feature.known_failure(kind).is_none())
         .collect();
-    let failed: Vec<String> = try_out(kind, &features)
+    all_pass(kind, try_out(kind, &features));
+}
+
+/// Every row that takes a session of its own, but for the long one.
+fn own_sessions(kind: Kind) {
+    if skipped(&[kind.need()]) {
+        return;
+    }
+    let features = OWN_SESSION.into_iter().filter(|feature| {
+        let known = feature.known_failure(kind).is_some();
+        *feature != Feature::TenThousand && !known && !(feature.is_fed() && skipped(&[Need::Exabgp]))
+    });
+    all_pass(
+        kind,
+        features.flat_map(|feature| try_out(kind, &[feature])).collect(),
+    );
+}
+
+fn all_pass(kind: Kind, cells: Vec<(Feature, Cell)>) {
+    let failed: Vec<String> = cells
         .into_iter()
         .filter_map(|(feature, cell)| match cell {
             Cell::Fail(why) => Some(format!("{}: {why}", feature.title())),
@@ -124,7 +175,7 @@ fn try_out(kind: Kind, features: &[Feature]) -> Vec<(Feature, Cell)> {
         return all(Cell::Lacks);
     };
     let started = catch_unwind(AssertUnwindSafe(|| start(kind, features, &lines)));
-    let (mut left, mut right, _rest) = match started {
+    let (mut left, mut right, mut feeds, _rest) = match started {
         Ok(started) => started,
         Err(panic) => return all(Cell::Fail(said(panic.as_ref()))),
     };
@@ -134,7 +185,9 @@ fn try_out(kind: Kind, features: &[Feature]) -> Vec<(Feature, Cell)> {
             cells.push((*feature, Cell::Lacks));
             continue;
         }
-        let shown = catch_unwind(AssertUnwindSafe(|| feature.show(kind, &mut left, &mut right)));
+        let shown = catch_unwind(AssertUnwindSafe(|| {
+            feature.show(kind, (&mut left, &mut right), feeds.as_mut())
+        }));
         let cell = match shown {
             Ok(true) => Cell::Pass,
             Ok(false) => Cell::Lacks,
@@ -148,9 +201,11 @@ fn try_out(kind: Kind, features: &[Feature]) -> Vec<(Feature, Cell)> {
     cells
 }
 
-fn start(kind: Kind, features: &[Feature], lines: &Lines) -> (Stonechat, Daemon, (Pair, Lab)) {
+type Started = (Stonechat, Daemon, Option<Feeds>, (Pair, Lab));
+
+fn start(kind: Kind, features: &[Feature], lines: &Lines) -> Started {
     let lab = Lab::new();
-    let pair = Pair::build(&lab);
+    let mut pair = Pair::build(&lab);
     let (more, many) = match features {
         [Feature::TenThousand] => (Feature::TenThousand.ours(), many_of_ours()),
         [feature] => (feature.ours(), String::new()),
@@ -161,9 +216,16 @@ fn start(kind: Kind, features: &[Feature], lines: &Lines) -> (Stonechat, Daemon,
     std::fs::write(&key, KEY).expect("write the key");
     let config =
         ours(kind, (more, &many), lines.ends().1).replace("\"key\"", &format!("\"{}\"", key.display()));
+    let is_fed = matches!(features, [feature] if feature.is_fed());
+    let config = if is_fed {
+        config + through::OUR_FEED
+    } else {
+        config
+    };
     let left = Stonechat::start(&lab, &pair.left, &config);
+    let feeds = is_fed.then(|| Feeds::start(&lab, &mut pair, kind, features));
     await_until("the session is up", || left.established(lines.ends().1));
-    (left, right, (pair, lab))
+    (left, right, feeds, (pair, lab))
 }
 
 /// Our configuration.
