@@ -31,7 +31,8 @@ pub enum NextHop {
 }
 
 impl NextHop {
-    /// The address that identifies the next hop: the global one where there are two.
+    /// The address that identifies the next hop: the global one where there are two. A speaker whose interface has no global
+    /// address sends the unspecified one beside its link-local (BIRD does); then that is the one.
     ///
     /// ```
     /// use bgp_codec::NextHop;
@@ -43,6 +44,7 @@ impl NextHop {
     pub const fn address(self) -> IpAddr {
         match self {
             Self::V4(address) => IpAddr::V4(address),
+            Self::V6WithLinkLocal { global, link_local } if global.is_unspecified() => IpAddr::V6(link_local),
             Self::V6(global) | Self::V6WithLinkLocal { global, .. } => IpAddr::V6(global),
         }
     }

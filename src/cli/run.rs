@@ -12,6 +12,8 @@ pub struct RunOptions {
     pub config: PathBuf,
     /// Where it listens for this command line.
     pub socket: PathBuf,
+    /// Take over from the daemon that listens there, if one does.
+    pub takeover: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -19,6 +21,9 @@ pub(super) struct Arguments {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Take over from the daemon that runs: it stops as for a restart, and its listening sockets never close
+    #[arg(long)]
+    takeover: bool,
 }
 
 pub(super) fn execute(
@@ -31,7 +36,13 @@ pub(super) fn execute(
         None => default_config(Path::new(DEFAULT_CONFIG))?,
     };
     let socket = terminal.client.path().to_path_buf();
-    run(&RunOptions { config, socket }).map_err(Error::Entry)
+    let takeover = arguments.takeover;
+    run(&RunOptions {
+        config,
+        socket,
+        takeover,
+    })
+    .map_err(Error::Entry)
 }
 
 fn default_config(path: &Path) -> Result<PathBuf, Error> {
@@ -70,12 +81,19 @@ mod tests {
         let nobody = Daemon::dead();
         let arguments = Arguments {
             config: Some("/etc/x.toml".into()),
+            takeover: true,
         };
         let (_, ended) = nobody.ask(false, |terminal| {
             execute(&arguments, terminal, |options| {
-                Err(format!("{} {}", options.config.display(), options.socket.is_absolute()).into())
+                Err(format!(
+                    "{} {} {}",
+                    options.config.display(),
+                    options.socket.is_absolute(),
+                    options.takeover
+                )
+                .into())
             })
         });
-        assert_eq!(ended, Err("/etc/x.toml true".into()));
+        assert_eq!(ended, Err("/etc/x.toml true true".into()));
     }
 }

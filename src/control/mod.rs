@@ -12,6 +12,7 @@
 //! while let Some(question) = questions.recv().await {
 //!     match question {
 //!         Question::Control { request, reply } => reply.send(answer(request)),   // protocol.rs
+//!         Question::Takeover { reply } => reply.send(sockets),                    // stop as for a restart, then end
 //!         Question::Metrics { reply } => reply.send(scrape::snapshot(sources)),  // scrape.rs
 //!         Question::Readiness { reply } => reply.send(readiness),                // show.rs; must not wait for a shard
 //!     }
@@ -47,6 +48,7 @@ pub use self::protocol::{Failure, Request, Response};
 pub use self::server::{ControlSocket, serve};
 pub use self::show::{Part, Readiness};
 use crate::metrics;
+use crate::session::handover::Handed;
 
 /// Room in the channel of questions; whoever asks beyond it waits.
 pub const QUESTIONS: usize = 64;
@@ -63,6 +65,11 @@ pub enum Question {
         request: Request,
         /// Where the answer goes.
         reply: oneshot::Sender<Response>,
+    },
+    /// A successor: the daemon ends, and leaves it these.
+    Takeover {
+        /// Where they go, when all that a restart takes has been done.
+        reply: oneshot::Sender<Vec<Handed>>,
     },
     /// `/metrics`.
     Metrics {

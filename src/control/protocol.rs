@@ -1,6 +1,6 @@
 //! What goes over the control socket: one JSON object a line, a [`Response`] for each [`Request`], in order.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use bgp_codec::Family;
@@ -76,6 +76,9 @@ pub enum Request {
     Drains,
     /// Leave for good: withdraw, tell the peers, remove what is ours from the kernel.
     Stop,
+    /// A successor is here: stop as for a restart and hand it the listening sockets. They come with the answer; the
+    /// connection closes when the daemon has ended.
+    Takeover,
     /// Begin a peer's session or its routes anew.
     ResetPeer {
         /// Its name or address.
@@ -95,6 +98,15 @@ pub enum Request {
         /// Its name or address.
         name: String,
     },
+}
+
+/// A listening socket that comes with the answer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct HandedSocket {
+    /// As configured.
+    pub address: SocketAddr,
+    /// Networks for which it has TCP MD5 keys.
+    pub keyed: Vec<Prefix>,
 }
 
 /// What a reset begins anew.
@@ -183,6 +195,8 @@ pub enum Response {
     Plan(Plan),
     /// What is drained.
     Drains(Vec<drain::Status>),
+    /// Listening sockets, which are attached in this order.
+    Handed(Vec<HandedSocket>),
     /// Done; nothing to show beyond this sentence.
     Done {
         /// What was done.

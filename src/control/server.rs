@@ -1,18 +1,20 @@
 //! The control socket: a Unix socket that only its owner may open.
 
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Interest};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Question;
-use super::protocol::{Failure, Request, Response};
+use super::protocol::{Failure, HandedSocket, Request, Response};
+use crate::session::handover;
 
 /// Connections served at the same time; more wait in the backlog.
 const MOST_CONNECTIONS: usize = 32;
@@ -34,6 +36,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
+    /// The file that is ours: a successor may have put its own in its place.
+    file: u64,
 }
 
 /// Why the socket cannot be had.
@@ -78,6 +82,7 @@ impl ControlSocket {
         let listener = listener.map_err(failed)?;
         removed.map_err(failed)?;
         Ok(Self {
+            file: std::fs::symlink_metadata(path).map_err(failed)?.ino(),
             listener,
             path: path.to_path_buf(),
         })
@@ -86,6 +91,10 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
+        let is_ours = std::fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.file);
+        if !is_ours {
+            return;
+        }
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::debug!(%error, path = %self.path.display(), "cannot remove the control socket");
         }
@@ -158,10 +167,14 @@ async fn converse(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::
             return Ok(());
         }
         let whole = line.ends_with(b"\n");
-        let response = answer(&line, &questions).await;
-        let mut text = serde_json::to_vec(&response)?;
-        text.push(b'\n');
-        tokio::time::timeout(PATIENCE, writer.write_all(&text)).await??;
+        let response = match serde_json::from_slice(&line) {
+            Ok(Request::Takeover) => return hand_over(reader, writer, &questions).await,
+            Ok(request) => answer(request, &questions).await,
+            Err(error) => Response::Failed(Failure::NotUnderstood {
+                text: error.to_string(),
+            }),
+        };
+        tokio::time::timeout(PATIENCE, writer.write_all(&text(&response)?)).await??;
         if !whole {
             // A request that is too long has been refused; where the next one begins is anybody's guess.
             return Ok(());
@@ -169,15 +182,40 @@ async fn converse(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::
     }
 }
 
-async fn answer(line: &[u8], questions: &mpsc::Sender<Question>) -> Response {
-    let request: Request = match serde_json::from_slice(line) {
-        Ok(request) => request,
-        Err(error) => {
-            return Response::Failed(Failure::NotUnderstood {
-                text: error.to_string(),
-            });
-        }
+/// Hands the listening sockets to whoever is on the connection, which stays open for as long as this process runs: its
+/// end is the sign that the successor waits for.
+async fn hand_over(
+    _reader: BufReader<OwnedReadHalf>,
+    mut writer: OwnedWriteHalf,
+    questions: &mpsc::Sender<Question>,
+) -> io::Result<()> {
+    let (reply, handed) = oneshot::channel();
+    let asked = questions.send(Question::Takeover { reply }).await;
+    let (Ok(()), Ok(handed)) = (asked, handed.await) else {
+        return writer
+            .write_all(&text(&Response::Failed(Failure::Unanswered))?)
+            .await;
     };
+    let described = handed.iter().map(|handed| HandedSocket {
+        address: handed.address,
+        keyed: handed.keyed.clone(),
+    });
+    let octets = text(&Response::Handed(described.collect()))?;
+    let stream: &UnixStream = writer.as_ref();
+    let sent = stream
+        .async_io(Interest::WRITABLE, || handover::send(stream, &octets, &handed))
+        .await?;
+    writer.write_all(octets.get(sent..).unwrap_or_default()).await?;
+    std::future::pending().await
+}
+
+fn text(response: &Response) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(response)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+async fn answer(request: Request, questions: &mpsc::Sender<Question>) -> Response {
     let asked = async {
         let (reply, answered) = oneshot::channel();
         questions.send(Question::Control { request, reply }).await.ok()?;

@@ -4,33 +4,31 @@ use std::io;
 
 use super::fib::{Action, Form, NexthopOperation, Operation, RouteOperation};
 use super::netlink::Requests;
-use super::wire::{DumpScope, Leads, Message, Nexthop, Route, Verb};
+use super::wire::{DumpScope, Leads, Message, Nexthop, Route, Stamp, Verb};
 use crate::route::TableId;
 
-/// Deletes every route of `protocol` from the tables, in both families, and its nexthop objects; how many routes went, and
-/// how many of both would not.
+/// Deletes every route of `protocol`, in whatever table it is, and its nexthop objects; how many routes went, and how many
+/// of both would not.
 ///
 /// # Errors
 ///
 /// The kernel cannot be asked.
-pub fn remove_routes(protocol: u8, tables: &[TableId]) -> io::Result<(usize, usize)> {
+pub fn remove_routes(protocol: u8) -> io::Result<(usize, usize)> {
     let mut requests = Requests::open()?;
     let (mut removed, mut failed) = (0, 0);
-    for table in tables {
-        for ipv6 in [false, true] {
-            let messages = requests.dump(DumpScope::Routes {
-                table: *table,
-                ipv6,
-                interface: None,
-            })?;
-            let is_ours = |route: &Route| route.protocol == protocol && route.table == *table;
-            let routes = messages.into_iter().filter_map(route).filter(is_ours);
-            let operations: Vec<Operation> = routes.map(|route| removal(&route)).collect();
-            let answers = requests.run(protocol, &operations)?;
-            let refused = answers.results.iter().filter(|result| result.is_err()).count();
-            removed += answers.results.len() - refused;
-            failed += refused;
-        }
+    for ipv6 in [false, true] {
+        let messages = requests.dump(DumpScope::Routes {
+            table: TableId::UNSPECIFIED,
+            ipv6,
+            interface: None,
+        })?;
+        let routes = messages.into_iter().filter_map(route);
+        let ours = routes.filter(|route| route.protocol == protocol);
+        let operations: Vec<Operation> = ours.map(|route| removal(&route)).collect();
+        let answers = requests.run(protocol, &operations)?;
+        let refused = answers.results.iter().filter(|result| result.is_err()).count();
+        removed += answers.results.len() - refused;
+        failed += refused;
     }
     failed += remove_nexthops(&mut requests, protocol)?;
     Ok((removed, failed))
@@ -78,5 +76,6 @@ fn removal(route: &Route) -> Operation {
         route.metric,
         Action::Delete,
         Form::from([]),
+        Stamp::plain(route.protocol),
     ))
 }

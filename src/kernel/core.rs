@@ -4,17 +4,22 @@
 //! over the reports. Nothing is asked of the kernel before its tables have been read once, and no operation runs while a
 //! dump does, so that a dump never shows half of our own work.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod dumps;
+mod reading;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bgp_codec::{Afi, Family};
 
-use super::fib::{Counts, Fib, FibKey, Operation, Seen, Surroundings, View};
+use self::dumps::{ADDRESSES, Dumps, LINKS, NEXTHOPS, ROUTES, Scope};
+use self::reading::Running;
+use super::fib::{Counts, Fib, FibKey, Operation, Surroundings, View};
 use super::mirror::{Key, Mirror};
 use super::next_hops::{Lookup, NextHops};
 use super::settings::Settings;
-use super::wire::{Address, DumpScope, Link, Message, Nexthop, Route, Verb};
+use super::wire::{Address, Link, Message, Nexthop, Route, Verb};
 use crate::rib::interface::{FibChange, Reachability};
 use crate::route::{KernelTableChange, Prefix, TableId};
 
@@ -35,15 +40,14 @@ const MAX_TABLE_CHANGES: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct Core {
     settings: Option<Settings>,
-    /// Tables that configuration wants to import from.
+    /// Tables that configuration wants to import from, or to install into beside the one of `[kernel]`.
     imported: BTreeSet<TableId>,
     mirror: Mirror,
     next_hops: NextHops,
     fib: Fib,
     /// Dumps that have never run; the kernel's state is known when this is empty.
     unread: Option<BTreeSet<Scope>>,
-    /// Dumps to run, in order.
-    due: VecDeque<(Instant, Scope)>,
+    dumps: Dumps,
     running: Option<Running>,
     last_full: Option<Instant>,
     stale_after: Duration,
@@ -51,25 +55,6 @@ pub(crate) struct Core {
     reachability: BTreeMap<IpAddr, Reachability>,
     table_changes: BTreeSet<Key>,
     full_table_due: bool,
-}
-
-/// A [`DumpScope`] that can be ordered: what is read first comes first.
-type Scope = (u8, TableId, bool, Option<u32>);
-const LINKS: Scope = (0, TableId(0), false, None);
-const ADDRESSES: Scope = (1, TableId(0), false, None);
-const NEXTHOPS: Scope = (2, TableId(0), false, None);
-const ROUTES: u8 = 3;
-
-/// A dump under way.
-#[derive(Debug)]
-struct Running {
-    scope: Scope,
-    links: BTreeSet<u32>,
-    addresses: BTreeSet<(u32, IpAddr)>,
-    ours: Vec<Seen>,
-    nexthops: Vec<Nexthop>,
-    others: Vec<Route>,
-    interrupted: bool,
 }
 
 impl Core {
@@ -86,7 +71,7 @@ impl Core {
             mirror: Mirror::default(),
             next_hops: NextHops::default(),
             unread: None,
-            due: VecDeque::new(),
+            dumps: Dumps::default(),
             running: None,
             last_full: None,
             stale_after,
@@ -161,13 +146,15 @@ impl Core {
         imported: BTreeSet<TableId>,
         now: Instant,
     ) {
+        let (before, protocol) = (self.tables(), self.own_protocol());
         self.fib.reconfigure(settings.clone());
-        let before = self.tables();
         self.settings = settings;
         self.imported = imported;
         let after = self.tables();
         self.mirror.retain_tables(&after);
-        for table in after.difference(&before) {
+        // Whose routes are ours is a matter of their protocol.
+        let all_new = protocol != self.own_protocol();
+        for table in after.iter().filter(|table| all_new || !before.contains(table)) {
             for ipv6 in [false, true] {
                 self.schedule((ROUTES, *table, ipv6, None), now);
             }
@@ -191,116 +178,6 @@ impl Core {
             Message::Nexthop(verb, nexthop) => self.nexthop(verb, &nexthop, now),
             Message::Overrun => self.overrun(now),
             Message::Answer { .. } | Message::Done(_) | Message::Other => {}
-        }
-        self.settle();
-    }
-
-    /// The dump to run now, if any; its messages follow in [`Core::dumped`], and [`Core::dump_done`] ends it.
-    pub(crate) fn poll_dump(&mut self, now: Instant) -> Option<DumpScope> {
-        let place = self.due.iter().position(|(at, _)| *at <= now)?;
-        let (_, scope) = self.due.remove(place)?;
-        self.running = Some(Running {
-            scope,
-            links: self.mirror.link_indices(),
-            addresses: self.mirror.address_keys(),
-            ours: Vec::new(),
-            nexthops: Vec::new(),
-            others: Vec::new(),
-            interrupted: false,
-        });
-        Some(match scope {
-            LINKS => DumpScope::Links,
-            ADDRESSES => DumpScope::Addresses,
-            NEXTHOPS => DumpScope::Nexthops,
-            (_, table, ipv6, interface) => DumpScope::Routes {
-                table,
-                ipv6,
-                interface,
-            },
-        })
-    }
-
-    /// One message of the dump; `interrupted` if its header says so.
-    pub(crate) fn dumped(&mut self, message: Message, interrupted: bool) {
-        let own_protocol = self.own_protocol();
-        let Some(running) = &mut self.running else { return };
-        running.interrupted |= interrupted;
-        match message {
-            Message::Route(Verb::New, _, route) => {
-                let (_, table, ipv6, interface) = running.scope;
-                // A kernel without strict checking does not filter.
-                let through =
-                    interface.is_none_or(|index| route.hops.iter().any(|hop| hop.interface == index));
-                if route.table != table || route.prefix.addr().is_ipv6() != ipv6 || !through || route.tos != 0
-                {
-                    return;
-                }
-                if route.protocol == own_protocol {
-                    running.ours.push(self.fib.seen(&route));
-                } else {
-                    running.others.push(route);
-                }
-            }
-            Message::Link(Verb::New, link) => {
-                running.links.remove(&link.index);
-                self.mirror.link(Verb::New, link);
-            }
-            Message::Address(Verb::New, address) => {
-                running.addresses.remove(&(address.interface, address.local));
-                self.mirror.address(Verb::New, address);
-            }
-            Message::Nexthop(Verb::New, nexthop) => running.nexthops.push(nexthop),
-            Message::Route(..)
-            | Message::Link(..)
-            | Message::Address(..)
-            | Message::Nexthop(..)
-            | Message::Answer { .. }
-            | Message::Done(_)
-            | Message::Overrun
-            | Message::Other => {}
-        }
-    }
-
-    /// The dump is over; `complete` unless it failed on the way.
-    pub(crate) fn dump_done(&mut self, complete: bool, now: Instant) {
-        let Some(running) = self.running.take() else {
-            return;
-        };
-        let scope = running.scope;
-        if !complete || running.interrupted {
-            let again = if complete {
-                INTERRUPTED_AFTER
-            } else {
-                OVERRUN_INTERVAL
-            };
-            self.schedule(scope, now + again);
-            return;
-        }
-        match scope {
-            LINKS => self.mirror.drop_links(&running.links),
-            ADDRESSES => self.mirror.drop_addresses(&running.addresses),
-            NEXTHOPS => {
-                let own_protocol = self.own_protocol();
-                self.fib.reconcile_nexthops(running.nexthops, own_protocol);
-            }
-            (_, table, ipv6, interface) => {
-                self.mirror.reconcile(table, ipv6, interface, running.others);
-                if self.settings.is_some() {
-                    self.fib.reconcile(table, ipv6, interface, &running.ours);
-                }
-            }
-        }
-        if scope <= ADDRESSES {
-            self.next_hops.all_changed();
-        }
-        let was_ready = self.is_ready();
-        if let Some(unread) = &mut self.unread {
-            unread.remove(&scope);
-        }
-        if !was_ready && self.is_ready() {
-            self.stale_at = Some(now + self.stale_after);
-            self.full_table_due = true;
-            self.next_hops.all_changed();
         }
         self.settle();
     }
@@ -382,7 +259,7 @@ impl Core {
 
     /// When [`Core::tick`], a dump or an operation is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let dump = self.due.iter().map(|(at, _)| *at).min();
+        let dump = self.dumps.next_deadline();
         let audit = self.last_full.map(|last| last + AUDIT_INTERVAL);
         let retry = self.fib.next_deadline().filter(|_| self.is_ready());
         [dump, audit, retry, self.stale_at].into_iter().flatten().min()
@@ -410,6 +287,11 @@ impl Core {
         self.fib.counts()
     }
 
+    /// How many routes the kernel refused last time they were tried.
+    pub(crate) fn failed_count(&self) -> usize {
+        self.fib.failed_count()
+    }
+
     /// How many next hops are watched.
     pub(crate) fn next_hop_count(&self) -> usize {
         self.next_hops.len()
@@ -420,29 +302,29 @@ impl Core {
         self.fib.held_count()
     }
 
+    /// Changes whenever what the kernel holds of ours does.
+    pub(crate) fn held_version(&self) -> u64 {
+        self.fib.held_version()
+    }
+
     /// What the kernel holds of ours in a family.
     pub(crate) fn held(&self, ipv6: bool) -> Vec<(FibKey, u32)> {
         self.fib.held(ipv6)
     }
 
     /// A peer's session is gone, or all that followed from that is done: see [`Fib::set_suspect`].
-    pub(crate) fn set_suspect(&mut self, next_hop: IpAddr, suspect: bool) {
+    pub(crate) fn set_suspect(&mut self, next_hop: IpAddr, suspect: bool, now: Instant) {
         let around = Surroundings {
             next_hops: &self.next_hops,
             mirror: &self.mirror,
         };
-        self.fib.set_suspect(next_hop, suspect, around);
+        self.fib.set_suspect(next_hop, suspect, around, now);
         self.settle();
     }
 
     /// A prefix in the operator's words.
     pub(crate) fn describe(&self, prefix: Prefix) -> Option<String> {
         self.fib.describe(prefix, &self.mirror)
-    }
-
-    /// The settings in use.
-    pub(crate) fn settings(&self) -> Option<&Settings> {
-        self.settings.as_ref()
     }
 
     /// `rtm_protocol` of our routes.
@@ -453,10 +335,10 @@ impl Core {
     }
 
     fn route(&mut self, verb: Verb, flags: u16, route: Route) {
-        if !self.tables().contains(&route.table) || route.tos != 0 {
+        if !self.watches(route.table) || route.tos != 0 {
             return;
         }
-        if route.protocol != self.own_protocol() {
+        if !self.fib.is_ours(&route) {
             self.mirror.route(verb, flags, route);
             return;
         }
@@ -478,8 +360,7 @@ impl Core {
             self.fib.interface_died(index, change.deleted, &self.mirror);
         }
         if change.deleted {
-            // There is nothing to ask about an interface that is gone.
-            self.due.retain(|(_, scope)| scope.3 != Some(index));
+            self.dumps.forget_interface(index);
         } else if change.went_down && may_lose_routes {
             self.verify(index, now);
         }
@@ -519,6 +400,14 @@ impl Core {
         self.next_hops.address_changed(address.local);
         for interface in suspects.into_iter().filter(|_| may_lose_routes) {
             self.verify(interface, now);
+        }
+        let settings = self.settings.as_ref();
+        if settings.is_some_and(|settings| settings.is_source(address.local)) {
+            // Without the address the kernel keeps no route that names it as source, and takes none.
+            match verb {
+                Verb::Delete => self.verify_all(now),
+                Verb::New => self.fib.retry_failed(),
+            }
         }
     }
 
@@ -587,7 +476,21 @@ impl Core {
         let mut tables = self.imported.clone();
         tables.insert(TableId::MAIN);
         tables.extend(self.settings.as_ref().map(|settings| settings.table));
+        tables.extend(self.fib.tables());
         tables
+    }
+
+    /// Whether the table is one of [`Core::tables`].
+    fn watches(&self, table: TableId) -> bool {
+        let is_default = || {
+            self.settings
+                .as_ref()
+                .is_some_and(|settings| settings.table == table)
+        };
+        table == TableId::MAIN
+            || is_default()
+            || self.imported.contains(&table)
+            || self.fib.tables().contains(&table)
     }
 
     fn route_scopes(&self) -> Vec<(TableId, bool)> {
@@ -608,9 +511,7 @@ impl Core {
     }
 
     fn schedule(&mut self, scope: Scope, at: Instant) {
-        if !self.due.iter().any(|due| *due == (at, scope)) {
-            self.due.push_back((at, scope));
-        }
+        self.dumps.schedule(scope, at);
     }
 }
 

@@ -386,11 +386,14 @@ impl Lab {
         let mut new = route_to(prefix);
         new.table = table;
         new.metric = operation.metric;
-        new.protocol = OURS;
+        new.protocol = operation.stamp.protocol;
+        (new.mtu, new.advmss) = (operation.stamp.mtu, operation.stamp.advmss);
+        new.preferred_source = operation.stamp.source(prefix);
         new.hops = Hops::from_slice(&operation.form);
         new.nexthop_id = operation.nexthop;
         if new.hops.is_empty() {
             new.kind = KernelRouteKind::Blackhole;
+            (new.mtu, new.advmss, new.preferred_source) = (0, 0, None);
         }
         let held = self.routes.get(&key);
         let result = match operation.action {
@@ -403,13 +406,12 @@ impl Lab {
             Action::Create if held.is_some() => Err(libc::EEXIST),
             Action::Create if self.room.is_some_and(|room| self.routes.len() >= room) => Err(libc::ENOSPC),
             Action::Replace if held.is_none() => Err(libc::ENOENT),
-            Action::Delete if held.is_none_or(|route| route.protocol != OURS) => Err(libc::ESRCH),
+            Action::Delete if held.is_none_or(|route| route.protocol != operation.stamp.protocol) => {
+                Err(libc::ESRCH)
+            }
             Action::Replace => {
-                assert_eq!(
-                    held.map(|route| route.protocol),
-                    Some(OURS),
-                    "a stranger's route is overwritten"
-                );
+                let strange = held.is_some_and(|route| route.protocol == STATIC);
+                assert!(!strange, "a stranger's route is overwritten");
                 Ok(())
             }
             Action::Create | Action::Delete => Ok(()),
@@ -432,7 +434,7 @@ impl Lab {
 }
 
 /// `10.1.0.0/16 172.16.40.202`.
-fn want(text: &str, local_pref: u32) -> FibChange {
+pub(crate) fn want(text: &str, local_pref: u32) -> FibChange {
     let mut words = text.split_whitespace();
     let prefix = words.next().unwrap().parse().unwrap();
     let next_hops = words
@@ -444,10 +446,12 @@ fn want(text: &str, local_pref: u32) -> FibChange {
             local_pref,
             external: false,
             blackhole: local_pref == BLACKHOLED,
+            table: TableId::UNSPECIFIED,
         })
     });
     FibChange {
-        table: TableId::MAIN,
+        table: TableId::UNSPECIFIED,
+        left: None,
         prefix,
         route,
     }
@@ -461,7 +465,12 @@ pub(crate) fn settings() -> Settings {
         metric: Metric::Fixed(200),
         multipath: 16,
         blackhole: true,
+        unreachable: false,
         next_hop_via_default: true,
+        ipv4_source: None,
+        ipv6_source: None,
+        mtu: None,
+        advmss: None,
         on_stop: OnStop::Keep,
     }
 }
@@ -528,6 +537,8 @@ fn route_to(prefix: Prefix) -> Route {
         preferred_source: None,
         realm: 0,
         nexthop_id: 0,
+        mtu: 0,
+        advmss: 0,
     }
 }
 

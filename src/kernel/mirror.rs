@@ -7,12 +7,15 @@
 //! that they prefer as source goes. The mirror applies the kernel's own rule at that event; the caller has the kernel
 //! asked as well.
 
+mod users;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use self::users::{Concerned, Thing, Users};
 use super::wire::{Address, Hop, Link, Route, Verb, flags};
 use crate::route::{KernelRoute, Prefix, TableId};
 
@@ -30,6 +33,7 @@ pub(crate) struct Mirror {
     addresses: BTreeMap<(u32, IpAddr), Address>,
     tables: BTreeMap<(TableId, bool), Table>,
     changed: BTreeSet<Key>,
+    users: Users,
 }
 
 /// Routes of one table and family.
@@ -92,7 +96,7 @@ impl Mirror {
             }
         }
         if change.deleted || change.went_down {
-            self.drop_dead(|mirror, route| {
+            self.drop_dead(Thing::Interface(index), |mirror, route| {
                 let uses = route.hops.iter().any(|hop| hop.interface == index);
                 uses && (change.deleted && route.prefix.addr().is_ipv4() || mirror.all_down(&route.hops))
             });
@@ -129,14 +133,18 @@ impl Mirror {
         if route.tos != 0 {
             return;
         }
-        let key = (route.table, route.prefix, route.metric);
-        let is_ipv6 = route.prefix.addr().is_ipv6();
-        let table = self.tables.entry((route.table, is_ipv6)).or_default();
+        let (key, prefix) = (key_of(&route), route.prefix);
+        let table = (route.table, prefix.addr().is_ipv6());
+        let table = self.tables.entry(table).or_default();
+        let before = table.routes.get(&prefix).cloned().unwrap_or_default();
         let changed = match verb {
             Verb::New => table.insert(route, header_flags),
             Verb::Delete => table.remove(&route),
         };
         if changed {
+            before.iter().for_each(|route| self.users.remove(route));
+            let after = table.routes.get(&prefix).into_iter().flatten();
+            after.for_each(|route| self.users.add(route));
             self.changed.insert(key);
         }
     }
@@ -152,10 +160,10 @@ impl Mirror {
             .tables
             .iter()
             .filter(|((table, _), _)| !watched.contains(table));
-        let keys: Vec<Key> = gone
-            .flat_map(|(_, table)| table.routes.values().flatten().map(key_of))
-            .collect();
-        self.changed.extend(keys);
+        for route in gone.flat_map(|(_, table)| table.routes.values().flatten()) {
+            self.changed.insert(key_of(route));
+            self.users.remove(route);
+        }
         self.tables.retain(|(table, _), _| watched.contains(table));
     }
 
@@ -201,6 +209,10 @@ impl Mirror {
         let mut emptied = Vec::new();
         for (prefix, routes) in &mut entry.routes {
             let shown = fresh.remove(prefix).unwrap_or_default();
+            if routes.iter().filter(|route| in_scope(route)).eq(&shown) {
+                continue;
+            }
+            routes.iter().for_each(|route| self.users.remove(route));
             for route in routes
                 .iter()
                 .filter(|route| in_scope(route) && !shown.contains(route))
@@ -215,6 +227,7 @@ impl Mirror {
             routes.retain(|route| !shown.iter().any(|new| new.metric == route.metric));
             routes.extend(shown);
             routes.sort_by_key(|route| route.metric);
+            routes.iter().for_each(|route| self.users.add(route));
             if routes.is_empty() {
                 emptied.push(*prefix);
             }
@@ -225,6 +238,7 @@ impl Mirror {
         }
         for (prefix, mut routes) in fresh {
             self.changed.extend(routes.iter().map(key_of));
+            routes.iter().for_each(|route| self.users.add(route));
             routes.sort_by_key(|route| route.metric);
             entry.routes.insert(prefix, routes);
             entry.count(prefix, true);
@@ -311,25 +325,17 @@ impl Mirror {
 
     /// Whether any route leaves through this interface.
     pub(crate) fn uses_interface(&self, index: u32) -> bool {
-        let mut routes = self
-            .tables
-            .values()
-            .flat_map(|table| table.routes.values().flatten());
-        routes.any(|route| route.hops.iter().any(|hop| hop.interface == index))
+        self.users.has(Thing::Interface(index))
     }
 
     /// Takes out the routes that refer to a nexthop object that is gone.
     pub(crate) fn drop_nexthop(&mut self, id: u32) {
-        self.drop_dead(|_, route| route.nexthop_id == id);
+        self.drop_dead(Thing::Nexthop(id), |_, route| route.nexthop_id == id);
     }
 
     /// Whether any route refers to this nexthop object.
     pub(crate) fn uses_nexthop(&self, id: u32) -> bool {
-        let mut routes = self
-            .tables
-            .values()
-            .flat_map(|table| table.routes.values().flatten());
-        routes.any(|route| route.nexthop_id == id)
+        self.users.has(Thing::Nexthop(id))
     }
 
     /// Whether all interfaces of these hops are down.
@@ -352,25 +358,14 @@ impl Mirror {
     }
 
     fn touch_interface(&mut self, index: u32) {
-        let routes = self
-            .tables
-            .values()
-            .flat_map(|table| table.routes.values().flatten());
-        let touched = routes.filter(|route| route.hops.iter().any(|hop| hop.interface == index));
-        let keys: Vec<Key> = touched.map(key_of).collect();
-        self.changed.extend(keys);
+        let thing = Thing::Interface(index);
+        let touched = self.concerned(thing, |route| route.hops.iter().any(|hop| hop.interface == index));
+        self.changed.extend(touched.iter().map(key_of));
     }
 
     fn drop_for_source(&mut self, source: IpAddr, suspects: &mut BTreeSet<u32>) {
-        let routes = self
-            .tables
-            .values()
-            .flat_map(|table| table.routes.values().flatten());
-        let gone: Vec<Route> = routes
-            .filter(|route| route.preferred_source == Some(source))
-            .cloned()
-            .collect();
-        for route in gone {
+        let names_it = |route: &Route| route.preferred_source == Some(source);
+        for route in self.concerned(Thing::Source(source), names_it) {
             suspects.extend(route.hops.iter().map(|hop| hop.interface));
             if source.is_ipv4() {
                 self.route(Verb::Delete, 0, route);
@@ -379,26 +374,41 @@ impl Mirror {
     }
 
     fn drop_ipv4_of(&mut self, interface: u32) {
-        let tables = self.tables.iter().filter(|((_, is_ipv6), _)| !is_ipv6);
-        let routes = tables.flat_map(|(_, table)| table.routes.values().flatten());
-        let on_it = |route: &&Route| {
-            !route.hops.is_empty() && route.hops.iter().all(|hop| hop.interface == interface)
-        };
-        let gone: Vec<Route> = routes.filter(on_it).cloned().collect();
-        for route in gone {
+        self.drop_dead(Thing::Interface(interface), |_, route| {
+            let on_it = route.hops.iter().all(|hop| hop.interface == interface);
+            route.prefix.addr().is_ipv4() && !route.hops.is_empty() && on_it
+        });
+    }
+
+    fn drop_dead(&mut self, thing: Thing, is_dead: impl Fn(&Self, &Route) -> bool) {
+        for route in self.concerned(thing, |route| is_dead(self, route)) {
             self.route(Verb::Delete, 0, route);
         }
     }
 
-    fn drop_dead(&mut self, is_dead: impl Fn(&Self, &Route) -> bool) {
-        let routes = self
-            .tables
-            .values()
-            .flat_map(|table| table.routes.values().flatten());
-        let gone: Vec<Route> = routes.filter(|route| is_dead(self, route)).cloned().collect();
-        for route in gone {
-            self.route(Verb::Delete, 0, route);
+    /// Routes that depend on something, of which those are meant for which `wanted` holds.
+    fn concerned(&self, thing: Thing, wanted: impl Fn(&Route) -> bool) -> Vec<Route> {
+        let mut found = Vec::new();
+        match self.users.of(thing) {
+            Concerned::These(keys) => {
+                for (table, prefix, metric) in keys {
+                    let routes = self.at(table, prefix).iter();
+                    found.extend(
+                        routes
+                            .filter(|route| route.metric == metric && wanted(route))
+                            .cloned(),
+                    );
+                }
+            }
+            Concerned::Any => {
+                let routes = self
+                    .tables
+                    .values()
+                    .flat_map(|table| table.routes.values().flatten());
+                found.extend(routes.filter(|route| wanted(route)).cloned());
+            }
         }
+        found
     }
 }
 

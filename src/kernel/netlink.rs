@@ -244,7 +244,7 @@ fn encode(out: &mut Vec<u8>, protocol: u8, operation: &Operation, sequence: u32,
     match operation {
         Operation::Route(route) => {
             let (table, prefix) = route.key;
-            let key = (table, prefix, route.metric, protocol);
+            let key = (table, prefix, route.metric, &route.stamp);
             encode_change(out, key, change_of(route), sequence, acknowledge);
         }
         Operation::Nexthop(nexthop) => {

@@ -209,6 +209,8 @@ mod tests {
             preferred_source: None,
             realm: 0,
             nexthop_id: 0,
+            mtu: 0,
+            advmss: 0,
         }
     }
 }

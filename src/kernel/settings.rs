@@ -1,5 +1,8 @@
 //! What configuration says of the kernel.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::wire::Stamp;
 use crate::route::TableId;
 
 /// The `[kernel]` section.
@@ -17,10 +20,42 @@ pub struct Settings {
     pub multipath: u16,
     /// A route with the community BLACKHOLE (RFC 7999) discards packets.
     pub blackhole: bool,
+    /// Routes that discard answer with ICMP host unreachable.
+    pub unreachable: bool,
     /// A next hop may be resolved by the default route.
     pub next_hop_via_default: bool,
+    /// The address that this node's own packets carry as source on IPv4 routes of ours (`RTA_PREFSRC`).
+    pub ipv4_source: Option<Ipv4Addr>,
+    /// The same on IPv6 routes.
+    pub ipv6_source: Option<Ipv6Addr>,
+    /// Path MTU on routes of ours, octets; none: that of the interface.
+    pub mtu: Option<u32>,
+    /// TCP MSS that is advertised on routes of ours, octets; none: what follows from the MTU.
+    pub advmss: Option<u32>,
     /// What becomes of our routes when the daemon stops for good or for a restart.
     pub on_stop: OnStop,
+}
+
+impl Settings {
+    /// How routes are written.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp {
+            protocol: self.protocol,
+            ipv4_source: self.ipv4_source,
+            ipv6_source: self.ipv6_source,
+            mtu: self.mtu.unwrap_or(0),
+            advmss: self.advmss.unwrap_or(0),
+            unreachable: self.unreachable,
+        }
+    }
+
+    /// Whether routes of ours name this address as their source.
+    pub(crate) fn is_source(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.ipv4_source == Some(address),
+            IpAddr::V6(address) => self.ipv6_source == Some(address),
+        }
+    }
 }
 
 /// How the kernel metric of an installed route is chosen.

@@ -3,23 +3,24 @@
 //!
 //! It waits for nobody: what the RIB or the importer cannot take is kept, coalesced, until they can.
 
+mod handle;
+
 use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::handle::Command;
+pub use self::handle::{Edges, KernelHandle, Setup, Status};
 use super::core::Core;
-use super::fib::{Counts, Operation};
+use super::fib::Operation;
 use super::netlink::{Answers, Notifications, Progress, REOPEN_AFTER, Requests, is_empty_scope};
 use super::settings::{OnStop, Settings};
 use super::state_file::{Installed, Routes};
-use super::wire::Message;
-use crate::rib::interface::Reachability;
+use super::wire::{DumpScope, Message};
 use crate::rib::task::FibUpdate;
-use crate::route::{KernelTableChange, Prefix, TableId};
+use crate::route::TableId;
 
 /// Commands that may wait.
 const COMMAND_QUEUE: usize = 64;
@@ -29,72 +30,12 @@ const UPDATES_AT_ONCE: usize = 16;
 const OPERATIONS_AT_ONCE: usize = 1_024;
 /// From so many on, operations run on a thread of their own, beside the RIB; fewer are done sooner than a thread wakes.
 const WORTH_A_THREAD: usize = 64;
+/// Of a dump so much is read before others get their turn.
+const SLICE: Duration = Duration::from_millis(1);
 /// Failures are logged at most this often; all are counted.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// The state file is worth writing at most this often.
 const VERSION_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What the edge starts with.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// `[kernel]`; without it nothing is installed.
-    pub settings: Option<Settings>,
-    /// Kernel tables that something is imported from.
-    pub imported: BTreeSet<TableId>,
-    /// Routes of ours that were there at start and that nobody has asked for go this long after the first dump, or as
-    /// soon as the RIB says that a family is complete.
-    pub stale_after: Duration,
-}
-
-/// Where reports go.
-#[derive(Clone, Debug)]
-pub struct Edges {
-    /// Next hops whose reachability changed.
-    pub reachability: mpsc::Sender<Vec<(IpAddr, Reachability)>>,
-    /// The kernel's table, without what is ours.
-    pub table: mpsc::Sender<KernelTableChange>,
-}
-
-/// How the edge is doing.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Status {
-    /// There is something to install or to import.
-    pub active: bool,
-    /// The kernel's tables have been read.
-    pub ready: bool,
-    /// How many routes are in which state.
-    pub routes: Counts,
-    /// Next hops watched.
-    pub next_hops: usize,
-    /// Operations that the kernel refused, since start.
-    pub failures: u64,
-    /// Operations that the kernel did, since start.
-    pub operations: u64,
-    /// Times that notifications were lost, since start.
-    pub overruns: u64,
-    /// What went wrong last, and has not gone right since.
-    pub last_error: Option<String>,
-}
-
-/// The way to the running edge.
-#[derive(Clone, Debug)]
-pub struct KernelHandle {
-    commands: mpsc::Sender<Command>,
-    ready: watch::Receiver<bool>,
-    version: watch::Receiver<u64>,
-}
-
-#[derive(Debug)]
-enum Command {
-    Reconfigure(Option<Settings>, BTreeSet<TableId>),
-    OwnPrefixes(Vec<Prefix>, Vec<Prefix>),
-    Discard(Vec<Prefix>),
-    RepeatTable,
-    Status(oneshot::Sender<Status>),
-    RouteState(Prefix, oneshot::Sender<Option<String>>),
-    Installed(oneshot::Sender<Installed>),
-    Release(OnStop, oneshot::Sender<usize>),
-}
 
 /// Starts the edge on a task of its own; it ends when every handle is gone.
 #[must_use]
@@ -107,94 +48,22 @@ pub fn spawn(setup: Setup, updates: mpsc::Receiver<FibUpdate>, edges: Edges) -> 
         core: Core::new(setup.settings, setup.imported, setup.stale_after),
         sockets: None,
         flight: None,
+        dumping: None,
         reopen_at: None,
         ready: ready_sender,
         version: version_sender,
         version_due: None,
+        held_version: 0,
         status: Status::default(),
         logged_at: None,
         release: None,
+        stopped: false,
     };
     tokio::spawn(driver.run(command_queue, updates, edges));
     KernelHandle {
         commands,
         ready,
         version,
-    }
-}
-
-impl KernelHandle {
-    /// Takes over other settings. `table` and `protocol` are fixed while running; a change of them is ignored.
-    pub async fn reconfigure(&self, settings: Option<Settings>, imported: BTreeSet<TableId>) {
-        self.send(Command::Reconfigure(settings, imported)).await;
-    }
-
-    /// This node begins or ceases to originate prefixes: routes to them are never installed.
-    pub async fn own_prefixes(&self, added: Vec<Prefix>, removed: Vec<Prefix>) {
-        self.send(Command::OwnPrefixes(added, removed)).await;
-    }
-
-    /// The full set of prefixes that have a blackhole of ours beneath.
-    pub async fn set_discard(&self, prefixes: Vec<Prefix>) {
-        self.send(Command::Discard(prefixes)).await;
-    }
-
-    /// Sends the importer the whole table again.
-    pub async fn repeat_table(&self) {
-        self.send(Command::RepeatTable).await;
-    }
-
-    /// How the edge is doing; none if its task is gone.
-    pub async fn status(&self) -> Option<Status> {
-        self.ask(Command::Status).await
-    }
-
-    /// What became of a prefix: `installed ..`, `pending: why`, `rejected: why`; none where it is not wanted.
-    pub async fn route_state(&self, prefix: Prefix) -> Option<String> {
-        self.ask(|reply| Command::RouteState(prefix, reply))
-            .await
-            .flatten()
-    }
-
-    /// What the kernel holds of ours, for the state file.
-    pub async fn installed(&self) -> Option<Installed> {
-        self.ask(Command::Installed).await
-    }
-
-    /// Keeps our routes, or removes them all; how many could not be removed.
-    pub async fn release(&self, what: OnStop) -> usize {
-        self.ask(|reply| Command::Release(what, reply)).await.unwrap_or(0)
-    }
-
-    /// Waits until the kernel's tables have been read once (at once where nothing is installed or imported).
-    pub async fn first_dump_done(&self) {
-        let mut ready = self.ready.clone();
-        // The task being gone is as final as its being ready.
-        drop(ready.wait_for(|ready| *ready).await);
-    }
-
-    /// Changes, at most once a second, when [`KernelHandle::installed`] would.
-    #[must_use]
-    pub fn version(&self) -> watch::Receiver<u64> {
-        self.version.clone()
-    }
-
-    async fn send(&self, command: Command) {
-        if self.commands.send(command).await.is_err() {
-            tracing::error!("the kernel task is gone");
-        }
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        self.send(command(reply)).await;
-        answer.await.ok()
-    }
-}
-
-impl Setup {
-    fn is_active(&self) -> bool {
-        self.settings.is_some() || !self.imported.is_empty()
     }
 }
 
@@ -219,13 +88,19 @@ struct Driver {
     active: bool,
     sockets: Option<Sockets>,
     flight: Option<Flight>,
+    /// What is being read; a dump is read in slices, so that it holds nobody up.
+    dumping: Option<DumpScope>,
     reopen_at: Option<Instant>,
     ready: watch::Sender<bool>,
     version: watch::Sender<u64>,
     version_due: Option<Instant>,
+    /// As of the last look.
+    held_version: u64,
     status: Status,
     logged_at: Option<Instant>,
     release: Option<oneshot::Sender<usize>>,
+    /// Nothing more is asked of the kernel.
+    stopped: bool,
 }
 
 /// What ended a wait.
@@ -254,8 +129,8 @@ impl Driver {
                 biased;
                 command = commands.recv() => Wake::Command(command),
                 result = landed(self.flight.as_mut()) => Wake::Landed(result),
-                // What the kernel says is understood in the light of all that it was asked to do before.
-                result = notified(self.sockets.as_mut()), if self.flight.is_none() => Wake::Notified(result),
+                // What the kernel says is understood in the light of all that it was asked to do, or had to show, before.
+                result = notified(self.sockets.as_mut()), if self.flight.is_none() && self.dumping.is_none() => Wake::Notified(result),
                 permit = edges.reachability.reserve(), if *reachability_open && self.core.has_reachability() => {
                     match permit {
                         Ok(permit) => permit.send(self.core.poll_reachability()),
@@ -283,7 +158,30 @@ impl Driver {
                 Wake::Updates(_) => batch.drain(..).for_each(|update| self.update(update)),
                 Wake::Passed => {}
             }
+            if self.pass_on(&edges) {
+                // A change of the table is on its way to a peer: whoever takes it further goes first.
+                tokio::task::yield_now().await;
+            }
         }
+    }
+
+    /// Reports what there is room for; whether that was anything.
+    fn pass_on(&mut self, edges: &Edges) -> bool {
+        let mut passed = false;
+        if self.core.has_reachability()
+            && let Ok(room) = edges.reachability.try_reserve()
+        {
+            room.send(self.core.poll_reachability());
+            passed = true;
+        }
+        while self.core.has_table_change()
+            && let Ok(room) = edges.table.try_reserve()
+            && let Some(change) = self.core.poll_table_change()
+        {
+            room.send(change);
+            passed = true;
+        }
+        passed
     }
 
     /// Does one step of what is to be done now; whether there is more.
@@ -291,6 +189,10 @@ impl Driver {
         if !self.active {
             self.ready
                 .send_if_modified(|ready| !std::mem::replace(ready, true));
+            self.finish_release();
+            return false;
+        }
+        if self.stopped {
             self.finish_release();
             return false;
         }
@@ -305,9 +207,18 @@ impl Driver {
         else {
             return false;
         };
-        let result = match self.core.poll_dump(now) {
-            Some(scope) => dump(requests, &mut self.core, scope, now).map(|()| true),
-            None => self.operate(now),
+        let result = match self.dumping {
+            Some(scope) => dump(requests, &mut self.core, scope).map(|over| {
+                self.dumping = self.dumping.filter(|_| !over);
+                true
+            }),
+            None => match self.core.poll_dump(now) {
+                Some(scope) => {
+                    self.dumping = Some(scope);
+                    requests.start_dump(scope).map(|()| true)
+                }
+                None => self.operate(now),
+            },
         };
         let more = result.unwrap_or_else(|error| {
             self.socket_failed(&error, now);
@@ -316,6 +227,10 @@ impl Driver {
         if self.core.is_ready() {
             self.ready
                 .send_if_modified(|ready| !std::mem::replace(ready, true));
+        }
+        if self.held_version != self.core.held_version() {
+            self.held_version = self.core.held_version();
+            self.version_due.get_or_insert(now + VERSION_INTERVAL);
         }
         if self.version_due.is_some_and(|at| at <= now) {
             self.version_due = None;
@@ -383,7 +298,6 @@ impl Driver {
         answers: io::Result<Answers>,
         now: Instant,
     ) -> io::Result<()> {
-        self.version_due.get_or_insert(now + VERSION_INTERVAL);
         let answers = match answers {
             Ok(answers) => answers,
             Err(error) => {
@@ -395,6 +309,7 @@ impl Driver {
             }
         };
         let failed = answers.results.iter().filter(|result| result.is_err()).count();
+        self.core.done(operations, &answers.results, now);
         self.status.operations += count(answers.results.len() - failed);
         self.status.failures += count(failed);
         let outcomes = operations.iter().zip(&answers.results).rev();
@@ -406,9 +321,9 @@ impl Driver {
                 let error = describe(errno, answers.text.as_deref());
                 self.failed(&format!("{operation}: {error}"), now);
             }
-            None => self.status.last_error = None,
+            None if self.core.failed_count() == 0 => self.status.last_error = None,
+            None => {}
         }
-        self.core.done(operations, &answers.results, now);
         Ok(())
     }
 
@@ -442,6 +357,9 @@ impl Driver {
 
     fn socket_failed(&mut self, error: &io::Error, now: Instant) {
         self.sockets = None;
+        if self.dumping.take().is_some() {
+            self.core.dump_done(false, now);
+        }
         self.reopen_at = Some(now + REOPEN_AFTER);
         self.failed(&format!("netlink: {error}"), now);
     }
@@ -474,7 +392,6 @@ impl Driver {
                 "kernel notifications were lost; reading its tables again"
             );
         }
-        self.version_due.get_or_insert(now + VERSION_INTERVAL);
         if let Err(error) = read {
             self.socket_failed(&error, now);
         }
@@ -485,8 +402,8 @@ impl Driver {
             FibUpdate::Changes(changes) => self.core.change_routes(&changes),
             FibUpdate::Complete(family) => self.core.family_complete(family),
             FibUpdate::TrackNextHops { track, untrack } => self.core.track(track, untrack),
-            FibUpdate::Suspect(next_hop) => self.core.set_suspect(next_hop, true),
-            FibUpdate::Settled(next_hop) => self.core.set_suspect(next_hop, false),
+            FibUpdate::Suspect(next_hop) => self.core.set_suspect(next_hop, true, now()),
+            FibUpdate::Settled(next_hop) => self.core.set_suspect(next_hop, false, now()),
         }
     }
 
@@ -499,7 +416,11 @@ impl Driver {
             Command::Status(reply) => answer(reply, self.report()),
             Command::RouteState(prefix, reply) => answer(reply, self.core.describe(prefix)),
             Command::Installed(reply) => answer(reply, self.installed()),
-            Command::Release(OnStop::Keep, reply) => answer(reply, 0),
+            Command::Release(OnStop::Keep, reply) => {
+                // What is under way ends; a successor must not see half of it.
+                self.stopped = true;
+                self.release = Some(reply);
+            }
             Command::Release(OnStop::Remove, reply) => {
                 self.core.leave();
                 self.release = Some(reply);
@@ -507,13 +428,7 @@ impl Driver {
         }
     }
 
-    fn reconfigure(&mut self, mut settings: Option<Settings>, imported: BTreeSet<TableId>) {
-        if let (Some(new), Some(old)) = (&mut settings, self.core.settings())
-            && (new.table, new.protocol) != (old.table, old.protocol)
-        {
-            tracing::warn!("kernel table and protocol change at the next restart");
-            (new.table, new.protocol) = (old.table, old.protocol);
-        }
+    fn reconfigure(&mut self, settings: Option<Settings>, imported: BTreeSet<TableId>) {
         let setup = Setup {
             settings,
             imported,
@@ -535,12 +450,13 @@ impl Driver {
 
     fn finish_release(&mut self) {
         // Before the first dump there is nothing that could be removed.
-        let possible = !self.active || self.sockets.is_none() || self.core.is_ready();
+        let possible = !self.active || self.stopped || self.sockets.is_none() || self.core.is_ready();
         if possible
             && self.flight.is_none()
             && let Some(reply) = self.release.take()
         {
-            answer(reply, self.core.held_count().iter().sum());
+            let left = self.core.held_count().iter().sum();
+            answer(reply, if self.stopped { 0 } else { left });
         }
     }
 
@@ -548,36 +464,29 @@ impl Driver {
         let core = self
             .core
             .next_deadline()
-            .filter(|_| self.active && self.sockets.is_some());
+            .filter(|_| self.active && !self.stopped && self.sockets.is_some());
         let reopen = self.reopen_at.filter(|_| self.active && self.sockets.is_none());
         [core, reopen, self.version_due].into_iter().flatten().min()
     }
 }
 
-fn dump(
-    requests: &mut Requests,
-    core: &mut Core,
-    scope: super::wire::DumpScope,
-    now: Instant,
-) -> io::Result<()> {
-    let result = requests.start_dump(scope).and_then(|()| {
-        loop {
-            let progress = requests.read_dump(|message, interrupted| core.dumped(message, interrupted))?;
-            if let Progress::Done(errno) = progress {
-                return Ok(errno);
-            }
+/// Reads some of the dump that runs; whether it is over.
+fn dump(requests: &mut Requests, core: &mut Core, scope: DumpScope) -> io::Result<bool> {
+    let until = now() + SLICE;
+    let errno = loop {
+        let progress = requests.read_dump(|message, interrupted| core.dumped(message, interrupted))?;
+        match progress {
+            Progress::Done(errno) => break errno,
+            Progress::More if now() >= until => return Ok(false),
+            Progress::More => {}
         }
-    });
-    let complete = matches!(result, Ok(errno) if errno == 0 || is_empty_scope(scope, errno));
-    core.dump_done(complete, now);
-    match result {
-        Ok(errno) if !complete => {
-            tracing::warn!(error = %io::Error::from_raw_os_error(errno), "the kernel's tables could not be read");
-            Ok(())
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err(error),
+    };
+    let complete = errno == 0 || is_empty_scope(scope, errno);
+    core.dump_done(complete, now());
+    if !complete {
+        tracing::warn!(error = %io::Error::from_raw_os_error(errno), "the kernel's tables could not be read");
     }
+    Ok(true)
 }
 
 async fn notified(sockets: Option<&mut Sockets>) -> io::Result<()> {

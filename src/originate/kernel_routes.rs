@@ -31,6 +31,12 @@ impl KernelTable {
         }
     }
 
+    /// What carries this protocol now is ours, and is not taken in any more.
+    pub(super) fn set_own_protocol(&mut self, protocol: u8) {
+        self.own_protocol = protocol;
+        self.routes.retain(|_, route| route.protocol != protocol);
+    }
+
     /// Whether the whole table has come once.
     pub(super) fn is_loaded(&self) -> bool {
         self.loaded
@@ -145,6 +151,9 @@ fn is_wanted(wanted: &KernelMatch, route: &KernelRoute) -> bool {
         && wanted
             .metric
             .is_none_or(|(low, high)| (low..=high).contains(&route.metric))
+        && wanted
+            .realm
+            .is_none_or(|(low, high)| (low..=high).contains(&route.realm))
         && !is_link_scoped(route.prefix)
         && interface()
 }

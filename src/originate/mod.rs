@@ -67,6 +67,11 @@ impl Originator {
         }
     }
 
+    /// From now on our own routes carry this protocol.
+    pub fn set_own_protocol(&mut self, protocol: u8) {
+        self.kernel.set_own_protocol(protocol);
+    }
+
     /// Takes over the configured sources; yields exactly the difference.
     pub fn reconfigure(&mut self, sources: Vec<Source>) {
         let of_sources = |kind: OriginKind| kind == OriginKind::Static || kind == OriginKind::Kernel;

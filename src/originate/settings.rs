@@ -58,6 +58,8 @@ pub struct KernelMatch {
     pub le: Option<u8>,
     /// Metric in this range, inclusive.
     pub metric: Option<(u32, u32)>,
+    /// Realm in this range, inclusive; a route without one has 0.
+    pub realm: Option<(u32, u32)>,
 }
 
 /// One `[[aggregate]]`.

@@ -156,6 +156,17 @@ fn every_condition_of_a_kernel_source_must_hold() {
         &block,
         false,
     );
+    let marked = KernelRoute {
+        realm: 7,
+        ..route("10.0.0.0/8", 10)
+    };
+    for (realm, expected) in [((7, 7), true), ((1, 9), true), ((0, 6), false)] {
+        let wanted = KernelMatch {
+            realm: Some(realm),
+            ..any()
+        };
+        check(&wanted, &marked, expected);
+    }
     check(
         &KernelMatch {
             metric: Some((0, 9)),
@@ -336,6 +347,7 @@ fn any() -> KernelMatch {
         ge: None,
         le: None,
         metric: None,
+        realm: None,
     }
 }
 

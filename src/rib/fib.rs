@@ -85,6 +85,7 @@ mod tests {
                 local_pref,
                 external: true,
                 blackhole: false,
+                table: crate::route::TableId::UNSPECIFIED,
             })
         };
         let mut table = FibTable::default();

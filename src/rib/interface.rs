@@ -65,6 +65,8 @@ pub enum Input {
     },
     /// Say when one of exactly these prefixes has been decided ([`Output::WatchedDecided`]).
     Watch(BTreeSet<Prefix>),
+    /// Paths installed per prefix at most, from now on.
+    Multipath(u16),
     /// After a restart: every local source has reported once, so our own End-of-RIB may go (design D11).
     LocalRoutesComplete,
     /// A deadline from `next_deadline` has come, or there is slack to go on with sliced work.
@@ -223,6 +225,8 @@ pub struct Peer {
     pub kind: PeerKind,
     /// Whether both sit on one subnet (decides link-local next hops and third-party next hops).
     pub shared_link: bool,
+    /// Index of the interface that the session runs over; 0 where that is not known.
+    pub link: u32,
     /// What was negotiated.
     pub negotiated: Negotiated,
     /// Policy and the settings that need no new session.
@@ -303,6 +307,8 @@ pub struct PeerPolicy {
     pub min_advertisement_interval: Duration,
     /// What becomes of paths with sets of AS numbers (RFC 9774).
     pub as_sets: AsSets,
+    /// To this table of it; none for the one that `[kernel]` names.
+    pub install_table: Option<TableId>,
 }
 
 impl PeerPolicy {
@@ -325,6 +331,7 @@ impl PeerPolicy {
             more_specifics: false,
             min_advertisement_interval: Duration::ZERO,
             as_sets: AsSets::Accept,
+            install_table: None,
         }
     }
 }
@@ -420,8 +427,10 @@ pub enum Reachability {
 /// The wanted state of one prefix in the kernel.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FibChange {
-    /// In which table.
+    /// In which of the kernel's tables; [`TableId::UNSPECIFIED`] for the one that `[kernel]` names.
     pub table: TableId,
+    /// The table that it leaves for that one.
+    pub left: Option<TableId>,
     /// Destination.
     pub prefix: Prefix,
     /// What it should be; `None`: gone.
@@ -439,6 +448,8 @@ pub struct FibRoute {
     pub external: bool,
     /// The best path carries BLACKHOLE, RFC 7999: where that is allowed, packets are discarded.
     pub blackhole: bool,
+    /// As in [`FibChange::table`].
+    pub table: TableId,
 }
 
 /// One BGP next hop of a [`FibRoute`].

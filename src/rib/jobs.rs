@@ -24,6 +24,8 @@ pub(crate) enum JobKind {
     Reimport { peer: PeerIndex },
     /// Decides the prefixes of the peer's paths again.
     Redecide { peer: PeerIndex },
+    /// Decides every prefix again.
+    RedecideAll,
     /// Decides prefixes whose paths use these next hops again.
     NextHops { ids: Vec<NextHopId> },
     /// Decides what lies in one of these prefixes again.
@@ -59,7 +61,7 @@ impl Job {
                 .peers
                 .family(*peer, table.data.family)
                 .is_none_or(|family| family.received == 0),
-            JobKind::NextHops { .. } | JobKind::Within { .. } => false,
+            JobKind::NextHops { .. } | JobKind::Within { .. } | JobKind::RedecideAll => false,
         }
     }
 
@@ -94,6 +96,7 @@ impl Job {
             JobKind::Redecide { peer } if path.peer == *peer => {
                 table.mark(table.data.rib_in.prefix(slot));
             }
+            JobKind::RedecideAll => table.mark(table.data.rib_in.prefix(slot)),
             JobKind::NextHops { ids } => {
                 let next_hop = path
                     .accepted

@@ -318,7 +318,8 @@ impl Rib {
             || old.allow_own_as != new.allow_own_as
             || old.enforce_first_as != new.enforce_first_as
             || old.as_path.no_prepend != new.as_path.no_prepend;
-        let redecide = old.install != new.install || old.rr_client != new.rr_client;
+        let redecide = (old.install, old.install_table, old.rr_client)
+            != (new.install, new.install_table, new.rr_client);
         let families: Vec<(Family, Peer)> = state
             .families
             .keys()

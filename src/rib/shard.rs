@@ -142,6 +142,12 @@ impl Rib {
                 }
             }
             Input::Watch(prefixes) => self.core.watched.watch(prefixes),
+            Input::Multipath(limit) => {
+                self.core.settings.multipath = limit;
+                let tables = 0..self.tables.len();
+                self.jobs
+                    .extend(tables.map(|table| Job::new(table, JobKind::RedecideAll)));
+            }
             Input::LocalRoutesComplete => self.local_routes_complete(),
             Input::Tick => self.work(now),
         }

@@ -1,5 +1,7 @@
 //! One table and family at work: paths come and go, prefixes become dirty, each is decided once, and groups are told.
 
+use std::net::IpAddr;
+
 use bgp_codec::{Afi, Family, NextHop, PeerKind, Safi};
 use smallvec::SmallVec;
 
@@ -304,10 +306,13 @@ impl Table {
             self.fib.resize(prefix.index() + 1, FibId::NONE);
         }
         let id = &mut self.fib[prefix.index()];
+        let before = core.fib.route(*id).map(|route| route.table);
         if core.fib.replace(id, route) {
             let route = core.fib.route(*id).cloned();
+            let after = route.as_ref().map(|route| route.table);
             self.fib_changes.push(FibChange {
-                table: self.data.id,
+                table: after.or(before).unwrap_or(TableId::UNSPECIFIED),
+                left: before.filter(|before| after.is_some_and(|after| after != *before)),
                 prefix: self.data.prefixes.prefix(prefix),
                 route,
             });
@@ -325,7 +330,11 @@ impl Table {
         for slot in paths {
             let usable = source(*slot).is_some_and(|peer| peer.policy.install);
             let set = core.attributes.set(self.data.rib_in.path(*slot).accepted);
-            if let Some(next_hop) = set.next_hop().filter(|_| usable).map(fib_next_hop)
+            let link = source(*slot)
+                .filter(|peer| peer.shared_link)
+                .map_or(0, |peer| peer.link);
+            let next_hop = set.next_hop().filter(|_| usable);
+            if let Some(next_hop) = next_hop.map(|next_hop| fib_next_hop(next_hop, link))
                 && !next_hops.contains(&next_hop)
                 && next_hops.len() < limit
             {
@@ -347,6 +356,11 @@ impl Table {
             local_pref: set.key().local_pref.unwrap_or(DEFAULT_LOCAL_PREF),
             external: peer.kind == PeerKind::External,
             blackhole: set.key().blackhole,
+            table: match set.marks().table.or(peer.policy.install_table) {
+                Some(table) => table,
+                None if self.data.id == TableId::MAIN => TableId::UNSPECIFIED,
+                None => self.data.id,
+            },
         })
     }
 
@@ -387,7 +401,7 @@ impl Table {
     }
 
     /// The longest match of an address among prefixes that have a best path.
-    pub(crate) fn lookup(&self, address: std::net::IpAddr) -> Option<(PrefixId, Prefix)> {
+    pub(crate) fn lookup(&self, address: IpAddr) -> Option<(PrefixId, Prefix)> {
         let fits = address.is_ipv4() == (self.data.family.afi == Afi::IPV4);
         let mut covering = self.data.prefixes.covering(address).filter(|_| fits);
         covering.find(|(prefix, _)| self.data.best(*prefix).is_some())
@@ -443,11 +457,18 @@ const fn greatest_common_divisor(a: u16, b: u16) -> u16 {
     }
 }
 
-fn fib_next_hop(next_hop: NextHop) -> FibNextHop {
+/// `link`: the interface of the session, which a next hop that is link-local needs to mean anything. Beside a global one the
+/// link-local address is not used: the global one is what the kernel resolves, and follows.
+fn fib_next_hop(next_hop: NextHop, link: u32) -> FibNextHop {
+    let address = next_hop.address();
+    let needs_link = match address {
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+        IpAddr::V4(_) => false,
+    };
     FibNextHop {
-        address: next_hop.address(),
+        address,
         link_local: next_hop.link_local(),
-        interface: 0,
+        interface: if needs_link { link } else { 0 },
         weight: 1,
     }
 }

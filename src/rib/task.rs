@@ -175,6 +175,11 @@ impl RibHandle {
         self.send(Control::Input(Input::Readvertise { peer })).await;
     }
 
+    /// Paths installed per prefix at most, from now on.
+    pub async fn multipath(&self, limit: u16) {
+        self.send(Control::Input(Input::Multipath(limit))).await;
+    }
+
     /// After a restart: every local source has reported once.
     pub async fn local_routes_complete(&self) {
         self.send(Control::Input(Input::LocalRoutesComplete)).await;

@@ -22,6 +22,8 @@ pub struct TableId(pub u32);
 impl TableId {
     /// The kernel's main table, which is also the default BGP table.
     pub const MAIN: Self = Self(254);
+    /// No table in particular (`RT_TABLE_UNSPEC`): for routes to install, the one that `[kernel]` names.
+    pub const UNSPECIFIED: Self = Self(0);
 }
 
 impl fmt::Display for TableId {

@@ -5,6 +5,7 @@
 //! its address, and where that is full, or no peer has that address, it is closed.
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 
+use super::handover::Handed;
 use super::socket;
 use super::task::{ToPeer, source};
 use crate::route::Secret;
@@ -61,14 +63,20 @@ pub(super) struct Listener {
 #[derive(Default)]
 struct ListenState {
     socket: Option<Arc<TcpListener>>,
+    /// What a predecessor handed over, until it is used.
+    inherited: Option<Handed>,
     error: Option<String>,
 }
 
 impl Listener {
-    pub(super) fn new(address: SocketAddr) -> Arc<Self> {
+    pub(super) fn new(address: SocketAddr, inherited: Option<Handed>) -> Arc<Self> {
+        let state = ListenState {
+            inherited,
+            ..ListenState::default()
+        };
         Arc::new(Self {
             address,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             broken: Notify::new(),
             accepted: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
@@ -102,8 +110,8 @@ impl Listener {
         if let Err(error) = socket::set_key(socket.as_ref(), network, key) {
             tracing::error!(address = %self.address, %error, "not listening");
             *state = ListenState {
-                socket: None,
                 error: Some(error.to_string()),
+                ..ListenState::default()
             };
             self.broken.notify_one();
         }
@@ -137,20 +145,44 @@ impl Listener {
     fn listen(&self, directory: &impl Directory) -> Result<Arc<TcpListener>, socket::SocketError> {
         // Held while keys are set, so that none is changed in between.
         let mut state = self.state();
-        let socket = Arc::new(socket::listen(self.address)?);
-        for (network, key) in directory
-            .keys()
-            .into_iter()
-            .filter(|(network, _)| same_family(self.address, *network))
-        {
+        let mut keys = directory.keys();
+        keys.retain(|(network, _)| same_family(self.address, *network));
+        let socket = match state.inherited.take() {
+            Some(inherited) => {
+                let stale = inherited
+                    .keyed
+                    .iter()
+                    .filter(|network| keys.iter().all(|key| key.0 != **network));
+                for network in stale {
+                    socket::set_key(&inherited.socket, *network, None)?;
+                }
+                Arc::new(socket::inherit(inherited.socket)?)
+            }
+            None => Arc::new(socket::listen(self.address)?),
+        };
+        for (network, key) in keys {
             socket::set_key(socket.as_ref(), network, Some(&key))?;
         }
         tracing::info!(address = %self.address, "listening");
         *state = ListenState {
             socket: Some(Arc::clone(&socket)),
-            error: None,
+            ..ListenState::default()
         };
         Ok(socket)
+    }
+
+    /// The socket for a successor; it stays open here until the process ends.
+    pub(super) fn hand_over(&self, directory: &impl Directory) -> Option<Handed> {
+        let state = self.state();
+        let socket = state.socket.as_ref()?.as_fd().try_clone_to_owned().ok()?;
+        let keys = directory.keys().into_iter().map(|(network, _)| network);
+        Some(Handed {
+            address: self.address,
+            keyed: keys
+                .filter(|network| same_family(self.address, *network))
+                .collect(),
+            socket,
+        })
     }
 
     async fn accept(&self, socket: &TcpListener, directory: &impl Directory) {

@@ -61,6 +61,15 @@ impl LocalAddresses {
         self.0.iter().any(|entry| entry.address == address)
     }
 
+    /// The index of the interface that has the address; 0 for none.
+    #[must_use]
+    pub fn link(&self, address: IpAddr) -> u32 {
+        let entry = self.0.iter().find(|entry| entry.address == address);
+        entry
+            .and_then(|entry| nix::net::if_::if_nametoindex(entry.interface.as_str()).ok())
+            .unwrap_or(0)
+    }
+
     /// Yields what "next hop self" means on a connection from `local` to `remote`, and whether both share a link.
     #[must_use]
     pub fn of_connection(&self, local: IpAddr, remote: IpAddr) -> (SelfAddresses, bool) {

@@ -1,7 +1,7 @@
 //! BGP sessions: the state machine, what it negotiates, and the thin edge that owns the sockets.
 //!
 //! `fsm.rs`, `negotiate.rs`, `collision.rs`, `deadlines.rs`, `change.rs`, `outbox.rs` and `peer.rs` are pure: no sockets, no
-//! clock, no random source. `task.rs` (one for each peer), `wires.rs`, `listener.rs` and `socket.rs` do the I/O;
+//! clock, no random source. `task.rs` (one for each peer), `wires.rs`, `listener.rs`, `handover.rs` and `socket.rs` do the I/O;
 //! `supervisor.rs` is what the speaker holds.
 
 // Bytes and text come from outside; tests may index and panic.
@@ -20,6 +20,7 @@ pub mod collision;
 pub mod deadlines;
 mod directory;
 pub mod fsm;
+pub mod handover;
 pub mod listener;
 pub mod local_addresses;
 mod md5_counters;

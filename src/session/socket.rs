@@ -1,20 +1,21 @@
 //! TCP sockets as BGP wants them: keys (RFC 2385), hop limits (RFC 5082), timeouts, marking, binding.
 //!
-//! The one file of the crate that may use `unsafe`, for socket options that no safe wrapper offers.
+//! The one file of the crate that may use `unsafe`: for socket options that no safe wrapper offers, and to own sockets that
+//! another process hands over.
 
 #![expect(
     unsafe_code,
-    reason = "TCP_MD5SIG, IP_MINTTL and IPV6_MINHOPCOUNT have no safe wrapper"
+    reason = "TCP_MD5SIG, IP_MINTTL, IPV6_MINHOPCOUNT and SCM_RIGHTS have no safe wrapper"
 )]
 
-use std::io::{self, Read};
-use std::mem::size_of;
+use std::io::{self, IoSlice, Read};
+use std::mem::{MaybeUninit, size_of};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use ipnet::IpNet;
 use libc::{c_int, socklen_t};
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, Protocol, SockAddr, SockRef, Socket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -74,6 +75,18 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, SocketError> {
     .asked(what)?;
     socket.bind(&address.into()).asked(what)?;
     socket.listen(BACKLOG).asked(what)?;
+    TcpListener::from_std(socket.into()).asked(what)
+}
+
+/// Goes on listening at a socket that a predecessor handed over.
+///
+/// # Errors
+///
+/// [`SocketError`]: it is no listening socket.
+pub(super) fn inherit(socket: OwnedFd) -> Result<TcpListener, SocketError> {
+    let what = || "cannot use the socket that was handed over".into();
+    let socket = Socket::from(socket);
+    socket.set_nonblocking(true).asked(what)?;
     TcpListener::from_std(socket.into()).asked(what)
 }
 
@@ -282,6 +295,89 @@ fn socket_address(address: IpAddr) -> [u8; ADDRESS_LEN] {
         *place = octet;
     }
     bytes
+}
+
+/// `struct cmsghdr` of 64-bit Linux: length, level, type; on 32 bits the length is shorter.
+const CONTROL_HEADER: usize = size_of::<usize>() + 2 * size_of::<c_int>();
+/// `SCM_MAX_FD`: more descriptors do not fit one message.
+const MOST_DESCRIPTORS: usize = 253;
+
+/// Sends octets over a Unix socket with descriptors attached (`SCM_RIGHTS`); how many octets went out.
+///
+/// # Errors
+///
+/// Whatever the kernel says.
+pub(super) fn send_descriptors(
+    stream: impl AsFd,
+    octets: &[u8],
+    sockets: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
+    let mut control = Vec::new();
+    if !sockets.is_empty() {
+        control.extend((CONTROL_HEADER + size_of_val(sockets)).to_ne_bytes());
+        control.extend(libc::SOL_SOCKET.to_ne_bytes());
+        control.extend(libc::SCM_RIGHTS.to_ne_bytes());
+        for socket in sockets {
+            control.extend(socket.as_raw_fd().to_ne_bytes());
+        }
+    }
+    let buffers = [IoSlice::new(octets)];
+    let message = MsgHdr::new().with_buffers(&buffers).with_control(&control);
+    SockRef::from(&stream).sendmsg(&message, libc::MSG_NOSIGNAL)
+}
+
+/// Reads octets from a Unix socket, and the descriptors that came with them; none mean its end.
+///
+/// # Errors
+///
+/// Whatever the kernel says.
+pub(super) fn receive_descriptors(
+    stream: impl AsFd,
+    buffer: &mut [u8],
+    sockets: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let mut control = [MaybeUninit::new(0); CONTROL_HEADER + MOST_DESCRIPTORS * size_of::<RawFd>()];
+    let mut octets: Vec<MaybeUninit<u8>> = vec![MaybeUninit::new(0); buffer.len()];
+    let mut slices = [MaybeUninitSlice::new(&mut octets)];
+    let mut message = MsgHdrMut::new()
+        .with_buffers(&mut slices)
+        .with_control(&mut control);
+    let count = SockRef::from(&stream).recvmsg(&mut message, libc::MSG_CMSG_CLOEXEC)?;
+    let control_len = message.control_len();
+    for (place, octet) in buffer.iter_mut().zip(&octets).take(count) {
+        // SAFETY: every octet was initialised above.
+        *place = unsafe { octet.assume_init() };
+    }
+    // SAFETY: every octet was initialised above.
+    let control: Vec<u8> = control
+        .iter()
+        .map(|octet| unsafe { octet.assume_init() })
+        .collect();
+    for descriptor in descriptors(control.get(..control_len).unwrap_or_default()) {
+        // SAFETY: the kernel has just made the descriptor for us, and nobody else in this process knows of it.
+        sockets.push(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    }
+    Ok(count)
+}
+
+/// The descriptors of a control message; the reader has room for one only. What follows its length is padding.
+fn descriptors(control: &[u8]) -> Vec<RawFd> {
+    let Some((header, _)) = control.split_at_checked(CONTROL_HEADER) else {
+        return Vec::new();
+    };
+    let kind = [libc::SOL_SOCKET.to_ne_bytes(), libc::SCM_RIGHTS.to_ne_bytes()].concat();
+    let len = header.first_chunk().map_or(0, |len| usize::from_ne_bytes(*len));
+    let Some(numbers) = control
+        .get(CONTROL_HEADER..len)
+        .filter(|_| header.ends_with(&kind))
+    else {
+        return Vec::new();
+    };
+    let (numbers, _) = numbers.as_chunks();
+    numbers
+        .iter()
+        .map(|number| RawFd::from_ne_bytes(*number))
+        .collect()
 }
 
 fn set_option<T>(socket: &impl AsFd, level: c_int, option: c_int, value: &T) -> io::Result<()> {

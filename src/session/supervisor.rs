@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use super::directory::{Entry, FromRange, Tables};
+use super::handover::Handed;
 use super::listener::{Directory, Listener, ListenerStatus};
 use super::local_addresses::LocalAddresses;
 use super::md5_counters::{Counts, Recent};
@@ -30,7 +31,7 @@ const MAILBOX: usize = 16;
 const STOP_TIME: Duration = Duration::from_secs(3);
 
 /// What sessions are started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Start {
     /// Where routes go.
     pub rib: RibHandle,
@@ -44,6 +45,8 @@ pub struct Start {
     pub awaited: Awaited,
     /// Where to listen.
     pub listen: Vec<SocketAddr>,
+    /// Sockets of a predecessor; those that are not in `listen` are closed.
+    pub inherited: Vec<Handed>,
     /// Where jitter comes from.
     pub seed: u64,
 }
@@ -98,12 +101,18 @@ struct Shared {
 impl Sessions {
     /// Starts every peer and listens. Must be called inside a runtime.
     #[must_use]
-    pub fn start(start: Start) -> Self {
+    pub fn start(mut start: Start) -> Self {
         // An error here means that no peer is ourselves; the next look may know more.
         let known = LocalAddresses::read().unwrap_or_default();
         let (publish, addresses) = watch::channel(Arc::new(known));
         // Until they are back, or a while has passed, they are those that a next restart waits for.
         let members: BTreeSet<IpAddr> = start.awaited.ids.keys().copied().collect();
+        let listeners = start.listen.iter().map(|address| {
+            let same = |handed: &Handed| handed.address == *address;
+            let place = start.inherited.iter().position(same);
+            Listener::new(*address, place.map(|place| start.inherited.swap_remove(place)))
+        });
+        let listeners = listeners.collect();
         let shared = Arc::new(Shared {
             surroundings: Surroundings {
                 rib: start.rib,
@@ -113,7 +122,7 @@ impl Sessions {
             },
             identity: start.identity,
             tables: Mutex::new(Tables::new(start.ids, start.awaited.ids)),
-            listeners: start.listen.into_iter().map(Listener::new).collect(),
+            listeners,
             background: Mutex::default(),
             seed: start.seed,
             unsigned: Arc::default(),
@@ -193,6 +202,16 @@ impl Sessions {
         self.0.surroundings.members.subscribe()
     }
 
+    /// The listening sockets for a successor; nothing is accepted here any more.
+    #[must_use]
+    pub fn hand_over(&self) -> Vec<Handed> {
+        self.0.end_background();
+        let listeners = self.0.listeners.iter();
+        listeners
+            .filter_map(|listener| listener.hand_over(&*self.0))
+            .collect()
+    }
+
     /// The handle of the peer with this name.
     #[must_use]
     pub fn peer_id(&self, name: &str) -> Option<PeerId> {
@@ -215,15 +234,7 @@ impl Sessions {
 
     /// Ends everything, and returns when the last words have gone or had their time.
     pub async fn stop(&self, kind: StopKind) {
-        for task in self
-            .0
-            .background
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
-            task.abort();
-        }
+        self.0.end_background();
         let stop = match kind {
             StopKind::Restart => Stop::Restart {
                 text: "stonechat restarts".into(),
@@ -258,6 +269,11 @@ impl Directory for Shared {
 impl Shared {
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_background(&self) {
+        let mut background = self.background.lock().unwrap_or_else(PoisonError::into_inner);
+        background.drain(..).for_each(|task| task.abort());
     }
 
     fn add(&self, id: Option<PeerId>, settings: PeerSettings) {

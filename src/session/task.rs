@@ -469,6 +469,7 @@ impl Task {
             remote,
             self_addresses,
             shared_link,
+            link: link(local, &known),
         })
     }
 
@@ -515,6 +516,14 @@ impl Task {
                 leaves && members.remove(&address)
             }
         });
+    }
+}
+
+/// The interface of a connection: a link-local address names it, any other has it.
+fn link(local: SocketAddr, known: &LocalAddresses) -> u32 {
+    match local {
+        SocketAddr::V6(local) if local.scope_id() != 0 => local.scope_id(),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => known.link(local.ip()),
     }
 }
 

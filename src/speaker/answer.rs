@@ -21,6 +21,7 @@ use crate::kernel::KernelHandle;
 use crate::rib::explain::{Answer, Counters, Query};
 use crate::rib::task::RibHandle;
 use crate::route::{PeerId, Prefix};
+use crate::session::handover::Handed;
 use crate::session::listener::ListenerStatus;
 use crate::session::peer::{Command, Reset as SessionReset};
 use crate::session::status::{State, Status};
@@ -61,6 +62,11 @@ pub(super) enum Order {
         targets: Vec<Target>,
         /// Where the answer goes.
         reply: oneshot::Sender<Response>,
+    },
+    /// A successor takes over.
+    Takeover {
+        /// Where the listening sockets go.
+        reply: oneshot::Sender<Vec<Handed>>,
     },
     /// Leave for good.
     Stop {
@@ -162,6 +168,7 @@ impl Answerer {
                 Request::Stop => self.order(Order::Stop { reply }).await,
                 request => drop(reply.send(self.respond(request).await.unwrap_or_else(Response::Failed))),
             },
+            Question::Takeover { reply } => self.order(Order::Takeover { reply }).await,
             Question::Metrics { reply } => drop(reply.send(self.metrics().await)),
             Question::Readiness { reply } => drop(reply.send(self.readiness().await)),
         }
@@ -213,6 +220,7 @@ impl Answerer {
             | Request::Confirm
             | Request::Drain { .. }
             | Request::Undrain { .. }
+            | Request::Takeover
             | Request::Stop => Err(Failure::Unanswered),
         }
     }

@@ -10,6 +10,7 @@
 //! | `memory.rs` | the state file: what a successor must know |
 //! | `report.rs` | what the shard wants an operator to read |
 //! | `tables.rs` | what VIPs wish to know of the tables |
+//! | `takeover.rs` | the sockets of a daemon that still runs |
 //! | `privileges.rs` | capabilities |
 
 mod answer;
@@ -21,6 +22,7 @@ mod reload;
 mod report;
 mod start;
 mod tables;
+mod takeover;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -43,6 +45,7 @@ use crate::kernel::{cleanup as kernel_cleanup, state_file};
 use crate::originate::{Originator, vip_route};
 use crate::rib::interface::Event;
 use crate::route::{KernelTableChange, OriginKind, Prefix, TableId};
+use crate::session::handover::Handed;
 use crate::session::supervisor::StopKind;
 use crate::telemetry::{self, Service, Telemetry};
 use crate::vip;
@@ -70,12 +73,17 @@ pub fn run(options: &RunOptions) -> Result<(), EntryError> {
     if let Err(error) = dropped {
         tracing::warn!(%error, "capabilities that are not needed could not be given up");
     }
+    let inherited = if options.takeover {
+        takeover::take(&options.socket)?
+    } else {
+        Vec::new()
+    };
     // One thread serves all: the shard and the sockets share its caches, and an idle node costs one stack.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        let running = start::start(options, loaded.config, telemetry).await?;
+        let running = start::start(options, (loaded.config, inherited), telemetry).await?;
         running.run().await;
         Ok(())
     });
@@ -91,11 +99,8 @@ pub fn run(options: &RunOptions) -> Result<(), EntryError> {
 /// The configuration cannot be read, or the kernel refuses.
 pub fn cleanup(options: &CleanupOptions) -> Result<String, EntryError> {
     let config = start::load(&options.config)?.config;
-    let (protocol, table) = config
-        .kernel
-        .as_ref()
-        .map_or((179, TableId::MAIN), |kernel| (kernel.protocol, kernel.table));
-    let (removed, failed) = kernel_cleanup::remove_routes(protocol, &[table])?;
+    let protocol = config.kernel.as_ref().map_or(179, |kernel| kernel.protocol);
+    let (removed, failed) = kernel_cleanup::remove_routes(protocol)?;
     let state_dir = &config.speaker.state_dir;
     let known = memory::Legacy::read(state_dir, &state_file::boot_id()?)
         .vips()
@@ -115,7 +120,7 @@ pub fn cleanup(options: &CleanupOptions) -> Result<String, EntryError> {
         count => format!(", {count} addresses of VIPs removed"),
     };
     Ok(format!(
-        "{removed} routes of protocol {protocol} removed from table {table}{addresses}"
+        "{removed} routes of protocol {protocol} removed{addresses}"
     ))
 }
 
@@ -128,6 +133,8 @@ struct Speaker {
     originator: Originator,
     memory: Memory,
     http: Http,
+    /// Tables that the kernel edge watches beside that of `[kernel]`.
+    tables: BTreeSet<TableId>,
     /// What ran before a reload that is not confirmed yet, and when it returns.
     unconfirmed: Option<(Instant, Config)>,
     /// When our End-of-RIB goes out whatever is missing; none once it has.
@@ -167,8 +174,8 @@ impl Signals {
 
 /// Why the main loop ends.
 enum End {
-    /// A successor is expected.
-    Restart,
+    /// A successor is expected; it waits for the listening sockets where it is here already.
+    Restart(Option<oneshot::Sender<Vec<Handed>>>),
     /// For good; whoever asked waits for the answer.
     Leave(Option<oneshot::Sender<Response>>),
 }
@@ -212,6 +219,7 @@ impl Speaker {
                     }
                     Order::Drain { wish, reply } => drop(reply.send(self.drain(wish).await)),
                     Order::Undrain { targets, reply } => drop(reply.send(self.undrain(targets).await)),
+                    Order::Takeover { reply } => break End::Restart(Some(reply)),
                     Order::Stop { reply } => break End::Leave(Some(reply)),
                 },
                 Some(change) = self.inputs.table.recv() => {
@@ -260,19 +268,22 @@ impl Speaker {
 
     /// Hands what the originator wants said to the RIB and to the kernel.
     async fn announce(&mut self) {
-        let own = self.originator.take_own_prefixes();
-        if !own.is_empty() {
-            let (added, removed) = (own.added.into_iter().collect(), own.removed.into_iter().collect());
-            self.rooms.kernel.own_prefixes(added, removed).await;
-        }
         loop {
             let changes: Vec<_> = std::iter::from_fn(|| self.originator.poll_output())
                 .take(LOCAL_BATCH)
                 .collect();
             if changes.is_empty() {
-                return;
+                break;
             }
             self.rooms.rib.local(changes).await;
+        }
+        // A peer waits for the first, nobody for this: it only keeps a route out that the RIB no longer wants either.
+        let own = self.originator.take_own_prefixes();
+        if !own.is_empty() {
+            // The shard goes first.
+            tokio::task::yield_now().await;
+            let (added, removed) = (own.added.into_iter().collect(), own.removed.into_iter().collect());
+            self.rooms.kernel.own_prefixes(added, removed).await;
         }
     }
 
@@ -329,7 +340,7 @@ impl Speaker {
 
     fn terminated(&self) -> End {
         match self.on_stop() {
-            OnStop::Keep => End::Restart,
+            OnStop::Keep => End::Restart(None),
             OnStop::Remove => End::Leave(None),
         }
     }
@@ -355,11 +366,17 @@ impl Speaker {
     async fn stop(mut self, end: End) {
         telemetry::tell(Service::Stopping);
         match end {
-            End::Restart => {
+            End::Restart(successor) => {
                 tracing::info!("stopping for a restart: routes and graceful sessions stay");
                 self.save(true).await;
                 self.rooms.sessions.stop(StopKind::Restart).await;
                 self.rooms.kernel.release(OnStop::Keep).await;
+                if let Some(successor) = successor
+                    && successor.send(self.rooms.sessions.hand_over()).is_ok()
+                {
+                    tracing::info!("a successor takes over");
+                    flush_answers().await;
+                }
             }
             End::Leave(asked_by) => {
                 tracing::info!("leaving for good");

@@ -139,14 +139,18 @@ impl Speaker {
             self.originator.set_aggregates(result.aggregates.clone());
             self.rooms.rib.aggregates(start::rules(&result)).await;
         }
-        if originate || kernel {
-            self.rooms
-                .kernel
-                .reconfigure(result.kernel.clone(), self.originator.kernel_tables())
-                .await;
+        let tables = start::tables(&result, &self.originator);
+        let moved = tables != self.tables;
+        if originate || kernel || moved {
+            self.tables.clone_from(&tables);
+            self.rooms.kernel.reconfigure(result.kernel.clone(), tables).await;
         }
-        if originate || kernel || aggregates {
+        if originate || kernel || moved || aggregates {
             self.discard().await;
+        }
+        if let Some(settings) = result.kernel.as_ref().filter(|_| kernel) {
+            self.originator.set_own_protocol(settings.protocol);
+            self.rooms.rib.multipath(settings.multipath).await;
         }
         if vips {
             self.rooms.vips.reconfigure(result.vips.clone());

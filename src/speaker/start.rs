@@ -1,5 +1,6 @@
 //! From a configuration to running rooms.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -13,16 +14,18 @@ use tokio::time::Instant;
 use super::answer::{Answerer, Facts, ORDERS, Reloads};
 use super::http::Http;
 use super::memory::{self, Legacy, Memory};
-use super::{Inputs, Signals, Speaker, drain, tables};
+use super::{Inputs, Signals, Speaker, drain, tables as watched};
 use crate::cli::{EntryError, RunOptions};
 use crate::config::{Config, Loaded, LogFormat, Report};
 use crate::control::{self, ControlSocket};
 use crate::drain::Drains;
 use crate::kernel::{self, KernelHandle, router_id, state_file};
 use crate::originate::Originator;
+use crate::policy::Marks;
 use crate::rib::interface::{Aggregate, Event, Reachability, Restarting, Settings as RibSettings};
 use crate::rib::task::{self as rib_task, RibHandle};
-use crate::route::{PeerId, Prefix};
+use crate::route::{PeerId, Prefix, TableId};
+use crate::session::handover::Handed;
 use crate::session::peer_ids::PeerIds;
 use crate::session::settings::{PeerAddress, PeerSettings, SpeakerIdentity};
 use crate::session::supervisor::{Awaited, Sessions, Start};
@@ -53,7 +56,7 @@ pub(super) const fn format(format: LogFormat) -> Format {
 /// Starts every room, in the order in which they need each other.
 pub(super) async fn start(
     options: &RunOptions,
-    config: Config,
+    (config, inherited): (Config, Vec<Handed>),
     telemetry: Telemetry,
 ) -> Result<Speaker, EntryError> {
     let Ground {
@@ -90,6 +93,7 @@ pub(super) async fn start(
         ids,
         awaited: back,
         listen: config.speaker.listen.clone(),
+        inherited,
         seed: random(),
     });
     let (orders_sender, orders) = mpsc::channel(ORDERS);
@@ -117,11 +121,13 @@ pub(super) async fn start(
         members: answerer.sessions.members(),
         signals,
     };
+    let tables = tables(&config, &originator);
     let mut speaker = Speaker {
         memory: Memory::new(config.speaker.state_dir.clone(), boot_id, router_id),
         config,
         telemetry,
         rooms: answerer,
+        tables,
         originator,
         http,
         unconfirmed: None,
@@ -213,7 +219,7 @@ fn vips(config: &Config, legacy: &Legacy, drains: &Drains) -> vip::Start {
 fn watch_tables(config: &Config, rooms: &Answerer) {
     // A little before our End-of-RIB goes out whatever is missing, so that what waited is announced before it.
     let deadline = rooms.facts.started + config.speaker.deferral_time * 3 / 4;
-    tokio::spawn(tables::watch(rooms.clone(), deadline));
+    tokio::spawn(watched::watch(rooms.clone(), deadline));
 }
 
 fn with_ids(peers: Vec<PeerSettings>, ids: &mut PeerIds) -> Vec<(PeerId, PeerSettings)> {
@@ -263,6 +269,17 @@ struct StartedKernel {
     reachability: mpsc::Receiver<Vec<(IpAddr, Reachability)>>,
 }
 
+/// Kernel tables that something is imported from, or installed into beside the one of `[kernel]`.
+pub(super) fn tables(config: &Config, originator: &Originator) -> BTreeSet<TableId> {
+    let mut tables = originator.kernel_tables();
+    if config.kernel.is_some() {
+        tables.extend(config.peers.iter().filter_map(|peer| peer.policy.install_table));
+        let rules = config.filters.iter().flat_map(|filter| &filter.rules);
+        tables.extend(rules.filter_map(|rule| rule.edits.marks(Marks::default()).table));
+    }
+    tables
+}
+
 fn start_kernel(
     config: &Config,
     originator: &Originator,
@@ -272,7 +289,7 @@ fn start_kernel(
     let (sender, reachability) = mpsc::channel(QUEUE);
     let setup = kernel::Setup {
         settings: config.kernel.clone(),
-        imported: originator.kernel_tables(),
+        imported: tables(config, originator),
         stale_after: config.speaker.deferral_time + Duration::from_secs(5),
     };
     StartedKernel {

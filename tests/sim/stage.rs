@@ -86,6 +86,7 @@ impl Stage {
             remote,
             self_addresses: self.node.peers[peer].self_addresses,
             shared_link: true,
+            link: 0,
         };
         self.node.connected(peer, connection, endpoints, self.now);
         self.settle();

@@ -393,6 +393,7 @@ impl World {
             remote,
             self_addresses,
             shared_link: true,
+            link: 0,
         };
         self.with(node, |node, now| node.connected(peer, connection, endpoints, now));
     }

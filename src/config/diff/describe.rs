@@ -111,15 +111,15 @@ pub(super) fn speaker(old: &Speaker, new: &Speaker) -> (Differences, Differences
     (live, restart)
 }
 
-/// Differences of `[kernel]`: what is live, and what needs a restart.
-pub(super) fn kernel(old: &Settings, new: &Settings) -> (Differences, Differences) {
+/// Differences of `[kernel]`; all of it is live.
+pub(super) fn kernel(old: &Settings, new: &Settings) -> Differences {
     let mut live = Differences::default();
     live.setting("metric", &old.metric, &new.metric, |metric| match metric {
         Metric::Fixed(metric) => metric.to_string(),
         Metric::CalicoLocalPref => "calico".to_owned(),
     });
     live.plain("install", &old.install, &new.install);
-    live.plain("blackhole", &old.blackhole, &new.blackhole);
+    live.plain("blackhole", &blackhole(old), &blackhole(new));
     live.plain(
         "next_hop_via_default",
         &old.next_hop_via_default,
@@ -129,12 +129,22 @@ pub(super) fn kernel(old: &Settings, new: &Settings) -> (Differences, Difference
         OnStop::Keep => "keep".to_owned(),
         OnStop::Remove => "remove".to_owned(),
     });
-    // Routes that are installed carry table and protocol; the RIB is built with the limit of next hops.
-    let mut restart = Differences::default();
-    restart.plain("table", &old.table, &new.table);
-    restart.plain("protocol", &old.protocol, &new.protocol);
-    restart.plain("multipath", &old.multipath, &new.multipath);
-    (live, restart)
+    live.plain("table", &old.table, &new.table);
+    live.plain("protocol", &old.protocol, &new.protocol);
+    live.plain("multipath", &old.multipath, &new.multipath);
+    live.optional("src", &old.ipv4_source, &new.ipv4_source);
+    live.optional("src", &old.ipv6_source, &new.ipv6_source);
+    live.optional("mtu", &old.mtu, &new.mtu);
+    live.optional("advmss", &old.advmss, &new.advmss);
+    live
+}
+
+fn blackhole(settings: &Settings) -> &'static str {
+    match (settings.blackhole, settings.unreachable) {
+        (true, true) => "unreachable",
+        (true, false) => "true",
+        (false, _) => "false",
+    }
 }
 
 pub(super) fn originate(old: &Source, new: &Source) -> Differences {
@@ -385,6 +395,7 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
         }
         .to_owned()
     });
+    differences.optional("table", &old.install_table, &new.install_table);
 }
 
 fn or_none<T: Display>(value: Option<&T>) -> String {

@@ -237,17 +237,9 @@ fn kernel_changes(
         }
         return (running.cloned(), false);
     };
-    let (live, restart) = describe::kernel(running, wanted);
-    let differs = !live.is_empty();
+    let live = describe::kernel(running, wanted);
     report("kernel", &live, Effect::Live, changes);
-    report("kernel", &restart, Effect::NeedsRestart, changes);
-    let result = kernel::settings::Settings {
-        table: running.table,
-        protocol: running.protocol,
-        multipath: running.multipath,
-        ..wanted.clone()
-    };
-    (Some(result), differs)
+    (Some(wanted.clone()), !live.is_empty())
 }
 
 /// Puts the filters that run in place of equal ones, so that all who hold one hold the same, before a reload and after it.

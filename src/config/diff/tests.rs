@@ -152,13 +152,15 @@ fn what_needs_a_restart_stays_as_it_is() {
     let plan = check(
         "metric = 200",
         "metric = 100\ntable = 100\nmultipath = 2",
-        "kernel: metric 200 -> 100: live\nkernel: table main -> 100, multipath 16 -> 2: needs restart\n",
+        "kernel: metric 200 -> 100, table main -> 100, multipath 16 -> 2: live\n",
     );
     let kernel = plan.result.kernel.clone().unwrap();
     assert!(plan.kernel && kernel.metric == kernel::settings::Metric::Fixed(100));
-    assert_eq!(
-        (kernel.table, kernel.multipath),
-        (crate::route::TableId::MAIN, 16)
+    assert_eq!((kernel.table, kernel.multipath), (crate::route::TableId(100), 2));
+    check(
+        "metric = 200",
+        "metric = 200\nprotocol = 12\nsrc = \"192.0.2.1\"\nmtu = 1400\nblackhole = \"unreachable\"",
+        "kernel: blackhole false -> unreachable, protocol 179 -> 12, src none -> 192.0.2.1, mtu none -> 1400: live\n",
     );
     let plan = check("[kernel]\nmetric = 200\n", "", "kernel: removed: needs restart\n");
     assert!(plan.result.kernel.is_some() && !plan.kernel);

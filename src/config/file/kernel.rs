@@ -1,10 +1,12 @@
 //! `[kernel]`, and the numbers that Linux gives names to.
 
+use std::net::IpAddr;
+
 use super::keys;
 use crate::config::nearest::nearest;
 use crate::config::reader::Value;
 use crate::config::scalar;
-use crate::config::schema::{BOOLEAN, LIVE, RESTART, Shape, U32, number, text};
+use crate::config::schema::{ADDRESS, BOOLEAN, LIVE, NONE, Shape, U32, number, text};
 use crate::kernel::settings::{Metric, OnStop};
 use crate::route::TableId;
 
@@ -14,17 +16,24 @@ keys! {
         /// Install learned routes.
         install: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
         /// Routing table.
-        table: TableId = table => TABLE, "`\"main\"`", RESTART;
+        table: TableId = table => TABLE, "`\"main\"`", LIVE;
         /// Protocol that marks our routes: a number, or a name of `/etc/iproute2/rt_protos`. Only routes with this number
         /// are ever touched.
-        protocol: u8 = protocol => PROTOCOL, "`179`", RESTART;
+        protocol: u8 = protocol => PROTOCOL, "`179`", LIVE;
         /// Metric of installed routes; `"calico"` is 2147483647 less LOCAL_PREF, as Calico's BIRD does.
         metric: Metric = metric => Shape::Either(&[U32, Shape::Words(&["calico"])]), "`200`", LIVE;
         /// Next hops per route at most; 1 for no ECMP.
-        multipath: u16 = scalar::number::<u16, 1, 256> => number(1, 256), "`16`", RESTART;
+        multipath: u16 = scalar::number::<u16, 1, 256> => number(1, 256), "`16`", LIVE;
         /// Routes that carry the community BLACKHOLE (RFC 7999) discard packets. Filters decide from whom such routes are
-        /// accepted.
-        blackhole: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+        /// accepted. `"unreachable"`: whoever sends them is told so, and what `discard` puts beneath prefixes does the same.
+        blackhole: Blackhole = blackhole => Shape::Either(&[BOOLEAN, Shape::Words(&["unreachable"])]), "`false`", LIVE;
+        /// Source address that this node's own packets get on installed routes, one of each family at most. It must be an
+        /// address of this node: while it is not, the kernel takes no such route.
+        src: Vec<IpAddr> = |value| value.one_or_many(scalar::address) => Shape::OneOrMany(&ADDRESS), NONE, LIVE;
+        /// Path MTU on installed routes, octets.
+        mtu: u32 = scalar::number::<u32, 68, 65_535> => number(68, 65_535), "the interface's", LIVE;
+        /// TCP MSS that is advertised on installed routes, octets.
+        advmss: u32 = scalar::number::<u32, 8, 65_495> => number(8, 65_495), "what follows from the MTU", LIVE;
         /// A BGP next hop may be reached over the default route.
         next_hop_via_default: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
         /// What SIGTERM does to installed routes: `keep` (a planned restart) or `remove`.
@@ -146,6 +155,30 @@ fn metric(value: &Value<'_>) -> Option<Metric> {
     } else {
         scalar::any_u32(value).map(Metric::Fixed)
     }
+}
+
+/// What becomes of packets to routes with the community BLACKHOLE.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::config) enum Blackhole {
+    /// As to any other route.
+    No,
+    /// They are discarded.
+    Discard,
+    /// They are discarded, and the sender is told.
+    Unreachable,
+}
+
+fn blackhole(value: &Value<'_>) -> Option<Blackhole> {
+    if value.is_text() {
+        return scalar::word(value, &[("unreachable", Blackhole::Unreachable)]);
+    }
+    scalar::boolean(value).map(|discard| {
+        if discard {
+            Blackhole::Discard
+        } else {
+            Blackhole::No
+        }
+    })
 }
 
 fn on_stop(value: &Value<'_>) -> Option<OnStop> {

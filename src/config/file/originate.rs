@@ -64,6 +64,8 @@ keys! {
         le: u8 = scalar::number::<u8, 0, 128> => number(0, 128), "any", LIVE;
         /// With this metric, or in this range, both ends included: `"0-1023"`.
         metric: (u32, u32) = scalar::metric_range => METRIC_RANGE, "any", LIVE;
+        /// With this realm, or in this range: routes can be marked with one (`ip route add ... realm 7`), IPv4 only.
+        realm: (u32, u32) = scalar::metric_range => METRIC_RANGE, "any", LIVE;
     }
 }
 

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use super::filter::reference;
-use super::{Keys, keys};
+use super::{Keys, kernel, keys};
 use crate::config::reader::{Referent, Section, Value};
 use crate::config::scalar;
 use crate::config::schema::{
@@ -19,6 +19,7 @@ use crate::config::schema::{
     Shape, TEXT, Table, number, text,
 };
 use crate::rib::interface::{NextHopPolicy, RemovePrivate};
+use crate::route::TableId;
 use crate::session::settings::RemoteAsn;
 
 keys! {
@@ -178,6 +179,8 @@ shared_keys! {
     install: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
     /// The peer is also sent what `summary_only` of an `[[aggregate]]` keeps from others.
     more_specifics: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+    /// In this routing table.
+    table: TableId = kernel::table => kernel::TABLE, "`table` of `[kernel]`", LIVE;
 }
 
 /// A `[[peer]]` as written.

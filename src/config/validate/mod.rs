@@ -13,7 +13,7 @@ mod profiles;
 mod sources;
 mod vips;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::file::File;
-use super::file::kernel::KernelKeys;
+use super::file::kernel::{Blackhole, KernelKeys};
 use super::file::speaker::SpeakerKeys;
 use super::reader::Reader;
 use super::{Config, Speaker};
@@ -65,7 +65,7 @@ pub(super) fn validate(reader: &Reader<'_>, file: &File) -> Option<Config> {
     speaker.deferral_time = deferral_time(reader, file.speaker.as_ref()?, &peers);
     Some(Config {
         speaker,
-        kernel: file.kernel.as_ref().map(kernel),
+        kernel: file.kernel.as_ref().map(|keys| kernel(reader, keys)),
         originate: originate?,
         aggregates: aggregates?,
         vips: vips?,
@@ -149,14 +149,37 @@ fn deferral_time(reader: &Reader<'_>, keys: &SpeakerKeys, peers: &[PeerSettings]
     *written.get_ref()
 }
 
-fn kernel(keys: &KernelKeys) -> Settings {
+fn kernel(reader: &Reader<'_>, keys: &KernelKeys) -> Settings {
+    let (mut ipv4_source, mut ipv6_source) = (None, None);
+    if let Some(src) = &keys.src {
+        for address in src.get_ref() {
+            let before = match address {
+                IpAddr::V4(address) => ipv4_source.replace(*address).map(IpAddr::V4),
+                IpAddr::V6(address) => ipv6_source.replace(*address).map(IpAddr::V6),
+            };
+            if let Some(before) = before {
+                let message = format!("`src`: {before} and {address} are of one family");
+                reader.error(
+                    &src.span(),
+                    message,
+                    ["a route has one source: leave one of them out".to_owned()],
+                );
+            }
+        }
+    }
+    let blackhole = or(keys.blackhole.as_ref(), Blackhole::No);
     Settings {
+        ipv4_source,
+        ipv6_source,
+        mtu: inner(keys.mtu.as_ref()),
+        advmss: inner(keys.advmss.as_ref()),
         install: or(keys.install.as_ref(), true),
         table: or(keys.table.as_ref(), TableId::MAIN),
         protocol: or(keys.protocol.as_ref(), KERNEL_PROTOCOL),
         metric: or(keys.metric.as_ref(), Metric::Fixed(KERNEL_METRIC)),
         multipath: or(keys.multipath.as_ref(), KERNEL_MULTIPATH),
-        blackhole: or(keys.blackhole.as_ref(), false),
+        blackhole: blackhole != Blackhole::No,
+        unreachable: blackhole == Blackhole::Unreachable,
         next_hop_via_default: or(keys.next_hop_via_default.as_ref(), true),
         on_stop: or(keys.on_stop.as_ref(), OnStop::Keep),
     }

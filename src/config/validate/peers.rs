@@ -326,6 +326,7 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
         more_specifics: or(keys.more_specifics.as_ref(), false),
         min_advertisement_interval: or(keys.min_advertisement_interval.as_ref(), Duration::ZERO),
         as_sets: or(keys.as_sets.as_ref(), AsSets::Accept),
+        install_table: inner(keys.table.as_ref()),
     }
 }
 

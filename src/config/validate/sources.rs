@@ -158,7 +158,8 @@ fn kernel_match(reader: &Reader<'_>, keys: &Spanned<KernelMatchKeys>) -> Option<
         || keys.protocol.is_some()
         || keys.scope.is_some()
         || keys.interface.is_some()
-        || keys.metric.is_some();
+        || keys.metric.is_some()
+        || keys.realm.is_some();
     if !selects {
         let help = "add `within`, `type` or `protocol` to say which";
         reader.warning(
@@ -177,5 +178,6 @@ fn kernel_match(reader: &Reader<'_>, keys: &Spanned<KernelMatchKeys>) -> Option<
         ge: inner(keys.ge.as_ref()),
         le: inner(keys.le.as_ref()),
         metric: inner(keys.metric.as_ref()),
+        realm: inner(keys.realm.as_ref()),
     })
 }

@@ -8,7 +8,8 @@ use hashbrown::HashTable;
 
 use super::FibKey;
 use super::groups::GroupId;
-use super::status::Status;
+use super::stamps::StampId;
+use super::status::State;
 use super::ways::WayId;
 use crate::route::{Prefix, TableId};
 
@@ -26,6 +27,8 @@ pub(super) struct Held {
     pub(super) metric: u32,
     /// Where it leads.
     pub(super) way: WayId,
+    /// How else it is written.
+    pub(super) stamp: StampId,
 }
 
 /// The routes of one key that the kernel holds of ours: mostly none or one, more where the metric changed.
@@ -46,9 +49,11 @@ pub(super) struct Entry {
     /// What the RIB wants.
     pub(super) wanted: Option<GroupId>,
     pub(super) held: Holdings,
-    pub(super) status: Status,
+    pub(super) state: State,
     /// A blackhole of ours is to lie here, whatever the RIB wants.
     pub(super) discard: bool,
+    /// It is in this table because `[kernel]` says so, and follows when that says another.
+    pub(super) by_default: bool,
     /// The RIB or the configuration has spoken; what is adopted and undecided waits.
     pub(super) decided: bool,
     /// An operation is under way.
@@ -194,7 +199,8 @@ impl Entry {
             key: (TableId(0), Prefix::V4(ipnet::Ipv4Net::default())),
             wanted: None,
             held: Holdings::default(),
-            status: Status::Pending,
+            state: State::Pending,
+            by_default: false,
             discard: false,
             decided: false,
             busy: false,
@@ -292,6 +298,6 @@ mod tests {
 
     #[test]
     fn an_entry_stays_small() {
-        assert!(size_of::<Entry>() <= 72, "{}", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 64, "{}", size_of::<Entry>());
     }
 }

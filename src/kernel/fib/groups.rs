@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -17,7 +18,7 @@ use crate::rib::interface::{FibNextHop, FibRoute};
 
 /// A handle on a group.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct GroupId(u32);
+pub(crate) struct GroupId(NonZeroU32);
 
 /// What stands in the way: a next hop, and why it cannot be used.
 pub(crate) type Obstacle = (IpAddr, Unreachable);
@@ -96,6 +97,11 @@ impl Groups {
         }
     }
 
+    /// Whether any peer's session is gone while its routes are still being taken back.
+    pub(crate) fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
     /// One more prefix wants this route.
     pub(crate) fn acquire(
         &mut self,
@@ -129,7 +135,7 @@ impl Groups {
             }
             None => {
                 self.slots.push(group);
-                GroupId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
+                GroupId::of(self.slots.len() - 1)
             }
         };
         self.by_content.insert(Arc::clone(route), id);
@@ -159,7 +165,7 @@ impl Groups {
     ) -> Refreshed {
         let mut refreshed = Refreshed::default();
         for index in 0..self.slots.len() {
-            let id = GroupId(u32::try_from(index).unwrap_or(u32::MAX));
+            let id = GroupId::of(index);
             let Some(group) = self.slot(id).filter(|group| group.users > 0) else {
                 continue;
             };
@@ -262,11 +268,22 @@ impl Groups {
     }
 
     fn slot(&self, id: GroupId) -> Option<&Group> {
-        self.slots.get(usize::try_from(id.0).ok()?)
+        self.slots.get(id.index())
     }
 
     fn slot_mut(&mut self, id: GroupId) -> Option<&mut Group> {
-        self.slots.get_mut(usize::try_from(id.0).ok()?)
+        self.slots.get_mut(id.index())
+    }
+}
+
+impl GroupId {
+    fn of(index: usize) -> Self {
+        let number = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
+        Self(number.unwrap_or(NonZeroU32::MAX))
+    }
+
+    fn index(self) -> usize {
+        usize::try_from(self.0.get() - 1).unwrap_or(usize::MAX)
     }
 }
 

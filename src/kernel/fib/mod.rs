@@ -19,6 +19,8 @@
 //! | `ways.rs` | nexthop objects, and hops that routes carry themselves |
 //! | `plan.rs` | the next operation of a key, and the kernel's answer |
 //! | `observe.rs` | what the kernel says of our routes |
+//! | `removal.rs` | many routes that go at once, with the nexthop object that they share |
+//! | `stamps.rs` | how routes are written beside where they lead |
 //! | `status.rs` | where a route stands, in words |
 //!
 //! What the kernel holds of ours at start is adopted: it stays untouched until its prefix is decided, or until everything
@@ -28,6 +30,8 @@ mod entries;
 mod groups;
 mod observe;
 mod plan;
+mod removal;
+mod stamps;
 mod status;
 mod ways;
 
@@ -45,14 +49,19 @@ pub(crate) use self::plan::{Action, Operation, RouteOperation};
 pub use self::status::Counts;
 use self::ways::Ways;
 pub(crate) use self::ways::{Form, NexthopOperation};
+use super::core::DEFAULT_PROTOCOL;
 use super::mirror::Mirror;
 use super::next_hops::{NextHops, OwnRoute, OwnRoutes};
 use super::settings::Settings;
+use super::wire::Stamp;
 use crate::rib::interface::FibChange;
 use crate::route::{Prefix, TableId};
 
 /// Prefix lengths run from 0 to 128, in each family.
 const LENGTHS: usize = 2 * 129;
+
+/// In a [`FibChange`]: the table that `[kernel]` names.
+const DEFAULT_TABLE: TableId = TableId::UNSPECIFIED;
 
 /// A prefix in a table.
 pub(crate) type FibKey = (TableId, Prefix);
@@ -73,6 +82,7 @@ pub(crate) struct Fib {
     entries: Entries,
     groups: Groups,
     ways: Ways,
+    stamps: stamps::Stamps,
     /// How many prefixes of each length and family are wanted, for longest match.
     lengths: BTreeMap<TableId, Box<[u32]>>,
     /// Every table that ever had an entry.
@@ -85,11 +95,16 @@ pub(crate) struct Fib {
     leaving: bool,
     queue: VecDeque<Slot>,
     retries: BTreeSet<(Instant, Slot)>,
+    /// What goes with a peer that is gone, until all that followed from that is known.
+    withheld: removal::Withheld,
     /// Requests about nexthop objects that have no answer yet.
     nexthops_asked: usize,
     counts: Counts,
     /// How many routes the kernel holds of ours: IPv4, IPv6.
     held: [usize; 2],
+    held_version: u64,
+    /// Entries that the kernel refused last time.
+    failed: usize,
     /// Prefixes whose use for next-hop resolution changed.
     resolution_changed: Vec<Prefix>,
     /// Something of ours is in the kernel that we did not know of.
@@ -102,6 +117,7 @@ impl Fib {
         let mut groups = Groups::new();
         groups.configure(settings.as_ref());
         Self {
+            stamps: stamps::Stamps::new(stamp_of(settings.as_ref())),
             settings,
             entries: Entries::default(),
             groups,
@@ -114,35 +130,87 @@ impl Fib {
             leaving: false,
             queue: VecDeque::new(),
             retries: BTreeSet::new(),
+            withheld: removal::Withheld::default(),
             nexthops_asked: 0,
             counts: Counts::default(),
             held: [0; 2],
+            held_version: 0,
+            failed: 0,
             resolution_changed: Vec::new(),
             surprised: false,
         }
     }
 
-    /// Takes over other settings. Table and protocol are fixed while running; every other change is live.
+    /// Takes over other settings. What is written differently now is written anew, in place; what goes to another table
+    /// is there before it leaves the one of before.
     pub(crate) fn reconfigure(&mut self, settings: Option<Settings>) {
         self.groups.configure(settings.as_ref());
+        let protocol = self.stamps.stamp().protocol;
+        let table = self.kernel_table(DEFAULT_TABLE);
+        let stamp = stamp_of(settings.as_ref());
+        self.stamps.set_current(stamp);
         self.settings = settings;
+        if stamp.protocol != protocol {
+            self.ways.retire();
+        }
+        self.move_to(table, self.kernel_table(DEFAULT_TABLE));
         self.enqueue_all();
+    }
+
+    /// Asks again for what the kernel refused.
+    pub(crate) fn retry_failed(&mut self) {
+        self.enqueue_where(|entry| entry.state.is_failed());
+    }
+
+    /// Tables in which something of ours may be.
+    pub(crate) fn tables(&self) -> &BTreeSet<TableId> {
+        &self.tables
+    }
+
+    fn move_to(&mut self, from: TableId, to: TableId) {
+        if from == to {
+            return;
+        }
+        let moves = |entry: &Entry| entry.by_default && entry.is_wanted() && entry.key.0 == from;
+        let entries = self.entries.iter().map(|(_, entry)| entry);
+        let mut moving: Vec<_> = entries
+            .filter(|entry| moves(entry))
+            .map(|entry| (entry.key.1, entry.wanted, entry.discard))
+            .collect();
+        moving.sort_unstable();
+        for (prefix, wanted, discard) in &moving {
+            self.decide((to, *prefix), |entry| {
+                (entry.wanted, entry.discard, entry.by_default) = (*wanted, *discard, true);
+            });
+        }
+        for (prefix, ..) in moving {
+            self.decide((from, prefix), |entry| {
+                (entry.wanted, entry.discard) = (None, false);
+            });
+        }
     }
 
     /// The wanted state of a prefix changed.
     pub(crate) fn change(&mut self, change: &FibChange, next_hops: &mut NextHops, mirror: &Mirror) {
-        let key = (self.kernel_table(change.table), change.prefix);
+        let table = self.kernel_table(change.table);
         let route = change.route.as_ref().filter(|route| !route.next_hops.is_empty());
         let wanted = route.map(|route| self.groups.acquire(route, &mut self.ways, next_hops, mirror));
-        let before = self.decide(key, |entry| std::mem::replace(&mut entry.wanted, wanted));
-        if let Some(before) = before {
+        let before = self.decide((table, change.prefix), |entry| {
+            entry.by_default = change.table == DEFAULT_TABLE;
+            std::mem::replace(&mut entry.wanted, wanted)
+        });
+        let left = change.left.map(|left| self.kernel_table(left));
+        let elsewhere = left
+            .filter(|left| *left != table)
+            .and_then(|left| self.decide((left, change.prefix), |entry| entry.wanted.take()));
+        for before in before.into_iter().chain(elsewhere) {
             self.groups.release(before, next_hops);
         }
     }
 
     /// Replaces the set of discard routes.
     pub(crate) fn set_discard(&mut self, prefixes: BTreeSet<Prefix>) {
-        let table = self.kernel_table(TableId::MAIN);
+        let table = self.kernel_table(DEFAULT_TABLE);
         let gone: Vec<Prefix> = self.discard.difference(&prefixes).copied().collect();
         let new: Vec<Prefix> = prefixes.difference(&self.discard).copied().collect();
         self.discard = prefixes;
@@ -150,7 +218,9 @@ impl Fib {
             self.decide((table, prefix), |entry| entry.discard = false);
         }
         for prefix in new {
-            self.decide((table, prefix), |entry| entry.discard = true);
+            self.decide((table, prefix), |entry| {
+                (entry.discard, entry.by_default) = (true, true);
+            });
         }
     }
 
@@ -160,7 +230,7 @@ impl Fib {
             self.own.remove(prefix);
         }
         self.own.extend(added);
-        let table = self.kernel_table(TableId::MAIN);
+        let table = self.kernel_table(DEFAULT_TABLE);
         for prefix in added.iter().chain(removed) {
             self.resolution_changed.push(*prefix);
             self.enqueue_key((table, *prefix));
@@ -182,8 +252,19 @@ impl Fib {
 
     /// A peer's session is gone, or all that followed from that is done. Routes that have another way lose this one at
     /// once, before each of them has been decided anew.
-    pub(crate) fn set_suspect(&mut self, next_hop: IpAddr, suspect: bool, around: Surroundings<'_>) {
+    pub(crate) fn set_suspect(
+        &mut self,
+        next_hop: IpAddr,
+        suspect: bool,
+        around: Surroundings<'_>,
+        now: Instant,
+    ) {
         self.groups.set_suspect(next_hop, suspect);
+        if suspect {
+            self.withhold(now);
+        } else if !self.groups.has_suspects() {
+            self.release_withheld();
+        }
         self.gateways_changed(Some(&BTreeSet::from([next_hop])), around);
     }
 
@@ -214,7 +295,8 @@ impl Fib {
 
     /// When an attempt is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.retries.first().map(|(at, _)| *at)
+        let retry = self.retries.first().map(|(at, _)| *at);
+        retry.into_iter().chain(self.withheld.until()).min()
     }
 
     /// Prefixes whose part in next-hop resolution changed since the last call.
@@ -232,9 +314,19 @@ impl Fib {
         self.counts
     }
 
+    /// How many routes the kernel refused last time they were tried.
+    pub(crate) fn failed_count(&self) -> usize {
+        self.failed
+    }
+
     /// How many routes the kernel holds of ours: IPv4, IPv6.
     pub(crate) fn held_count(&self) -> [usize; 2] {
         self.held
+    }
+
+    /// Changes whenever a route comes to be held or ceases to.
+    pub(crate) fn held_version(&self) -> u64 {
+        self.held_version
     }
 
     /// What is held of ours in a family, in order: for the state file.
@@ -248,10 +340,11 @@ impl Fib {
         held
     }
 
-    /// The table of the kernel that a BGP table goes to.
-    pub(crate) fn kernel_table(&self, table: TableId) -> TableId {
+    /// The table of the kernel that is meant.
+    fn kernel_table(&self, table: TableId) -> TableId {
         match &self.settings {
-            Some(settings) if table == TableId::MAIN => settings.table,
+            Some(settings) if table == DEFAULT_TABLE => settings.table,
+            None if table == DEFAULT_TABLE => TableId::MAIN,
             _ => table,
         }
     }
@@ -302,13 +395,18 @@ impl Fib {
             // Slots come from entries that live; a change of one that does not is a change of nothing.
             return change(&mut Entry::nobody());
         };
-        let before = entry.status;
+        let before = entry.state;
         self.counts
             .forget(entry.is_wanted(), !entry.held.is_empty(), before);
         let result = change(entry);
         self.counts
-            .count(entry.is_wanted(), !entry.held.is_empty(), entry.status);
-        if before.stands_aside() != entry.status.stands_aside() {
+            .count(entry.is_wanted(), !entry.held.is_empty(), entry.state);
+        match (before.is_failed(), entry.state.is_failed()) {
+            (false, true) => self.failed += 1,
+            (true, false) => self.failed = self.failed.saturating_sub(1),
+            (true, true) | (false, false) => {}
+        }
+        if before.stands_aside() != entry.state.stands_aside() {
             self.resolution_changed.push(entry.key.1);
         }
         result
@@ -349,7 +447,7 @@ impl OwnRoutes for Fib {
             return None;
         }
         let entry = self.entries.get(self.entries.find((table, prefix))?)?;
-        if entry.status.stands_aside() {
+        if entry.state.stands_aside() {
             return None;
         }
         if entry.discard {
@@ -372,6 +470,10 @@ impl OwnRoutes for Fib {
                 .is_some_and(|&count| count > 0)
         })
     }
+}
+
+fn stamp_of(settings: Option<&Settings>) -> Stamp {
+    settings.map_or(Stamp::plain(DEFAULT_PROTOCOL), Settings::stamp)
 }
 
 fn length_index(ipv6: bool, length: u8) -> usize {

@@ -11,8 +11,7 @@ use crate::route::{KernelRouteKind, Prefix, TableId};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     prefix: Prefix,
-    metric: u32,
-    way: WayId,
+    held: Held,
 }
 
 impl Fib {
@@ -21,14 +20,8 @@ impl Fib {
         let key = (route.table, route.prefix);
         match verb {
             Verb::New => {
-                let (slot, way) = (self.ensure(key), self.way_of(route));
-                self.hold(
-                    slot,
-                    Held {
-                        metric: route.metric,
-                        way,
-                    },
-                );
+                let (slot, held) = (self.ensure(key), self.held_as(route));
+                self.hold(slot, held);
                 self.enqueue(slot);
             }
             Verb::Delete => {
@@ -44,8 +37,7 @@ impl Fib {
     pub(crate) fn seen(&mut self, route: &Route) -> Seen {
         Seen {
             prefix: route.prefix,
-            metric: route.metric,
-            way: self.way_of(route),
+            held: self.held_as(route),
         }
     }
 
@@ -58,15 +50,9 @@ impl Fib {
             let known = self
                 .entries
                 .get(slot)
-                .and_then(|entry| entry.held.at(route.metric));
-            if known.is_none_or(|known| known.way != route.way) {
-                self.hold(
-                    slot,
-                    Held {
-                        metric: route.metric,
-                        way: route.way,
-                    },
-                );
+                .and_then(|entry| entry.held.at(route.held.metric));
+            if known != Some(route.held) {
+                self.hold(slot, route.held);
                 self.enqueue(slot);
             }
         }
@@ -81,7 +67,7 @@ impl Fib {
                 .get(slot)
                 .is_some_and(|entry| entry.held.has_several())
             {
-                beside.push((slot, route.metric));
+                beside.push((slot, route.held.metric));
             }
         }
         beside.sort_unstable();
@@ -170,9 +156,21 @@ impl Fib {
             return;
         }
         let mut concerned: Vec<(FibKey, Slot, Held)> = Vec::new();
+        let mut done: Vec<(Slot, u32)> = Vec::new();
         for (slot, entry) in self.entries.iter() {
             let held = entry.held.iter().filter(|held| changed.contains(&held.way));
-            concerned.extend(held.map(|held| (entry.key, slot, held)));
+            let nobody_waits = !entry.is_wanted() && !entry.busy && !entry.held.has_several();
+            for held in held {
+                if nobody_waits && self.ways.is_gone(held.way) {
+                    done.push((slot, held.metric));
+                } else {
+                    concerned.push((entry.key, slot, held));
+                }
+            }
+        }
+        for (slot, metric) in done {
+            self.drop_held(slot, metric);
+            self.entries.remove(slot);
         }
         concerned.sort_unstable_by_key(|(key, slot, held)| (*key, *slot, held.metric));
         for (_, slot, held) in concerned {
@@ -206,17 +204,32 @@ impl Fib {
             .entries
             .get(slot)
             .is_some_and(|entry| entry.key.1.addr().is_ipv6());
+        self.held_version += 1;
         let [ipv4_count, ipv6_count] = &mut self.held;
         let count = if ipv6 { ipv6_count } else { ipv4_count };
         *count = if more { *count + 1 } else { count.saturating_sub(1) };
     }
 
-    fn way_of(&mut self, route: &Route) -> WayId {
+    fn held_as(&mut self, route: &Route) -> Held {
         let hops = if route.kind == KernelRouteKind::Unicast {
             route.hops.clone()
         } else {
             Hops::new()
         };
-        self.ways.observed(route.nexthop_id, hops)
+        Held {
+            metric: route.metric,
+            way: self.ways.observed(route.nexthop_id, hops),
+            stamp: self.stamps.of(route),
+        }
+    }
+
+    /// Whether this is a route that we wrote, under the protocol of now or of before.
+    pub(crate) fn is_ours(&self, route: &Route) -> bool {
+        if route.protocol == self.stamps.stamp().protocol {
+            return true;
+        }
+        let slot = self.entries.find((route.table, route.prefix));
+        let held = slot.and_then(|slot| self.entries.get(slot)?.held.at(route.metric));
+        held.is_some_and(|held| self.stamps.protocol(held.stamp) == route.protocol)
     }
 }

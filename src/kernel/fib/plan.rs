@@ -5,17 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entries::{Entry, Held, Slot};
-use super::status::Status;
+use super::stamps::StampId;
+use super::status::{Obstacle, State};
 use super::ways::{Form, NexthopOperation, WayId};
 use super::{Fib, FibKey, View};
 use crate::kernel::mirror::Mirror;
 use crate::kernel::settings::Metric;
+use crate::kernel::wire::Stamp;
 use crate::rib::interface::FibRoute;
 
 /// First wait after a failed operation; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// Longest wait between two attempts.
 const RETRY_LAST: Duration = Duration::from_secs(30);
+/// All refused routes together are not tried more often than once in this time.
+const RETRY_SHARE: Duration = Duration::from_millis(10);
+/// Refused routes that are tried at once when one of them is let in.
+const HASTENED: usize = 64;
 /// Metric of discard routes, and of IPv6 routes where 0 is configured: the kernel's own default for IPv6.
 const DEFAULT_METRIC: u32 = 1024;
 /// The kernel metric of Calico's BIRD is this less LOCAL_PREF.
@@ -54,19 +60,22 @@ pub(crate) struct RouteOperation {
     pub(crate) form: Form,
     /// The nexthop object to name in place of the hops; 0 for none.
     pub(crate) nexthop: u32,
+    /// How else it is written; in a delete only the protocol counts.
+    pub(crate) stamp: Stamp,
     /// Whose request this is; none for those made by hand.
-    planned: Option<(Slot, WayId)>,
+    planned: Option<(Slot, WayId, StampId)>,
 }
 
 impl RouteOperation {
     /// A request that no entry waits for.
-    pub(crate) fn by_hand(key: FibKey, metric: u32, action: Action, form: Form) -> Self {
+    pub(crate) fn by_hand(key: FibKey, metric: u32, action: Action, form: Form, stamp: Stamp) -> Self {
         Self {
             key,
             metric,
             action,
             form,
             nexthop: 0,
+            stamp,
             planned: None,
         }
     }
@@ -96,6 +105,10 @@ impl Fib {
             self.retries.remove(&(at, slot));
             self.enqueue(slot);
         }
+        self.ways.tick(view.now);
+        if self.withheld.until().is_some_and(|at| at <= view.now) {
+            self.release_withheld();
+        }
         loop {
             if let Some(operation) = self.ways.poll_operation() {
                 self.nexthops_asked += 1;
@@ -111,6 +124,7 @@ impl Fib {
                 if self.ways.has_operations() {
                     continue;
                 }
+                self.withheld.forget_refusals();
                 return None;
             };
             if let Some(operation) = self.plan(slot, view) {
@@ -125,14 +139,17 @@ impl Fib {
             Operation::Route(operation) => self.route_done(operation, result, view),
             Operation::Nexthop(operation) => {
                 self.nexthops_asked = self.nexthops_asked.saturating_sub(1);
-                let changed = self.ways.done(operation, result);
+                let changed = self.ways.done(operation, result, view.now);
+                if operation.leads.is_none() && !matches!(result, Ok(()) | Err(libc::ENOENT)) {
+                    self.withheld.refuse(&changed);
+                }
                 self.ways_changed(&changed);
             }
         }
     }
 
     fn route_done(&mut self, operation: &RouteOperation, result: Result<(), i32>, view: View<'_>) {
-        let Some((slot, way)) = operation.planned else {
+        let Some((slot, way, stamp)) = operation.planned else {
             return;
         };
         let (key, metric) = (operation.key, operation.metric);
@@ -144,13 +161,13 @@ impl Fib {
                 None
             }
             // The object that it named went in the meantime.
-            (_, Err(_)) if self.ways.is_gone(way) => None,
+            (Action::Create | Action::Replace, Err(_)) if self.ways.is_gone(way) => None,
             (_, Err(errno)) => Some(errno),
         };
         // In the way is a route that has not been reported yet, or one of ours that we lost sight of.
         self.surprised |= operation.action == Action::Create && failure == Some(libc::EEXIST);
         match (operation.action, result) {
-            (Action::Create | Action::Replace, Ok(())) => self.hold(slot, Held { metric, way }),
+            (Action::Create | Action::Replace, Ok(())) => self.hold(slot, Held { metric, way, stamp }),
             (Action::Delete, Ok(()) | Err(libc::ESRCH | libc::ENOENT))
             | (Action::Replace, Err(libc::ENOENT | libc::ESRCH)) => self.drop_held(slot, metric),
             (Action::Create | Action::Replace | Action::Delete, Err(_)) => {}
@@ -165,13 +182,24 @@ impl Fib {
             } else {
                 0
             };
-            entry.status = failure.map_or(Status::Pending, |errno| Status::Failed { errno });
+            entry.state = failure.map_or(State::Pending, State::failed);
         });
         if failure.is_some() {
-            self.retries.insert((view.now + backoff(attempts), slot));
-        } else {
-            self.finish(slot, view);
+            let failed = u32::try_from(self.failed).unwrap_or(u32::MAX);
+            let wait = backoff(attempts).max(RETRY_SHARE.saturating_mul(failed));
+            self.retries.insert((view.now + wait, slot));
+            return;
         }
+        if attempts > 0 {
+            // What stood against this one may not stand against others any more.
+            for _ in 0..HASTENED {
+                let Some((_, other)) = self.retries.pop_first() else {
+                    break;
+                };
+                self.enqueue(other);
+            }
+        }
+        self.finish(slot, view);
     }
 
     /// What most answers lead to is that nothing is left to do: no need to queue for that.
@@ -185,26 +213,26 @@ impl Fib {
         }
         match self.target(entry, view.mirror) {
             Ok((metric, form)) if self.step(entry, metric, &form, view.mirror).is_none() => {
-                self.edit(slot, |entry| entry.status = Status::Installed);
+                self.edit(slot, |entry| entry.state = State::Installed);
             }
             Ok(_) | Err(_) => self.enqueue(slot),
         }
     }
 
     /// What the kernel should hold for the key: metric and form, or why nothing.
-    fn target(&self, entry: &Entry, mirror: &Mirror) -> Result<(u32, Form), Status> {
+    pub(super) fn target(&self, entry: &Entry, mirror: &Mirror) -> Result<(u32, Form), Obstacle> {
         let key = entry.key;
         if !entry.is_wanted() {
-            return Err(Status::NotWanted);
+            return Err(Obstacle::NotWanted);
         }
         if !self.installs() {
-            return Err(Status::NotInstalled);
+            return Err(Obstacle::NotInstalled);
         }
         let others = mirror.at(key.0, key.1);
         let Some(group) = entry.wanted.filter(|_| !entry.discard) else {
             // Beneath what is really there: any route of anybody else to the same prefix is better than ours.
             return match others.first() {
-                Some(route) => Err(Status::HeldBy {
+                Some(route) => Err(Obstacle::HeldBy {
                     protocol: route.protocol,
                     metric: route.metric,
                 }),
@@ -212,27 +240,27 @@ impl Fib {
             };
         };
         if self.own.contains(&key.1) {
-            return Err(Status::OwnPrefix);
+            return Err(Obstacle::OwnPrefix);
         }
         if let Some(route) = others.iter().find(|route| route.is_connected()) {
-            return Err(Status::Connected {
+            return Err(Obstacle::Connected {
                 interface: route.hops.first().map_or(0, |hop| hop.interface),
             });
         }
         let metric = self.metric(key, self.groups.route(group));
         if let Some(route) = others.iter().find(|route| route.metric == metric) {
-            return Err(Status::HeldBy {
+            return Err(Obstacle::HeldBy {
                 protocol: route.protocol,
                 metric,
             });
         }
-        let form = self.groups.target(group).map_err(|_| Status::Unresolved)?;
+        let form = self.groups.target(group).map_err(|_| Obstacle::Unresolved)?;
         let has_ipv4_gateway = || {
             let mut gateways = form.iter().filter_map(|hop| hop.gateway);
             gateways.any(|gateway| gateway.is_ipv4())
         };
         if key.1.addr().is_ipv6() && has_ipv4_gateway() {
-            return Err(Status::WrongFamily);
+            return Err(Obstacle::WrongFamily);
         }
         Ok((metric, Arc::clone(form)))
     }
@@ -275,12 +303,19 @@ impl Fib {
             Err(_) if undecided => None,
             Err(_) => entry.held.iter().next().map(Step::Delete),
         };
-        let status = match &target {
-            Ok(_) if step.is_none() => Status::Installed,
-            Ok(_) => Status::Pending,
-            Err(_) if undecided => Status::Adopted,
-            Err(status) => *status,
+        let state = match &target {
+            Ok(_) if step.is_none() => State::Installed,
+            Ok(_) => State::Pending,
+            Err(_) if undecided => State::Adopted,
+            Err(obstacle) => obstacle.state(),
         };
+        if let Some(Step::Delete(held)) = step
+            && target.is_err()
+            && self.goes_with_others(slot, held.way)
+        {
+            self.edit(slot, |entry| entry.state = state);
+            return None;
+        }
         let operation = step.and_then(|step| {
             let form = target.map_or_else(|_| Form::from([]), |(_, form)| form);
             let routes = wanted.map_or(0, |group| self.groups.users(group));
@@ -290,7 +325,7 @@ impl Fib {
         self.edit(slot, |entry| {
             entry.busy = operation.is_some();
             entry.queued = waits;
-            entry.status = status;
+            entry.state = state;
         });
         if waits {
             // For a nexthop object; it is asked for first.
@@ -309,10 +344,11 @@ impl Fib {
         step: Step,
         (form, routes): (Form, u32),
     ) -> Option<RouteOperation> {
-        let (metric, action, way) = match step {
-            Step::Create(metric) => (metric, Action::Create, self.ways.choose(&form, routes)),
-            Step::Replace(metric) => (metric, Action::Replace, self.ways.choose(&form, routes)),
-            Step::Delete(held) => (held.metric, Action::Delete, held.way),
+        let current = self.stamps.current();
+        let (metric, action, way, stamp) = match step {
+            Step::Create(metric) => (metric, Action::Create, self.ways.choose(&form, routes), current),
+            Step::Replace(metric) => (metric, Action::Replace, self.ways.choose(&form, routes), current),
+            Step::Delete(held) => (held.metric, Action::Delete, held.way, held.stamp),
         };
         if self.ways.has_operations() {
             return None;
@@ -324,7 +360,12 @@ impl Fib {
             action,
             form,
             nexthop: self.ways.nexthop_id(way),
-            planned: Some((slot, way)),
+            stamp: if stamp == current {
+                self.stamps.stamp()
+            } else {
+                Stamp::plain(self.stamps.protocol(stamp))
+            },
+            planned: Some((slot, way, stamp)),
         })
     }
 
@@ -332,7 +373,7 @@ impl Fib {
     fn step(&self, entry: &Entry, metric: u32, form: &Form, mirror: &Mirror) -> Option<Step> {
         match entry.held.at(metric) {
             None => Some(Step::Create(metric)),
-            Some(held) if !self.ways.comes_to(held.way, form) => {
+            Some(held) if held.stamp != self.stamps.current() || !self.ways.comes_to(held.way, form) => {
                 // REPLACE takes the first route of this key, whoever owns it.
                 let alone = mirror.holder((entry.key.0, entry.key.1, metric)).is_none();
                 Some(if alone {

@@ -9,9 +9,9 @@ use crate::kernel::mirror::Mirror;
 use crate::kernel::wire::{Hop, protocol_name};
 use crate::route::Prefix;
 
-/// Where a route stands.
+/// Where a route stands, as an entry keeps it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Status {
+pub(crate) enum State {
     /// An operation is under way or about to be.
     #[default]
     Pending,
@@ -19,6 +19,21 @@ pub(crate) enum Status {
     Installed,
     /// Ours from before a restart; nothing has been decided yet.
     Adopted,
+    /// Nobody wants it.
+    NotWanted,
+    /// `install = false`, no `[kernel]`, or we are leaving.
+    NotInstalled,
+    /// No next hop is reachable.
+    Unresolved,
+    /// Something better is there: see [`Obstacle`].
+    StandsAside,
+    /// The kernel refused with this errno; it will be asked again.
+    Failed(u16),
+}
+
+/// Why a route is not to be in the kernel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Obstacle {
     /// Nobody wants it.
     NotWanted,
     /// `install = false`, no `[kernel]`, or we are leaving.
@@ -41,20 +56,35 @@ pub(crate) enum Status {
     },
     /// An IPv6 route cannot have an IPv4 gateway.
     WrongFamily,
-    /// The kernel refused; it will be asked again.
-    Failed {
-        /// Positive errno.
-        errno: i32,
-    },
 }
 
-impl Status {
+impl Obstacle {
+    pub(super) fn state(self) -> State {
+        match self {
+            Self::NotWanted => State::NotWanted,
+            Self::NotInstalled => State::NotInstalled,
+            Self::Unresolved => State::Unresolved,
+            Self::HeldBy { .. } | Self::OwnPrefix | Self::Connected { .. } | Self::WrongFamily => {
+                State::StandsAside
+            }
+        }
+    }
+}
+
+impl State {
+    /// The kernel refused.
+    pub(super) fn failed(errno: i32) -> Self {
+        Self::Failed(u16::try_from(errno).unwrap_or(u16::MAX))
+    }
+
+    /// Whether the kernel refused.
+    pub(super) fn is_failed(self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+
     /// Whether the route is kept out of the kernel by something better, so that next hops do not resolve through it.
     pub(super) fn stands_aside(self) -> bool {
-        matches!(
-            self,
-            Self::HeldBy { .. } | Self::OwnPrefix | Self::Connected { .. } | Self::WrongFamily
-        )
+        self == Self::StandsAside
     }
 }
 
@@ -72,31 +102,25 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub(super) fn count(&mut self, wanted: bool, held: bool, status: Status) {
-        if let Some(count) = self.of(wanted, held, status) {
+    pub(super) fn count(&mut self, wanted: bool, held: bool, state: State) {
+        if let Some(count) = self.of(wanted, held, state) {
             *count += 1;
         }
     }
 
-    pub(super) fn forget(&mut self, wanted: bool, held: bool, status: Status) {
-        if let Some(count) = self.of(wanted, held, status) {
+    pub(super) fn forget(&mut self, wanted: bool, held: bool, state: State) {
+        if let Some(count) = self.of(wanted, held, state) {
             *count = count.saturating_sub(1);
         }
     }
 
-    fn of(&mut self, wanted: bool, held: bool, status: Status) -> Option<&mut u64> {
-        match status {
+    fn of(&mut self, wanted: bool, held: bool, state: State) -> Option<&mut u64> {
+        match state {
             _ if !wanted => held.then_some(&mut self.stale),
-            Status::NotInstalled => None,
-            Status::Installed => Some(&mut self.installed),
-            Status::Pending | Status::Adopted | Status::NotWanted | Status::Unresolved => {
-                Some(&mut self.pending)
-            }
-            Status::HeldBy { .. }
-            | Status::OwnPrefix
-            | Status::Connected { .. }
-            | Status::WrongFamily
-            | Status::Failed { .. } => Some(&mut self.rejected),
+            State::NotInstalled => None,
+            State::Installed => Some(&mut self.installed),
+            State::Pending | State::Adopted | State::NotWanted | State::Unresolved => Some(&mut self.pending),
+            State::StandsAside | State::Failed(_) => Some(&mut self.rejected),
         }
     }
 }
@@ -130,42 +154,47 @@ struct Description<'a> {
 
 impl fmt::Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.entry.status {
-            Status::Pending => f.write_str("pending: the kernel is being asked"),
-            Status::Installed => self.held(f, "installed"),
-            Status::Adopted => self.held(f, "kept from before the restart, not decided yet"),
-            Status::NotWanted => f.write_str("not wanted"),
-            Status::NotInstalled => f.write_str("not installed: install is off"),
-            Status::Unresolved => self.unresolved(f),
-            Status::HeldBy { protocol, metric } => {
-                write!(
-                    f,
-                    "rejected: prefix held by proto {} metric {metric}",
-                    protocol_name(protocol)
-                )
-            }
-            Status::OwnPrefix => f.write_str("rejected: this node originates the prefix"),
-            Status::Connected { interface } => {
-                write!(
-                    f,
-                    "rejected: this node is connected to the prefix ({})",
-                    self.mirror.link_name(interface)
-                )
-            }
-            Status::WrongFamily => f.write_str("rejected: an IPv6 route cannot have an IPv4 next hop"),
-            Status::Failed { errno } => {
-                let error = std::io::Error::from_raw_os_error(errno);
+        match self.entry.state {
+            State::Pending => f.write_str("pending: the kernel is being asked"),
+            State::Installed => self.held(f, "installed"),
+            State::Adopted => self.held(f, "kept from before the restart, not decided yet"),
+            State::Failed(errno) => {
+                let error = std::io::Error::from_raw_os_error(errno.into());
                 write!(
                     f,
                     "rejected: {error}; tried {} times, will be tried again",
                     self.entry.attempts
                 )
             }
+            State::NotWanted | State::NotInstalled | State::Unresolved | State::StandsAside => {
+                match self.fib.target(self.entry, self.mirror) {
+                    Ok(_) => f.write_str("pending: what stood against it has just gone"),
+                    Err(obstacle) => self.obstacle(f, obstacle),
+                }
+            }
         }
     }
 }
 
 impl Description<'_> {
+    fn obstacle(&self, f: &mut fmt::Formatter<'_>, obstacle: Obstacle) -> fmt::Result {
+        match obstacle {
+            Obstacle::NotWanted => f.write_str("not wanted"),
+            Obstacle::NotInstalled => f.write_str("not installed: install is off"),
+            Obstacle::Unresolved => self.unresolved(f),
+            Obstacle::HeldBy { protocol, metric } => {
+                let protocol = protocol_name(protocol);
+                write!(f, "rejected: prefix held by proto {protocol} metric {metric}")
+            }
+            Obstacle::OwnPrefix => f.write_str("rejected: this node originates the prefix"),
+            Obstacle::Connected { interface } => {
+                let name = self.mirror.link_name(interface);
+                write!(f, "rejected: this node is connected to the prefix ({name})")
+            }
+            Obstacle::WrongFamily => f.write_str("rejected: an IPv6 route cannot have an IPv4 next hop"),
+        }
+    }
+
     fn unresolved(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let obstacle = self
             .entry

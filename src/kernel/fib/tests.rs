@@ -1,8 +1,12 @@
+mod live;
+mod sharing;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bgp_codec::Family;
 
+use self::sharing::many;
 use crate::kernel::lab::{ETH0, ETH1, Lab, OURS, STATIC, route, settings};
 use crate::kernel::settings::{Metric, Settings};
 use crate::kernel::wire::Route;
@@ -620,157 +624,4 @@ fn message(
     address: crate::kernel::wire::Address,
 ) -> crate::kernel::wire::Message {
     crate::kernel::wire::Message::Address(verb, address)
-}
-
-/// Enough routes to one place that an object pays.
-fn many(next_hops: &str) -> Vec<String> {
-    (0..100_u32)
-        .map(|index| format!("10.1.{index}.0/24 {next_hops}"))
-        .collect()
-}
-
-#[test]
-fn many_routes_share_an_object_that_goes_with_the_last() {
-    let mut lab = Lab::running(settings());
-    lab.want_all(&many("172.16.40.202"));
-    assert_eq!(lab.nexthop_log().len(), 1);
-    let sharing = lab.routes.values().filter(|route| route.nexthop_id != 0).count();
-    assert!(sharing > 30, "{sharing}");
-    assert_eq!(lab.core.counts().installed, 100);
-    lab.want_all(&many(""));
-    assert_eq!(lab.ours(), [""; 0]);
-    assert_eq!(lab.nexthop_log(), ["nexthop 0 goes"]);
-}
-
-#[test]
-fn a_member_that_is_lost_moves_all_routes_with_one_request() {
-    let mut lab = Lab::running(Settings {
-        next_hop_via_default: false,
-        ..settings()
-    });
-    lab.want_all(&many("172.16.40.202 10.99.0.9"));
-    assert_eq!(lab.nexthop_log().len(), 3, "two gateways and a group");
-    lab.log();
-    let gone = "10.99.0.9".parse().unwrap();
-    lab.core.set_suspect(gone, true);
-    lab.run();
-    let repointed = lab.nexthop_log();
-    assert!(
-        repointed.iter().any(|line| line.contains("becomes Group")),
-        "{repointed:?}"
-    );
-    assert_eq!(lab.log(), [""; 0]);
-    // The RIB follows, and nothing is left to do.
-    lab.want_all(&many("172.16.40.202"));
-    lab.core.set_suspect(gone, false);
-    lab.run();
-    assert_eq!(lab.log(), [""; 0]);
-    assert_eq!(lab.core.counts().installed, 100);
-    for route in lab.routes.values().filter(|route| route.protocol == OURS) {
-        let hops = lab.resolved(route).hops;
-        assert!(hops.len() == 1 && hops[0].interface == ETH0, "{route:?}");
-    }
-    // And back.
-    lab.want_all(&many("172.16.40.202 10.99.0.9"));
-    assert!(
-        lab.routes
-            .values()
-            .filter(|route| route.protocol == OURS)
-            .all(|route| lab.resolved(route).hops.len() == 2)
-    );
-}
-
-#[test]
-fn routes_go_silently_with_the_objects_of_a_link_and_come_back_with_it() {
-    let mut lab = Lab::running(Settings {
-        next_hop_via_default: false,
-        ..settings()
-    });
-    lab.want_all(&many("172.16.40.202"));
-    lab.want_all(&many("172.16.40.202 10.99.0.9"));
-    lab.set_link(ETH1, false);
-    lab.pass(Duration::from_secs(1));
-    assert_eq!(lab.core.counts().installed, 100);
-    lab.set_link(ETH0, false);
-    lab.pass(Duration::from_secs(1));
-    assert_eq!((lab.core.counts().pending, lab.ours().len()), (100, 0));
-    for (index, subnet) in [(ETH0, "172.16.40.0/24 dev 2"), (ETH1, "10.99.0.0/24 dev 3")] {
-        lab.set_link(index, true);
-        lab.add(Route {
-            protocol: 2,
-            scope: 253,
-            ..route(subnet)
-        });
-    }
-    assert_eq!(lab.core.counts().installed, 100);
-    assert!(
-        lab.routes
-            .values()
-            .filter(|route| route.protocol == OURS)
-            .all(|route| lab.resolved(route).hops.len() == 2)
-    );
-}
-
-#[test]
-fn objects_are_adopted_and_stale_ones_removed() {
-    let mut lab = Lab::running(settings());
-    lab.want_all(&many("172.16.40.202"));
-    lab.want_all(&many("172.16.40.203"));
-    let (routes, nexthops) = (lab.routes.clone(), lab.nexthops.clone());
-    let mut lab = Lab::new(Some(settings()));
-    (lab.routes, lab.nexthops) = (routes, nexthops);
-    let stale = crate::kernel::wire::Nexthop {
-        id: 0xb300_0077,
-        ..lab.nexthops.values().next().unwrap().clone()
-    };
-    lab.nexthops.insert(stale.id, stale);
-    lab.start();
-    assert_eq!(lab.core.counts().stale, 100);
-    lab.want_all(&many("172.16.40.203"));
-    for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
-        lab.core.family_complete(family);
-    }
-    lab.run();
-    assert_eq!(lab.log(), [""; 0], "what is right is not rewritten");
-    assert!(!lab.nexthops.contains_key(&0xb300_0077));
-    assert_eq!(lab.core.counts().installed, 100);
-}
-
-/// Trap 27: a number that somebody has is left to him, and routes never refer to it.
-#[test]
-fn somebody_elses_object_is_never_used() {
-    let mut lab = Lab::running(settings());
-    let theirs = crate::kernel::wire::Nexthop {
-        id: 0xb300_0000,
-        protocol: STATIC,
-        leads: None,
-    };
-    lab.nexthops.insert(theirs.id, theirs.clone());
-    lab.want_all(&many("172.16.40.202"));
-    assert_eq!(lab.nexthops[&theirs.id], theirs);
-    assert!(lab.routes.values().all(|route| route.nexthop_id != theirs.id));
-    assert!(lab.routes.values().any(|route| route.nexthop_id == theirs.id + 1));
-}
-
-#[test]
-fn without_objects_routes_carry_their_hops() {
-    let mut lab = Lab::running(settings());
-    lab.fail_nexthops = Some(libc::EOPNOTSUPP);
-    lab.want_all(&many("172.16.40.202"));
-    assert!(lab.routes.values().all(|route| route.nexthop_id == 0));
-    assert_eq!(lab.core.counts().installed, 100);
-    assert_eq!(lab.nexthop_log().len(), 1, "asked once");
-}
-
-#[test]
-fn an_object_that_somebody_deletes_is_made_again() {
-    let mut lab = Lab::running(settings());
-    lab.want_all(&many("172.16.40.202"));
-    let nexthop = lab.nexthops.pop_first().unwrap().1;
-    lab.routes.retain(|_, route| route.nexthop_id != nexthop.id);
-    let message = crate::kernel::wire::Message::Nexthop(crate::kernel::wire::Verb::Delete, nexthop);
-    lab.core.notified(message, lab.now);
-    lab.run();
-    lab.pass(Duration::from_secs(1));
-    assert_eq!((lab.core.counts().installed, lab.ours().len()), (100, 100));
 }

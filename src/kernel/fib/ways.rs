@@ -7,13 +7,16 @@
 //! Objects have numbers in a range of our own, are created EXCL, and go when nothing refers to them: the kernel takes
 //! every route along that refers to an object that goes.
 
+mod answers;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
-use crate::kernel::wire::{Hop, Hops, Leads, Nexthop, Verb};
+use crate::kernel::wire::{Hop, Hops, Leads};
 
 /// Where the kernel sends packets; empty: it discards them. In a canonical order, and interned, so that equal forms are
 /// the same allocation.
@@ -25,6 +28,8 @@ const FIRST_ID: u32 = 0xb300_0000;
 const END_OF_IDS: u32 = 0xb400_0000;
 /// Routes from which on an object pays.
 const PAYS: u32 = 64;
+/// After a refusal that may pass (no memory, no buffer) routes carry their hops for so long.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 /// Objects and groups at most; beyond, routes carry their hops.
 const MAX_OBJECTS: usize = 4_096;
 
@@ -52,12 +57,27 @@ pub(crate) struct Ways {
     /// Objects of ours by their numbers.
     objects: BTreeMap<u32, WayId>,
     forms: HashSet<Form>,
+    /// Objects of ours by what they come to.
+    by_content: HashMap<Form, SmallVec<[WayId; 2]>>,
     next_id: u32,
-    /// Why objects are not used: the kernel refused one, or has none at all.
-    refused: Option<i32>,
+    /// Objects are not used: the kernel refused one. For good, where it has none at all.
+    refused: Refusal,
     operations: VecDeque<NexthopOperation>,
     /// Something may have lost its last user.
     unswept: bool,
+}
+
+/// Whether objects may be asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Refusal {
+    /// They may.
+    None,
+    /// Not before this.
+    Until(Instant),
+    /// Not before the kernel's objects have been read again.
+    UntilRead,
+    /// The kernel has none.
+    Ever,
 }
 
 #[derive(Debug)]
@@ -78,6 +98,8 @@ struct Object {
     groups: u32,
     /// The kernel refused it, or it went: nothing may refer to it any more.
     gone: bool,
+    /// Made under another protocol: routes leave it as they are written anew.
+    retired: bool,
 }
 
 impl Ways {
@@ -89,8 +111,9 @@ impl Ways {
             plain: HashMap::new(),
             objects: BTreeMap::new(),
             forms: HashSet::new(),
+            by_content: HashMap::new(),
             next_id: FIRST_ID,
-            refused: None,
+            refused: Refusal::None,
             operations: VecDeque::new(),
             unswept: false,
         }
@@ -137,6 +160,21 @@ impl Ways {
         object.map_or(0, |object| object.id)
     }
 
+    /// No route is told of the objects that are there any more.
+    pub(crate) fn retire(&mut self) {
+        for slot in &mut self.slots {
+            if let Some(object) = &mut slot.object {
+                object.retired = true;
+            }
+        }
+        self.unswept = true;
+    }
+
+    fn is_retired(&self, way: WayId) -> bool {
+        let object = self.slot(way).and_then(|slot| slot.object.as_ref());
+        object.is_some_and(|object| object.retired)
+    }
+
     /// Whether nothing may refer to the way any more.
     pub(crate) fn is_gone(&self, way: WayId) -> bool {
         let object = self.slot(way).and_then(|slot| slot.object.as_ref());
@@ -179,12 +217,7 @@ impl Ways {
 
     /// Everything that came to `from` shall come to `to`: the objects that can are changed, and routes with them.
     pub(crate) fn repoint(&mut self, from: &Form, to: &Form) {
-        let concerned = self
-            .objects
-            .values()
-            .copied()
-            .filter(|way| self.comes_to(*way, from));
-        for way in concerned.collect::<Vec<_>>() {
+        for way in self.objects_to(from).collect::<Vec<_>>() {
             let Some(object) = self.slot(way).and_then(|slot| slot.object.as_ref()) else {
                 continue;
             };
@@ -208,78 +241,11 @@ impl Ways {
         }
     }
 
-    /// An interface can no longer be used: the kernel drops the objects there, and their routes, without a word, and takes
-    /// them out of their groups. Ways that changed.
-    pub(crate) fn interface_died(&mut self, interface: u32) -> Vec<WayId> {
-        let mut changed = Vec::new();
-        let objects: Vec<WayId> = self.objects.values().copied().collect();
-        for way in objects {
-            if self.is_gone(way) || !leads_through(self.content(way), interface) {
-                continue;
-            }
-            let rest = self.content(way).iter().filter(|hop| hop.interface != interface);
-            let rest: Hops = rest.copied().collect();
-            self.lose(way, rest);
-            changed.push(way);
+    /// Lets go of a refusal that has lasted long enough.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if matches!(self.refused, Refusal::Until(at) if at <= now) {
+            self.refused = Refusal::None;
         }
-        changed
-    }
-
-    /// What the kernel says of a nexthop object; ways that changed.
-    pub(crate) fn observe(&mut self, verb: Verb, nexthop: &Nexthop, own_protocol: u8) -> Vec<WayId> {
-        let known = self.objects.get(&nexthop.id).copied();
-        match (known, verb, &nexthop.leads) {
-            (Some(way), Verb::Delete, _) if !self.is_gone(way) => {
-                self.lose(way, Hops::new());
-                vec![way]
-            }
-            (Some(_), Verb::Delete, _) | (None, Verb::Delete, _) | (None, Verb::New, None) => Vec::new(),
-            (Some(way), Verb::New, None) => {
-                self.lose(way, Hops::new());
-                vec![way]
-            }
-            (Some(way), Verb::New, Some(leads)) => {
-                let form = self.content_of(leads);
-                if self.comes_to(way, &form) {
-                    return Vec::new();
-                }
-                self.set_leads(way, form, leads);
-                vec![way]
-            }
-            (None, Verb::New, Some(leads)) => {
-                let ours = (FIRST_ID..END_OF_IDS).contains(&nexthop.id);
-                if ours && nexthop.protocol == own_protocol {
-                    let form = self.content_of(leads);
-                    let way = self.add(form, Some(Object::new(nexthop.id, leads)));
-                    self.count_members(way, true);
-                    self.unswept = true;
-                }
-                Vec::new()
-            }
-        }
-    }
-
-    /// Replaces what is known by what a dump showed; ways that changed.
-    pub(crate) fn reconcile(&mut self, mut seen: Vec<Nexthop>, own_protocol: u8) -> Vec<WayId> {
-        self.refused = self.refused.filter(|errno| *errno == libc::EOPNOTSUPP);
-        // Members before their groups.
-        seen.sort_by_key(|nexthop| matches!(nexthop.leads, Some(Leads::Group(_))));
-        let mut changed = Vec::new();
-        let missing: Vec<WayId> = self
-            .objects
-            .iter()
-            .filter(|(id, _)| !seen.iter().any(|nexthop| nexthop.id == **id))
-            .map(|(_, way)| *way)
-            .filter(|way| !self.is_gone(*way))
-            .collect();
-        for way in missing {
-            self.lose(way, Hops::new());
-            changed.push(way);
-        }
-        for nexthop in &seen {
-            changed.extend(self.observe(Verb::New, nexthop, own_protocol));
-        }
-        changed
     }
 
     /// Requests about objects wait. No route may refer to an object before the kernel has said yes: somebody else may have
@@ -293,31 +259,36 @@ impl Ways {
         self.operations.pop_front()
     }
 
-    /// The kernel's answer to a request; ways that changed.
-    pub(crate) fn done(&mut self, operation: &NexthopOperation, result: Result<(), i32>) -> Vec<WayId> {
-        let Err(errno) = result else { return Vec::new() };
-        match (operation.leads.is_some(), errno) {
-            (false, _) => return Vec::new(),
-            // Somebody has the number; the next attempt takes another.
-            (true, libc::EEXIST) => {}
-            (true, _) => {
-                tracing::debug!(id = operation.id, errno, "a nexthop object was refused");
-                self.refused = Some(errno);
-            }
-        }
-        let Some(way) = self.objects.get(&operation.id).copied() else {
-            return Vec::new();
+    /// Asks for the removal of a way's object, and so of every route that refers to it; whether that can be done.
+    ///
+    /// Only where all gateways are IPv4: then the kernel takes the routes, which are IPv4, in one pass and without a
+    /// word. IPv6 routes it would take one by one and tell everybody of each.
+    pub(crate) fn remove_whole(&mut self, way: WayId) -> bool {
+        let ipv4 = |hop: &Hop| hop.gateway.is_some_and(|gateway| gateway.is_ipv4());
+        let Some(slot) = self.slot_mut(way).filter(|way| way.content.iter().all(ipv4)) else {
+            return false;
         };
-        if operation.replace && errno != libc::ENOENT {
-            // It is what it was; its routes are told one by one.
-            let nowhere = self.intern(Hops::new());
-            if let Some(slot) = self.slot_mut(way) {
-                slot.content = nowhere;
-            }
-        } else {
-            self.lose(way, Hops::new());
-        }
-        vec![way]
+        let Some(object) = slot
+            .object
+            .as_mut()
+            .filter(|object| !object.gone && object.groups == 0)
+        else {
+            return false;
+        };
+        object.gone = true;
+        let id = object.id;
+        self.operations.push_back(NexthopOperation {
+            id,
+            leads: None,
+            replace: false,
+        });
+        true
+    }
+
+    /// How many routes refer to the way's object; 0 for hops of their own.
+    pub(crate) fn sharers(&self, way: WayId) -> u32 {
+        let slot = self.slot(way).filter(|slot| slot.object.is_some());
+        slot.map_or(0, |slot| slot.users)
     }
 
     /// Asks for the removal of objects that nothing refers to, other than those that are `wanted`.
@@ -338,7 +309,7 @@ impl Ways {
                     continue;
                 };
                 let idle = object.is_group == groups && object.groups == 0;
-                if !idle || !object.gone && wanted(content) {
+                if !idle || !object.gone && !object.retired && wanted(content) {
                     continue;
                 }
                 let (id, gone) = (object.id, object.gone);
@@ -372,11 +343,7 @@ impl Ways {
 
     /// The object that comes to this; made if that is possible.
     fn object_for(&mut self, form: &Form) -> Option<WayId> {
-        let known = self
-            .objects
-            .values()
-            .copied()
-            .find(|way| self.comes_to(*way, form));
+        let known = self.objects_to(form).find(|way| !self.is_retired(*way));
         if known.is_some() {
             return known;
         }
@@ -394,7 +361,8 @@ impl Ways {
             let single = self.intern(Hops::from_elem(Hop { weight: 1, ..*hop }, 1));
             let known = self.objects.values().copied().find(|way| {
                 let object = self.slot(*way).and_then(|slot| slot.object.as_ref());
-                object.is_some_and(|object| !object.is_group) && self.comes_to(*way, &single)
+                object.is_some_and(|object| !object.is_group && !object.retired)
+                    && self.comes_to(*way, &single)
             });
             let way = match known {
                 Some(way) => way,
@@ -407,7 +375,7 @@ impl Ways {
 
     fn create(&mut self, form: Form, leads: Leads) -> Option<WayId> {
         let complete = form.iter().all(|hop| hop.gateway.is_some() && hop.interface != 0);
-        if self.refused.is_some() || !complete || self.objects.len() >= MAX_OBJECTS {
+        if self.refused != Refusal::None || !complete || self.objects.len() >= MAX_OBJECTS {
             return None;
         }
         let id = self.free_id()?;
@@ -419,6 +387,33 @@ impl Ways {
             replace: false,
         });
         Some(way)
+    }
+
+    /// Objects that come to this.
+    fn objects_to(&self, form: &Form) -> impl Iterator<Item = WayId> {
+        let ways = self.by_content.get(form).into_iter().flatten().copied();
+        ways.filter(|way| !self.is_gone(*way))
+    }
+
+    /// An object comes to something else.
+    fn set_content(&mut self, way: WayId, content: Form) {
+        self.unlist(way);
+        if self.slot(way).is_some_and(|slot| slot.object.is_some()) {
+            self.by_content.entry(Arc::clone(&content)).or_default().push(way);
+        }
+        if let Some(slot) = self.slot_mut(way) {
+            slot.content = content;
+        }
+    }
+
+    fn unlist(&mut self, way: WayId) {
+        let content = Arc::clone(self.content(way));
+        if let Some(ways) = self.by_content.get_mut(&content) {
+            ways.retain(|other| *other != way);
+            if ways.is_empty() {
+                self.by_content.remove(&content);
+            }
+        }
     }
 
     fn free_id(&mut self) -> Option<u32> {
@@ -453,12 +448,15 @@ impl Ways {
         };
         if let Some(id) = id {
             self.objects.insert(id, place);
+            let content = Arc::clone(self.content(place));
+            self.set_content(place, content);
         }
         place
     }
 
     fn remove(&mut self, way: WayId) {
         self.count_members(way, false);
+        self.unlist(way);
         let Some(slot) = self.slot_mut(way) else { return };
         let content = std::mem::replace(&mut slot.content, Form::from([]));
         match slot.object.take() {
@@ -472,29 +470,15 @@ impl Ways {
         self.free.push(way);
     }
 
-    /// An object comes to less than it did, or to nothing: then it is gone.
-    fn lose(&mut self, way: WayId, rest: Hops) {
-        let content = self.intern(rest);
-        let gone = content.is_empty();
-        if let Some(slot) = self.slot_mut(way) {
-            slot.content = content;
-            if let Some(object) = &mut slot.object {
-                object.gone |= gone;
-            }
-        }
-        self.unswept = true;
-    }
-
     fn set_leads(&mut self, way: WayId, form: Form, leads: &Leads) {
         self.count_members(way, false);
-        if let Some(slot) = self.slot_mut(way) {
-            slot.content = form;
-            if let Some(object) = &mut slot.object {
-                *object = Object {
-                    groups: object.groups,
-                    ..Object::new(object.id, leads)
-                };
-            }
+        self.set_content(way, form);
+        if let Some(object) = self.slot_mut(way).and_then(|slot| slot.object.as_mut()) {
+            *object = Object {
+                groups: object.groups,
+                retired: object.retired,
+                ..Object::new(object.id, leads)
+            };
         }
         self.count_members(way, true);
         self.unswept = true;
@@ -519,34 +503,6 @@ impl Ways {
         }
     }
 
-    fn content_of(&mut self, leads: &Leads) -> Form {
-        let mut hops = Hops::new();
-        match leads {
-            Leads::Hop(hop) => hops.push(*hop),
-            Leads::Group(members) => {
-                for (id, weight) in members {
-                    let way = self.objects.get(id).copied();
-                    let content = way.map(|way| Arc::clone(self.content(way)));
-                    // A member that is not ours is a hop that nobody wants.
-                    let unknown = Hop {
-                        interface: 0,
-                        gateway: None,
-                        weight: *weight,
-                        onlink: false,
-                    };
-                    let hop = content
-                        .and_then(|content| content.first().copied())
-                        .unwrap_or(unknown);
-                    hops.push(Hop {
-                        weight: *weight,
-                        ..hop
-                    });
-                }
-            }
-        }
-        self.intern(hops)
-    }
-
     fn slot(&self, way: WayId) -> Option<&Way> {
         self.slots.get(usize::try_from(way.0).ok()?)
     }
@@ -568,6 +524,7 @@ impl Object {
             members,
             groups: 0,
             gone: false,
+            retired: false,
         }
     }
 }

@@ -138,3 +138,23 @@ fn gateways(mirror: &Mirror, prefix: &str) -> Vec<String> {
         .filter_map(|hop| hop.gateway);
     gateways.map(|gateway| gateway.to_string()).collect()
 }
+
+#[test]
+fn what_depends_on_an_interface_is_found_whether_few_or_many_do() {
+    for count in [1_u32, 1_000, 3_000] {
+        let mut mirror = Mirror::default();
+        mirror.link(Verb::New, link(7, "cali7", true));
+        for index in 0..count {
+            let text = format!("10.{}.{}.0/24 dev 7", index / 250, index % 250);
+            mirror.route(Verb::New, 0x400, route(&text));
+        }
+        mirror.route(Verb::New, 0x400, route("172.16.0.0/16 dev 8"));
+        mirror.take_changed();
+        assert!(mirror.uses_interface(7) && !mirror.uses_interface(9));
+        mirror.link(Verb::Delete, link(7, "cali7", false));
+        assert_eq!(mirror.take_changed().len(), usize::try_from(count).unwrap());
+        assert!(!mirror.uses_interface(7) && mirror.uses_interface(8));
+        let left: Vec<_> = mirror.kernel_routes();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+}

@@ -7,11 +7,13 @@ mod link;
 mod nexthop;
 mod request;
 mod route;
+mod stamp;
 
 pub(crate) use self::link::{Address, Link};
 pub(crate) use self::nexthop::{Leads, Nexthop, NexthopChange, encode_nexthop};
 pub(crate) use self::request::{Change, DumpScope, Target, encode_change, encode_dump};
 pub(crate) use self::route::{Hop, Hops, Route, protocol_name};
+pub(crate) use self::stamp::Stamp;
 
 /// `NLM_F_*` flags that appear in messages from the kernel.
 pub(crate) mod flags {

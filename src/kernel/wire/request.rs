@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::route::{ONLINK, attribute};
-use super::{AF_INET, AF_INET6, HEADER_LEN, Hop, align};
+use super::route::{ONLINK, attribute, metrics};
+use super::{AF_INET, AF_INET6, HEADER_LEN, Hop, Stamp, align};
 use crate::route::{Prefix, TableId};
 
 const RTM_NEWROUTE: u16 = 24;
@@ -20,6 +20,7 @@ const NLM_F_CREATE: u16 = 0x400;
 const NLM_F_DUMP: u16 = 0x300;
 const RTN_UNICAST: u8 = 1;
 const RTN_BLACKHOLE: u8 = 6;
+const RTN_UNREACHABLE: u8 = 7;
 /// `RT_SCOPE_NOWHERE`: in a delete, any scope.
 const SCOPE_ANY: u8 = 255;
 
@@ -54,7 +55,7 @@ pub(crate) enum DumpScope {
     Nexthops,
     /// Routes of one table and family, perhaps only those through one interface.
     Routes {
-        /// Which table.
+        /// Which table; [`TableId::UNSPECIFIED`] for all of them.
         table: TableId,
         /// IPv6, not IPv4.
         ipv6: bool,
@@ -63,19 +64,24 @@ pub(crate) enum DumpScope {
     },
 }
 
-/// Appends a request that changes the route of (`table`, `prefix`, `metric`) that belongs to `protocol`.
+/// Appends a request that changes the route of (`table`, `prefix`, `metric`) that belongs to the stamp's protocol.
 ///
 /// `acknowledge` asks for an answer on success as well; a failure is always answered.
 pub(crate) fn encode_change(
     out: &mut Vec<u8>,
-    (table, prefix, metric, protocol): (TableId, Prefix, u32, u8),
+    (table, prefix, metric, stamp): (TableId, Prefix, u32, &Stamp),
     change: Change<'_>,
     sequence: u32,
     acknowledge: bool,
 ) {
     let (kind, flags, scope, rtn) = match change {
-        Change::Create(target) => (RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, 0, route_type(target)),
-        Change::Replace(target) => (RTM_NEWROUTE, NLM_F_REPLACE, 0, route_type(target)),
+        Change::Create(target) => (
+            RTM_NEWROUTE,
+            NLM_F_CREATE | NLM_F_EXCL,
+            0,
+            route_type(target, stamp),
+        ),
+        Change::Replace(target) => (RTM_NEWROUTE, NLM_F_REPLACE, 0, route_type(target, stamp)),
         Change::Delete => (RTM_DELROUTE, 0, SCOPE_ANY, 0),
     };
     let acknowledge = if acknowledge { NLM_F_ACK } else { 0 };
@@ -97,13 +103,16 @@ pub(crate) fn encode_change(
         _ => 0,
     };
     out.extend([family, prefix.prefix_len(), 0, 0]);
-    out.extend([u8::try_from(table.0).unwrap_or(0), protocol, scope, rtn]);
+    out.extend([u8::try_from(table.0).unwrap_or(0), stamp.protocol, scope, rtn]);
     out.extend(u32::from(route_flags).to_ne_bytes());
     put_address(out, attribute::DST, prefix.addr());
     put(out, attribute::TABLE, &table.0.to_ne_bytes());
     put(out, attribute::PRIORITY, &metric.to_ne_bytes());
     if let Some(id) = nexthop {
         put(out, attribute::NH_ID, &id.to_ne_bytes());
+    }
+    if nexthop.is_some() || !hops.is_empty() {
+        put_stamp(out, prefix, stamp);
     }
     match hops {
         [] => {}
@@ -144,7 +153,9 @@ pub(crate) fn encode_dump(out: &mut Vec<u8>, scope: DumpScope, sequence: u32) {
             out.extend([if ipv6 { AF_INET6 } else { AF_INET }, 0, 0, 0]);
             out.extend([u8::try_from(table.0).unwrap_or(0), 0, 0, 0]);
             out.extend([0; 4]);
-            put(out, attribute::TABLE, &table.0.to_ne_bytes());
+            if table != TableId::UNSPECIFIED {
+                put(out, attribute::TABLE, &table.0.to_ne_bytes());
+            }
             if let Some(interface) = interface {
                 put(out, attribute::OIF, &interface.to_ne_bytes());
             }
@@ -153,8 +164,25 @@ pub(crate) fn encode_dump(out: &mut Vec<u8>, scope: DumpScope, sequence: u32) {
     end(out, start, false);
 }
 
-fn route_type(target: Target<'_>) -> u8 {
+fn put_stamp(out: &mut Vec<u8>, prefix: Prefix, stamp: &Stamp) {
+    if let Some(source) = stamp.source(prefix) {
+        put_address(out, attribute::PREFSRC, source);
+    }
+    if stamp.mtu == 0 && stamp.advmss == 0 {
+        return;
+    }
+    let list = begin_attribute(out, attribute::METRICS);
+    for (kind, value) in [(metrics::MTU, stamp.mtu), (metrics::ADVMSS, stamp.advmss)] {
+        if value != 0 {
+            put(out, kind, &value.to_ne_bytes());
+        }
+    }
+    end(out, list, true);
+}
+
+fn route_type(target: Target<'_>, stamp: &Stamp) -> u8 {
     match target {
+        Target::Hops([]) if stamp.unreachable => RTN_UNREACHABLE,
         Target::Hops([]) => RTN_BLACKHOLE,
         Target::Hops(_) | Target::Nexthop(_) => RTN_UNICAST,
     }
@@ -248,7 +276,14 @@ mod tests {
     /// What is written reads back as the route that was meant.
     fn check(prefix: &str, hops: &[Hop]) {
         let mut out = Vec::new();
-        let key = (TableId(70_000), prefix.parse().unwrap(), 200, 179);
+        let stamp = Stamp {
+            ipv4_source: Some([192, 0, 2, 7].into()),
+            ipv6_source: Some(std::net::Ipv6Addr::LOCALHOST),
+            mtu: 1_400,
+            advmss: 1_300,
+            ..Stamp::plain(179)
+        };
+        let key = (TableId(70_000), prefix.parse().unwrap(), 200, &stamp);
         encode_change(&mut out, key, Change::Create(Target::Hops(hops)), 5, true);
         encode_change(&mut out, key, Change::Delete, 6, false);
         assert_eq!(out.len() % 4, 0);
@@ -264,7 +299,9 @@ mod tests {
         let Message::Route(Verb::New, _, route) = &read[0].1 else {
             panic!("not a route: {:?}", read[0])
         };
-        assert_eq!((route.table, route.prefix, route.metric, route.protocol), key);
+        assert_eq!((route.table, route.prefix, route.metric), (key.0, key.1, key.2));
+        assert!(stamp.is_on(route) && !Stamp::plain(12).is_on(route), "{route:?}");
+        assert_eq!(Stamp::plain(179).is_on(route), hops.is_empty());
         assert_eq!(route.hops.as_slice(), hops);
         let kind = if hops.is_empty() {
             KernelRouteKind::Blackhole
@@ -275,13 +312,15 @@ mod tests {
         let Message::Route(Verb::Delete, _, route) = &read[1].1 else {
             panic!("not a delete: {:?}", read[1])
         };
-        assert_eq!((route.table, route.prefix, route.metric, route.protocol), key);
+        assert_eq!((route.table, route.prefix, route.metric), (key.0, key.1, key.2));
+        assert_eq!(route.protocol, 179);
     }
 
     #[test]
     fn a_route_may_refer_to_a_nexthop_object() {
         let mut out = Vec::new();
-        let key = (TableId::MAIN, "10.1.0.0/16".parse().unwrap(), 200, 179);
+        let stamp = Stamp::plain(179);
+        let key = (TableId::MAIN, "10.1.0.0/16".parse().unwrap(), 200, &stamp);
         encode_change(
             &mut out,
             key,
@@ -297,7 +336,7 @@ mod tests {
             (route.nexthop_id, route.kind),
             (0xb300_0001, KernelRouteKind::Unicast)
         );
-        assert_eq!((route.table, route.prefix, route.metric, route.protocol), key);
+        assert_eq!((route.table, route.prefix, route.metric), (key.0, key.1, key.2));
     }
 
     #[test]

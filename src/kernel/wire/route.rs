@@ -15,11 +15,18 @@ pub(super) mod attribute {
     pub(crate) const GATEWAY: u16 = 5;
     pub(crate) const PRIORITY: u16 = 6;
     pub(crate) const PREFSRC: u16 = 7;
+    pub(crate) const METRICS: u16 = 8;
     pub(crate) const MULTIPATH: u16 = 9;
     pub(crate) const FLOW: u16 = 11;
     pub(crate) const TABLE: u16 = 15;
     pub(crate) const VIA: u16 = 18;
     pub(crate) const NH_ID: u16 = 30;
+}
+
+/// `RTAX_*`, inside of [`attribute::METRICS`].
+pub(super) mod metrics {
+    pub(crate) const MTU: u16 = 2;
+    pub(crate) const ADVMSS: u16 = 8;
 }
 
 /// `RTNH_F_ONLINK`: the gateway is taken as on the link whatever the table says.
@@ -68,6 +75,10 @@ pub(crate) struct Route {
     pub(crate) realm: u32,
     /// `RTA_NH_ID`; 0 when it names no nexthop object.
     pub(crate) nexthop_id: u32,
+    /// `RTAX_MTU`; 0 when absent.
+    pub(crate) mtu: u32,
+    /// `RTAX_ADVMSS`; 0 when absent.
+    pub(crate) advmss: u32,
 }
 
 impl Route {
@@ -93,6 +104,8 @@ impl Route {
             preferred_source: None,
             realm: 0,
             nexthop_id: 0,
+            mtu: 0,
+            advmss: 0,
         };
         let [hop_flags, ..] = flags.to_le_bytes();
         let mut hop = Hop {
@@ -109,6 +122,7 @@ impl Route {
                 attribute::FLOW => route.realm = Cursor(value).u32()?,
                 attribute::NH_ID => route.nexthop_id = Cursor(value).u32()?,
                 attribute::PREFSRC => route.preferred_source = Some(address(family, value)?),
+                attribute::METRICS => (route.mtu, route.advmss) = read_metrics(value)?,
                 attribute::OIF => hop.interface = Cursor(value).u32()?,
                 attribute::GATEWAY => hop.gateway = Some(address(family, value)?),
                 attribute::VIA => hop.gateway = via(value),
@@ -220,6 +234,19 @@ pub(super) fn address(family: u8, value: &[u8]) -> Option<IpAddr> {
         AF_INET6 => value.first_chunk::<16>().map(|octets| IpAddr::from(*octets)),
         _ => None,
     }
+}
+
+/// `RTA_METRICS`: MTU and MSS, 0 where absent.
+fn read_metrics(value: &[u8]) -> Option<(u32, u32)> {
+    let (mut mtu, mut advmss) = (0, 0);
+    for (kind, value) in Attributes(value) {
+        match kind {
+            metrics::MTU => mtu = Cursor(value).u32()?,
+            metrics::ADVMSS => advmss = Cursor(value).u32()?,
+            _ => {}
+        }
+    }
+    Some((mtu, advmss))
 }
 
 /// `RTA_VIA`: a gateway with its own family.

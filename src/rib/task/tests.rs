@@ -43,6 +43,7 @@ fn client(n: u8) -> Peer {
         asn: Asn(64_512),
         kind: PeerKind::Internal,
         shared_link: true,
+        link: 0,
         negotiated: Negotiated {
             families: FamilySet::IPV4_UNICAST,
             four_octet_asn: true,

@@ -229,6 +229,7 @@ fn external_peers_on_one_subnet_keep_each_others_next_hop() {
     let mut lab = Lab::new(settings());
     let on_subnet = |n: u8| Peer {
         shared_link: true,
+        link: 0,
         ..external(n)
     };
     let [e, f, g] = lab.up([on_subnet(1), on_subnet(2), external(3)])[..] else {

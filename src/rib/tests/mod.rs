@@ -86,6 +86,7 @@ pub(super) fn internal(n: u8) -> Peer {
         asn: US,
         kind: PeerKind::Internal,
         shared_link: true,
+        link: 0,
         negotiated: Negotiated {
             families: FamilySet::IPV4_UNICAST.with(Family::IPV6_UNICAST),
             four_octet_asn: true,
@@ -116,6 +117,7 @@ pub(super) fn external(n: u8) -> Peer {
         kind: PeerKind::External,
         asn: Asn(65_000 + u32::from(n)),
         shared_link: false,
+        link: 0,
         ..internal(n)
     }
 }

@@ -32,6 +32,8 @@ pub struct Endpoints {
     pub self_addresses: SelfAddresses,
     /// Whether both ends are on one subnet.
     pub shared_link: bool,
+    /// Index of the interface with the local address; 0 where that is not known.
+    pub link: u32,
 }
 
 /// One thing for the core to take in.

@@ -132,6 +132,7 @@ impl Core {
             asn: agreement.asn,
             kind: agreement.kind,
             shared_link: endpoints.shared_link,
+            link: endpoints.link,
             negotiated: agreement.negotiated,
             policy: self.settings.policy.clone(),
             table: self.settings.table,

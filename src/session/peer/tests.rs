@@ -223,6 +223,7 @@ impl Bench {
             remote: end(2, 179),
             self_addresses: crate::rib::interface::SelfAddresses::default(),
             shared_link: true,
+            link: 0,
         };
         self.input(Input::Connected {
             connection,

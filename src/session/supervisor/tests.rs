@@ -71,6 +71,7 @@ fn speaker(net: u8, last: u8, peers: Vec<PeerSettings>) -> Sessions {
         ids,
         awaited: Awaited::default(),
         listen,
+        inherited: Vec::new(),
         seed: last.into(),
     })
 }
@@ -364,6 +365,7 @@ async fn a_peer_from_a_range_comes_back_under_the_handle_that_is_waited_for() {
             time: Duration::from_millis(500),
         },
         listen: vec![SocketAddr::new(at(14, 1), 0)],
+        inherited: Vec::new(),
         seed: 1,
     });
     let mut members = one.members();
@@ -448,6 +450,7 @@ async fn a_taken_port_is_shown_and_tried_again() {
         ids: PeerIds::default(),
         awaited: Awaited::default(),
         listen: vec![address],
+        inherited: Vec::new(),
         seed: 1,
     });
     let error = until("an error", || sessions.listeners().remove(0).error).await;
