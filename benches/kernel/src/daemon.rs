@@ -123,6 +123,17 @@ impl Daemon {
         self.processes.first().map_or(0, |process| process.id() as i32)
     }
 
+    /// What it holds now, KiB, and how often it has gone to sleep by itself.
+    pub fn rest(&self) -> Result<(u64, u64)> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let field = |name: &str| -> u64 {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let word = line.and_then(|line| line.split_whitespace().next());
+            word.and_then(|word| word.parse().ok()).unwrap_or_default()
+        };
+        Ok((field("VmRSS:"), field("voluntary_ctxt_switches:")))
+    }
+
     /// Sends a signal and waits for the end.
     pub fn end(&mut self, signal: Signal) -> Result<()> {
         kill(Pid::from_raw(self.pid()), signal)?;
@@ -144,9 +155,9 @@ impl Drop for Daemon {
 }
 
 fn start_stonechat(lab: &Lab, directory: &Path, program: &Path) -> Result<Child> {
-    let state = directory.join("state");
+    let state = &lab.state;
     // A file of an earlier run would make this one a restart.
-    fs::remove_dir_all(&state).ok();
+    fs::remove_dir_all(state).ok();
     let mut config = format!(
         "[speaker]\nasn = 64512\nrouter_id = \"10.0.1.2\"\nstate_dir = \"{}\"\n\n[kernel]\n\n\
          [[originate]]\nname = \"single\"\nkernel = {{ protocol = [\"static\"], within = [\"30.0.0.0/8\"] }}\n\n\
@@ -262,7 +273,7 @@ pub fn write_restart_config(lab: &Lab, near: Ipv4Addr, more: &str) -> Result<Pat
         "[speaker]\nasn = 64512\nrouter_id = \"10.0.1.2\"\nstate_dir = \"{}\"\n\n[kernel]\n\n\
          [[originate]]\nname = \"near\"\nprefixes = [\"{near}/32\"]\n{more}\n\
          [[peer]]\nname = \"helper\"\naddress = \"{}\"\nasn = 64512\n",
-        lab.directory.join("state").display(),
+        lab.state.display(),
         Ipv4Addr::from(PEERS[0])
     );
     fs::write(&file, config)?;
@@ -271,13 +282,27 @@ pub fn write_restart_config(lab: &Lab, near: Ipv4Addr, more: &str) -> Result<Pat
 
 /// Starts stonechat with what its predecessor left.
 pub fn start_again(lab: &Lab, program: &Path, config: &Path) -> Result<Daemon> {
+    start_with(lab, program, config, &[])
+}
+
+/// Starts stonechat to take over from `before`, and waits for the end of that.
+pub fn take_over(lab: &Lab, program: &Path, config: &Path, before: &mut Daemon) -> Result<Daemon> {
+    let next = start_with(lab, program, config, &["--takeover"])?;
+    for process in &mut before.processes {
+        process.wait()?;
+    }
+    Ok(next)
+}
+
+fn start_with(lab: &Lab, program: &Path, config: &Path, options: &[&str]) -> Result<Daemon> {
     let directory = &lab.directory;
     let mut command = inside(lab, program);
     command
         .args(["run", "--config"])
         .arg(config)
         .arg("--socket")
-        .arg(directory.join("control"));
+        .arg(directory.join("control"))
+        .args(options);
     let log = directory.join("stonechat.log");
     Ok(Daemon {
         processes: vec![spawn(command, &log)?],

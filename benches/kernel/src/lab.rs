@@ -18,6 +18,8 @@ pub const DUT: [[u8; 4]; 2] = [[10, 0, 1, 2], [10, 0, 2, 2]];
 pub struct Lab {
     name: String,
     pub directory: PathBuf,
+    /// Where the daemon keeps its state: on a tmpfs, as it would.
+    pub state: PathBuf,
 }
 
 impl Lab {
@@ -26,7 +28,12 @@ impl Lab {
         let name = format!("sc{}.{what}", std::process::id());
         let directory = std::env::temp_dir().join(&name);
         fs::create_dir_all(&directory)?;
-        let lab = Self { name, directory };
+        let state = Path::new("/run").join(&name);
+        let lab = Self {
+            name,
+            directory,
+            state,
+        };
         let (dut, peers) = (lab.dut(), lab.peers());
         for namespace in [&dut, &peers] {
             ip(&format!("netns add {namespace}"))?;
@@ -66,6 +73,8 @@ impl Drop for Lab {
                 eprintln!("{error:#}");
             }
         }
+        // Not every daemon makes it.
+        fs::remove_dir_all(&self.state).ok();
         if let Err(error) = fs::remove_dir_all(&self.directory) {
             eprintln!("{}: {error}", self.directory.display());
         }

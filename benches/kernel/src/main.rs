@@ -15,14 +15,14 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use daemon::Kind;
-use measure::{Latency, Size, Work};
+use measure::{Latency, Rest, Size, Work};
 
 const USAGE: &str = "\
 usage: cargo xtask bench kernel [--quick] [--daemon NAME]... [--scene NAME]...
 
   --quick         20,000 routes in place of 200,000, 50,000 loaded in place of 500,000
   --daemon NAME   stonechat, bird or frr; all of them without
-  --scene NAME    raw, restart, install, multipath, import, loaded or early; all of them without
+  --scene NAME    raw, restart, install, multipath, import, loaded, early or idle; all of them without
   --program PATH  the stonechat to measure; target/release/stonechat without";
 
 struct Options {
@@ -75,6 +75,9 @@ fn main() -> Result<()> {
             let times = measure::early(*kind, size).map(|times| times.map(millis));
             show(&["10,000 at start, late", "10,000 at start, at once"], times);
         }
+        if wanted("idle") {
+            show(&["idle"], measure::idle(*kind, size).map(|rest| [at_rest(rest)]));
+        }
         println!();
     }
     Ok(())
@@ -119,6 +122,15 @@ fn work(work: Work) -> String {
         work.took.as_secs_f64(),
         work.cost.cpu.as_secs_f64(),
         work.cost.peak_kib / 1024
+    )
+}
+
+fn at_rest(rest: Rest) -> String {
+    format!(
+        "{:.1} MiB, {:.3} % of a core, {:.1} wakes a second",
+        rest.rss_kib as f64 / 1024.0,
+        rest.cpu,
+        rest.wakes
     )
 }
 

@@ -21,6 +21,8 @@ const EARLY: u32 = 10_000;
 const SINGLE: u32 = 300;
 /// A daemon whose configuration is wrong has ended by then.
 const STARTS: Duration = Duration::from_millis(300);
+/// How long a daemon is watched that has nothing to do.
+const REST: Duration = Duration::from_secs(30);
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -220,6 +222,34 @@ pub fn early(kind: Kind, size: &Size) -> Result<[Duration; 2]> {
         drop(daemon);
     }
     Ok(results)
+}
+
+/// What a daemon costs that has nothing to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Rest {
+    pub rss_kib: u64,
+    /// Of a core, in percent.
+    pub cpu: f64,
+    /// Times a second that it woke.
+    pub wakes: f64,
+}
+
+/// Two peers with 250 routes each, and two that never come.
+pub fn idle(kind: Kind, size: &Size) -> Result<Rest> {
+    let mut scene = Scene::start(kind, size, "idle", 2)?;
+    let prefixes = prefixes(500);
+    scene.announce(&prefixes[..250], &[0])?;
+    scene.announce(&prefixes[250..], &[1])?;
+    std::thread::sleep(Duration::from_secs(2));
+    let (cpu, (_, woken), start) = (scene.daemon.cost()?.cpu, scene.daemon.rest()?, Instant::now());
+    std::thread::sleep(REST);
+    let (rss_kib, wakes) = scene.daemon.rest()?;
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Rest {
+        rss_kib,
+        cpu: (scene.daemon.cost()?.cpu - cpu).as_secs_f64() / seconds * 100.0,
+        wakes: (wakes - woken) as f64 / seconds,
+    })
 }
 
 /// What netlink itself takes, nobody listening: plain, with a nexthop object, with a group of two; removal; a dump.

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::daemon::{Daemon, spawn_helper, start_again, write_restart_config};
+use crate::daemon::{Daemon, spawn_helper, start_again, take_over, write_restart_config};
 use crate::lab::{Lab, within};
 use crate::netlink::{Netlink, Via};
 
@@ -31,7 +31,7 @@ pub struct Loss {
     pub lost: [usize; 2],
 }
 
-/// SIGTERM, SIGKILL, a reload and an upgrade, one after the other on the same daemon.
+/// SIGTERM, SIGKILL, a reload, an upgrade and a takeover, one after the other on the same daemon.
 pub fn losses(program: &Path, helper: &'static str, routes: u32) -> Result<Vec<Loss>> {
     let lab = Lab::new("restart")?;
     for (namespace, address) in [(lab.dut(), NEAR), (lab.peers(), FAR)] {
@@ -84,6 +84,10 @@ pub fn losses(program: &Path, helper: &'static str, routes: u32) -> Result<Vec<L
     losses.push(measure(&lab, "binary upgrade", || {
         daemon.end(Signal::SIGTERM)?;
         daemon = start_again(&lab, &upgraded, &config)?;
+        Ok(())
+    })?);
+    losses.push(measure(&lab, "takeover", || {
+        daemon = take_over(&lab, program, &config, &mut daemon)?;
         Ok(())
     })?);
     await_routes(&lab, &mut daemon, routes)?;
