@@ -21,5 +21,7 @@ mod operator;
 mod pair;
 mod reflector;
 mod reload;
+mod restarts;
 mod start;
+mod tables;
 mod vips;

@@ -36,12 +36,26 @@ impl Stonechat {
 
     /// Starts it after it ended, with the configuration and the state that are there.
     pub(crate) fn start_again(&mut self) {
+        self.run(&[]);
+    }
+
+    /// Starts another that takes over from the one that runs, which ends by itself.
+    #[track_caller]
+    pub(crate) fn take_over(&mut self) {
+        let mut before = self.process.take().expect("stonechat runs");
+        self.run(&["--takeover"]);
+        let ended = before.await_end();
+        assert!(ended.success(), "{ended}: {}", self.log());
+    }
+
+    fn run(&mut self, options: &[&str]) {
         let mut command = self.inside();
         command
             .args(["run", "--config"])
             .arg(self.config_path())
             .arg("--socket")
-            .arg(self.socket());
+            .arg(self.socket())
+            .args(options);
         let process = Process::start("stonechat", &mut command, &self.dir.join("stonechat.log"));
         self.process = Some(process);
         await_until("stonechat answers on its socket", || {
