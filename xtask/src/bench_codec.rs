@@ -33,9 +33,17 @@ pub(crate) fn run(options: &[String]) -> Result<()> {
 }
 
 fn instructions(record: bool) -> Result<()> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        bail!("counting instructions takes valgrind, which this machine does not have; nothing was compared");
+    }
     let program = build()?;
     let listed = output(Command::new(&program).arg("--list"))?.0;
     let known = read_record();
+    if known.is_empty() && !record {
+        bail!(
+            "{RECORD} holds no figures to compare with: `cargo xtask bench codec --instructions --record` writes them"
+        );
+    }
     let mut found = BTreeMap::new();
     let mut grown = Vec::new();
     println!("{:44} {:>10} {:>10}", "stream / reader", "recorded", "counted");
@@ -50,7 +58,7 @@ fn instructions(record: bool) -> Result<()> {
             "{key:44} {:>10} {counted:>10.1}",
             before.map_or(String::new(), |before| format!("{before:.1}"))
         );
-        if before.is_some_and(|before| counted > before * TOLERANCE) {
+        if before.is_some_and(|before| has_grown(before, counted)) {
             grown.push(key.clone());
         }
         found.insert(key, counted);
@@ -71,8 +79,15 @@ fn instructions(record: bool) -> Result<()> {
     Ok(())
 }
 
+fn has_grown(before: f64, counted: f64) -> bool {
+    counted > before * TOLERANCE
+}
+
 fn read_record() -> BTreeMap<String, f64> {
-    let text = fs::read_to_string(RECORD).unwrap_or_default();
+    parse(&fs::read_to_string(RECORD).unwrap_or_default())
+}
+
+fn parse(text: &str) -> BTreeMap<String, f64> {
     text.lines()
         .filter_map(|line| line.rsplit_once(" = "))
         .filter_map(|(key, value)| Some((key.trim_matches('"').to_owned(), value.parse().ok()?)))
@@ -119,4 +134,24 @@ fn output(command: &mut Command) -> Result<(String, String)> {
         bail!("{command:?} failed: {}", text(&output.stderr));
     }
     Ok((text(&output.stdout), text(&output.stderr)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_the_tolerance_is_a_regression() {
+        let record = parse("# heading\n\"withdrawals / bgp-codec, visitor\" = 100.0\n");
+        let before = record["withdrawals / bgp-codec, visitor"];
+        assert!(!has_grown(before, 102.9));
+        assert!(has_grown(before, 103.1));
+    }
+
+    #[test]
+    fn the_committed_record_has_a_figure_for_each_reader_and_stream() {
+        let record = parse(include_str!("../../benches/codec/instructions.toml"));
+        assert_eq!(record.len(), 16);
+        assert!(record.values().all(|counted| *counted > 0.0));
+    }
 }
