@@ -178,9 +178,10 @@ fn group_text(group: &GroupStory) -> String {
         members,
         behind,
     } = group;
+    let peers = if *members == 1 { "peer" } else { "peers" };
     match behind {
-        0 => format!("{number} ({members} peers), in step"),
-        behind => format!("{number} ({members} peers), {behind} behind"),
+        0 => format!("{number} ({members} {peers}), in step"),
+        behind => format!("{number} ({members} {peers}), {behind} behind"),
     }
 }
 

@@ -49,6 +49,13 @@ pub enum Input {
     Local(Vec<LocalChange>),
     /// All aggregates of the main table; replaces the earlier ones.
     Aggregates(Vec<Aggregate>),
+    /// How paths are compared, from now on.
+    Decision {
+        /// [`Settings::always_compare_med`].
+        always_compare_med: bool,
+        /// [`Settings::decision`].
+        options: DecisionOptions,
+    },
     /// What the kernel says of next hops that [`Output::TrackNextHops`] asked about.
     NextHops(Vec<(IpAddr, Reachability)>),
     /// Policy and other per-peer settings that need no new session changed; results are re-decided from memory.

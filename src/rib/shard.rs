@@ -4,7 +4,7 @@
 //! [`Rib::next_deadline`] says "at once".
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use bgp_codec::{Afi, Family, FamilySet, Notification, Safi};
@@ -15,7 +15,7 @@ use super::explain::{Answer, Query};
 use super::graveyard;
 use super::group::GroupKey;
 use super::ids::PeerIndex;
-use super::interface::{Aggregate, Event, Input, LocalChange, Output, Settings};
+use super::interface::{Aggregate, DecisionOptions, Event, Input, LocalChange, Output, Settings};
 use super::jobs::{Job, JobKind};
 use super::next_hop::NextHopId;
 use super::refresh::Refresh;
@@ -23,7 +23,7 @@ use super::selection::Selection;
 use super::share::Share;
 use super::table::Table;
 use super::update_group::UpdateGroup;
-use crate::route::TableId;
+use crate::route::{Prefix, TableId};
 
 /// Prefixes decided, or paths looked at, in one slice; about 2 ms.
 const SLICE: usize = 2_048;
@@ -104,6 +104,10 @@ impl Rib {
             Input::Credit { peer, bytes } => self.credit(peer, bytes),
             Input::Local(changes) => changes.into_iter().for_each(|change| self.local(change)),
             Input::Aggregates(rules) => self.set_aggregates(&rules),
+            Input::Decision {
+                always_compare_med,
+                options,
+            } => self.set_decision(always_compare_med, options),
             Input::NextHops(changes) => {
                 let next_hops = &mut self.core.attributes.next_hops;
                 let ids: Vec<_> = changes
@@ -250,6 +254,21 @@ impl Rib {
             if !prefixes.is_empty() {
                 self.jobs.push_back(Job::new(table, JobKind::Within { prefixes }));
             }
+        }
+    }
+
+    /// Every prefix is decided again, by the new rules.
+    fn set_decision(&mut self, always_compare_med: bool, options: DecisionOptions) {
+        self.core.settings.always_compare_med = always_compare_med;
+        self.core.settings.decision = options;
+        let everything = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let prefixes: Vec<Prefix> = everything
+            .into_iter()
+            .filter_map(|address: IpAddr| Prefix::new(address, 0).ok())
+            .collect();
+        for table in 0..self.tables.len() {
+            let prefixes = prefixes.clone();
+            self.jobs.push_back(Job::new(table, JobKind::Within { prefixes }));
         }
     }
 

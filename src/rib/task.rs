@@ -13,7 +13,8 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::explain::{Answer, Query};
 use super::interface::{
-    Aggregate, Chunk, Event, FibChange, Input, LocalChange, Output, Peer, PeerPolicy, Reachability, Settings,
+    Aggregate, Chunk, DecisionOptions, Event, FibChange, Input, LocalChange, Output, Peer, PeerPolicy,
+    Reachability, Settings,
 };
 pub use super::lane::Lane;
 use super::lane::{Inbox, Ready};
@@ -149,6 +150,15 @@ impl RibHandle {
     /// All aggregates of the main table.
     pub async fn aggregates(&self, aggregates: Vec<Aggregate>) {
         self.send(Control::Input(Input::Aggregates(aggregates))).await;
+    }
+
+    /// How paths are compared, from now on.
+    pub async fn decision(&self, always_compare_med: bool, options: DecisionOptions) {
+        self.send(Control::Input(Input::Decision {
+            always_compare_med,
+            options,
+        }))
+        .await;
     }
 
     /// What the kernel says of next hops.

@@ -10,7 +10,7 @@ use super::Speaker;
 use super::answer::Reloads;
 use super::drain;
 use super::start;
-use crate::config::{Effect, Plan, Problem};
+use crate::config::{Config, Effect, Plan, Problem};
 use crate::control::show::{Plan as ShownPlan, PlannedChange};
 use crate::control::{Failure, Response};
 
@@ -134,6 +134,11 @@ impl Speaker {
         self.http.serve(result.speaker.http);
         if originate {
             self.originator.reconfigure(result.originate.clone());
+        }
+        let decision = |config: &Config| (config.speaker.always_compare_med, config.speaker.decision);
+        let (always_compare_med, options) = decision(&result);
+        if decision(&self.config) != (always_compare_med, options) {
+            self.rooms.rib.decision(always_compare_med, options).await;
         }
         if aggregates {
             self.originator.set_aggregates(result.aggregates.clone());

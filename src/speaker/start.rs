@@ -83,8 +83,7 @@ pub(super) async fn start(
     rib.aggregates(rules(&config)).await;
 
     let (announcements_sender, announcements) = mpsc::channel(QUEUE);
-    let vips = vip::spawn(vips(&config, &legacy, &drains), announcements_sender);
-    let vips = Arc::new(vips);
+    let vips = Arc::new(vip::spawn(vips(&config, &legacy, &drains), announcements_sender));
     let now = Instant::now();
     let sessions = Sessions::start(Start {
         rib: rib.clone(),
@@ -108,8 +107,7 @@ pub(super) async fn start(
         orders: orders_sender,
     };
     let http = serve(&config, socket, answerer.clone());
-    watch_tables(&config, &answerer);
-    tokio::spawn(memory::keep_alive(config.speaker.state_dir.clone()));
+    watch(&config, &answerer);
     let inputs = Inputs {
         table,
         announcements,
@@ -216,7 +214,9 @@ fn vips(config: &Config, legacy: &Legacy, drains: &Drains) -> vip::Start {
     }
 }
 
-fn watch_tables(config: &Config, rooms: &Answerer) {
+/// What goes on beside the main loop: what VIPs wish to know, and that the state file is not forgotten.
+fn watch(config: &Config, rooms: &Answerer) {
+    tokio::spawn(memory::keep_alive(config.speaker.state_dir.clone()));
     // A little before our End-of-RIB goes out whatever is missing, so that what waited is announced before it.
     let deadline = rooms.facts.started + config.speaker.deferral_time * 3 / 4;
     tokio::spawn(watched::watch(rooms.clone(), deadline));

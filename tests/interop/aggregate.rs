@@ -45,7 +45,7 @@ fn an_aggregate_lives_with_its_contributors_and_is_reloaded_live() {
     );
     await_until("the block and nothing beneath it", || holds(&[BLOCK]));
     await_until("a blackhole of ours beneath it", || {
-        let routes = pair.left.ip(&format!("-N route show {BLOCK} proto 179"));
+        let routes = pair.left.ip(&format!("route show {BLOCK} proto 179"));
         if routes.starts_with("blackhole") {
             Ok(())
         } else {
@@ -74,7 +74,7 @@ fn an_aggregate_lives_with_its_contributors_and_is_reloaded_live() {
     left.signal(Signal::SIGHUP);
     await_until("the part alone", || holds(&[ONE]));
     await_until("nothing of ours in the kernel", || {
-        equal(&pair.left.ip("-N route show proto 179"), &String::new())
+        equal(&pair.left.ip("route show proto 179"), &String::new())
     });
     let peers = left.json("peers").expect("peers answers");
     assert_eq!(peers[0]["established_count"].as_u64().unwrap_or(1), 1, "{peers}");

@@ -10,6 +10,7 @@ use crate::pair::{LEFT, Pair, RIGHT, stonechat};
 
 const TAKEN: &str = "10.244.1.0/26";
 const REFUSED: &str = "10.99.0.0/24";
+const ELSEWHERE: &str = "10.245.1.0/26";
 
 #[test]
 fn files_are_taken_or_refused_and_every_route_has_its_why() {
@@ -26,6 +27,7 @@ fn files_are_taken_or_refused_and_every_route_has_its_why() {
     let mut right = Stonechat::start(&lab, &pair.right, &far);
     right.announce(TAKEN, "");
     right.announce(REFUSED, "");
+    right.announce(ELSEWHERE, "");
     let why = |what: &str| left.cli(&format!("why {what}")).expect_success();
     let says = |what: &str, words: &[&str]| {
         let text = why(what);
@@ -48,7 +50,7 @@ fn files_are_taken_or_refused_and_every_route_has_its_why() {
                 "import: ",
                 &rule.replace("node.toml", &shown(&left)),
                 "decision: best",
-                "split horizon",
+                "not reflected",
                 "in step",
             ],
         )
@@ -66,6 +68,16 @@ fn files_are_taken_or_refused_and_every_route_has_its_why() {
     says("10.1.2.0/24", &["no paths: nobody sent it", "no usable route"]).expect("one that is absent");
     says(&format!("{TAKEN} --peer absent"), &["no session", "absent"]).expect("a peer that is down");
     await_until("in the kernel", || says(TAKEN, &["kernel:\n  installed in main"]));
+
+    await_until("a kernel table that a filter chose", || {
+        says(ELSEWHERE, &["weight 5, ", "kernel table 100"])?;
+        let routes = pair.left.try_ip("route show table 100");
+        if routes.stdout.contains(ELSEWHERE) {
+            Ok(())
+        } else {
+            Err(format!("{routes:?}"))
+        }
+    });
 
     // A wrong file changes nothing and is told with its place; a doubtful one is taken, with a warning.
     left.write_config(&file("", "").replace("default = \"reject\"", "defualt = \"reject\""));
@@ -115,7 +127,8 @@ fn file(speaker: &str, more: &str) -> String {
     format!(
         "{base}\n[[peer]]\nname = \"absent\"\naddress = \"192.0.2.77\"\nasn = 64512\n\n\
          [[filter]]\nname = \"in\"\ndefault = \"reject\"\nrules = [\n  \
-         {{ prefix = \"10.244.0.0/16 le 26\", action = \"accept\" }}, # within\n]\n\n{more}"
+         {{ prefix = \"10.244.0.0/16 le 26\", action = \"accept\" }}, # within\n  \
+         {{ prefix = \"10.245.0.0/16 le 26\", action = \"accept\", set = {{ weight = 5, table = 100 }} }},\n]\n\n{more}"
     )
 }
 

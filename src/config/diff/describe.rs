@@ -79,6 +79,28 @@ pub(super) fn speaker(old: &Speaker, new: &Speaker) -> (Differences, Differences
         .to_owned()
     });
     live.optional("http", &old.http, &new.http);
+    live.plain(
+        "always_compare_med",
+        &old.always_compare_med,
+        &new.always_compare_med,
+    );
+    let (was, is) = (&old.decision, &new.decision);
+    live.plain(
+        "med_missing_as_worst",
+        &was.med_missing_as_worst,
+        &is.med_missing_as_worst,
+    );
+    live.plain(
+        "ignore_as_path_length",
+        &was.ignore_as_path_length,
+        &is.ignore_as_path_length,
+    );
+    live.plain(
+        "ignore_next_hop_metric",
+        &was.ignore_next_hop_metric,
+        &is.ignore_next_hop_metric,
+    );
+    live.plain("prefer_oldest", &was.prefer_oldest, &is.prefer_oldest);
     let mut restart = Differences::default();
     restart.optional("router_id", &old.router_id, &new.router_id);
     restart.optional("cluster_id", &old.cluster_id, &new.cluster_id);
@@ -86,28 +108,6 @@ pub(super) fn speaker(old: &Speaker, new: &Speaker) -> (Differences, Differences
     restart.setting("state_dir", &old.state_dir, &new.state_dir, |path| {
         path.display().to_string()
     });
-    restart.plain(
-        "always_compare_med",
-        &old.always_compare_med,
-        &new.always_compare_med,
-    );
-    let (was, is) = (&old.decision, &new.decision);
-    restart.plain(
-        "med_missing_as_worst",
-        &was.med_missing_as_worst,
-        &is.med_missing_as_worst,
-    );
-    restart.plain(
-        "ignore_as_path_length",
-        &was.ignore_as_path_length,
-        &is.ignore_as_path_length,
-    );
-    restart.plain(
-        "ignore_next_hop_metric",
-        &was.ignore_next_hop_metric,
-        &is.ignore_next_hop_metric,
-    );
-    restart.plain("prefer_oldest", &was.prefer_oldest, &is.prefer_oldest);
     (live, restart)
 }
 

@@ -212,6 +212,8 @@ fn speaker_changes(running: &Speaker, wanted: &Speaker, changes: &mut Vec<Change
         deferral_time: wanted.deferral_time,
         log_level: wanted.log_level.clone(),
         log_format: wanted.log_format,
+        always_compare_med: wanted.always_compare_med,
+        decision: wanted.decision,
         http: wanted.http,
         ..running.clone()
     }

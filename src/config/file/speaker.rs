@@ -39,16 +39,16 @@ keys! {
         deferral_time: Duration = scalar::positive_duration => DURATION,
             "`\"60s\"`, or half of the shortest `restart_time` if that is less", "live (counts at the next start)";
         /// Compare MED between paths from different neighbouring ASes too.
-        always_compare_med: bool = scalar::boolean => BOOLEAN, "`false`", RESTART;
+        always_compare_med: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
         /// A path without MED loses against any that has one, where it would be taken for 0, the best.
-        med_missing_as_worst: bool = scalar::boolean => BOOLEAN, "`false`", RESTART;
+        med_missing_as_worst: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
         /// Leave out the length of AS_PATH when choosing the best path.
-        ignore_as_path_length: bool = scalar::boolean => BOOLEAN, "`false`", RESTART;
+        ignore_as_path_length: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
         /// Leave out the metric of the route to the next hop when choosing the best path.
-        ignore_next_hop_metric: bool = scalar::boolean => BOOLEAN, "`false`", RESTART;
+        ignore_next_hop_metric: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
         /// Among equal paths from external peers keep the one that has been there longest (RFC 5004), where the lowest
         /// router id would win.
-        prefer_oldest: bool = scalar::boolean => BOOLEAN, "`false`", RESTART;
+        prefer_oldest: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
         /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `"info,stonechat::rib=debug"`.
         log_level: String = log_level => text("a level", "info"), "`\"info\"`", LIVE;
         /// For people, or one JSON object a line.

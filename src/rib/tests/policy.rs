@@ -462,3 +462,29 @@ fn med_follows_the_way_to_the_next_hop() {
         assert_eq!(lab.held(b, "192.0.2.0/24").med, Some(metric));
     }
 }
+
+#[test]
+fn another_way_to_compare_decides_everything_again() {
+    let mut lab = Lab::new(settings());
+    let [near, far] = lab.up([external(1), external(2)])[..] else {
+        panic!()
+    };
+    lab.announce(near, &path("65001", "10.0.0.1"), &["192.0.2.0/24"]);
+    let worse = PathAttributes {
+        med: Some(0),
+        ..path("65002 65010", "10.0.0.2")
+    };
+    lab.announce(far, &worse, &["192.0.2.0/24"]);
+    let best = |lab: &Lab| lab.why("192.0.2.0/24").paths[0].route.source.to_string();
+    assert_eq!(best(&lab), "p1");
+    lab.input(Input::Decision {
+        always_compare_med: true,
+        options: DecisionOptions {
+            ignore_as_path_length: true,
+            med_missing_as_worst: true,
+            ..DecisionOptions::default()
+        },
+    });
+    lab.settle();
+    assert_eq!(best(&lab), "p2");
+}
