@@ -498,10 +498,10 @@ impl Rib {
 }
 
 /// The unicast family of a prefix.
-pub(super) const fn family_of(prefix: crate::route::Prefix) -> Family {
+pub(super) const fn family_of(prefix: Prefix) -> Family {
     match prefix {
-        crate::route::Prefix::V4(_) => Family::IPV4_UNICAST,
-        crate::route::Prefix::V6(_) => Family::IPV6_UNICAST,
+        Prefix::V4(_) => Family::IPV4_UNICAST,
+        Prefix::V6(_) => Family::IPV6_UNICAST,
     }
 }
 
