@@ -422,9 +422,10 @@ impl UpdateGroup {
         stream.may_hold.extend(unread.ids.iter());
         let mut markers = unread.markers();
         if markers.is_empty() {
-            // What the walk has to come to anyway is in one set only: a change of it must not be looked for in the other.
-            let walked = |id: &u32| stream.walk.as_ref().is_some_and(|walk| walk.ids.contains(*id));
-            stream.dirty.extend(unread.ids.iter().filter(|id| !walked(id)));
+            for id in unread.ids.iter().filter(|id| !stream.due.contains(*id)) {
+                stream.dirty.insert(id);
+                stream.urgent.insert(id);
+            }
         } else {
             // What was to be read before a marker comes before it still.
             let walk = stream.walk.get_or_insert_with(|| Walk {
@@ -435,6 +436,7 @@ impl UpdateGroup {
             markers.append(&mut walk.markers);
             walk.markers = markers;
         }
+        stream.leave_to_walk();
         let index = self.add_stream(stream);
         self.enter_stream(id, index);
         if unread.begin_of_refresh {

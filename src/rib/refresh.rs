@@ -75,6 +75,7 @@ impl UpdateGroup {
         if how == Refresh::Enhanced {
             walk.markers.push(Marker::EndOfRefresh);
         }
+        stream.leave_to_walk();
         stream.before = None;
         stream.fresh = false;
     }

@@ -108,6 +108,18 @@ impl Stream {
         self.closed || (self.paced && self.walk.is_none() && self.pending() == 0)
     }
 
+    /// Leaves what the walk comes to anyway to the walk: an id is in one set only, because what is known of its being held
+    /// ends when it is told.
+    pub(crate) fn leave_to_walk(&mut self) {
+        let Some(walk) = &self.walk else { return };
+        for set in [&mut self.dirty, &mut self.due, &mut self.urgent] {
+            let walked: Vec<u32> = set.iter().filter(|id| walk.ids.contains(*id)).collect();
+            for id in walked {
+                set.remove(id);
+            }
+        }
+    }
+
     /// Whether an id waits to be told.
     pub(crate) fn contains(&self, id: u32) -> bool {
         self.dirty.contains(id)

@@ -44,10 +44,8 @@ fn changes_wait_for_their_turn_and_come_as_what_they_have_come_to() {
     assert_eq!(lab.peer_counters(waits).pending, 2);
     let due = lab.rib.next_deadline().expect("its turn comes");
     lab.pass(due.saturating_duration_since(lab.now));
-    assert_eq!(
-        lab.said(waits),
-        [announce("20.0.0.0/24"), announce("20.0.1.0/24")]
-    );
+    assert_eq!(lab.said(waits).len(), 2, "each once");
+    assert_eq!(lab.holds(waits), ["20.0.0.0/24", "20.0.1.0/24"]);
     assert_eq!(lab.held(waits, "20.0.0.0/24").med, Some(3));
     assert_eq!(lab.peer_counters(waits).pending, 0);
     lab.pass(3 * INTERVAL);
