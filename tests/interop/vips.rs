@@ -9,8 +9,10 @@
 mod backend;
 mod exabgp;
 mod load;
+mod pass_on;
+mod waiting;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -74,7 +76,7 @@ fn a_drained_node_loses_no_request_but_what_is_under_way_as_the_router_moves() {
     let mut stonechats: Vec<Stonechat> = (0..3).map(|node| site.start(&lab, node, "")).collect();
     site.await_next_hops(&[0, 1, 2]);
 
-    let asking = Asking::begin(&site.client, TARGET);
+    let asking = Asking::begin(&site.client, TARGET, Duration::ZERO);
     let drain = stonechats[1].cli("drain --vip shop --settle 1s --wait");
     drain.expect_success();
     site.await_next_hops(&[0, 2]);
@@ -195,6 +197,17 @@ fn the_address_is_ours_while_it_is_announced_and_never_anybody_elses() {
     stonechat.cli("reload").expect_success();
     site.await_next_hops(&[]);
     site.await_address(0, false);
+
+    // Leaving takes it along.
+    stonechat.write_config(&config(0, ""));
+    stonechat.cli("reload").expect_success();
+    site.await_next_hops(&[0]);
+    stonechat.cli("stop").expect_success();
+    stonechat.await_end();
+    site.await_address(0, false);
+    site.await_next_hops(&[]);
+    stonechat.write_config(&without);
+    stonechat.start_again();
 
     // One that was there before stays, whatever becomes of the VIP.
     add_address(&site.nodes[0], "lo", &format!("{VIP}/32"));

@@ -1,4 +1,4 @@
-//! The benchmarks that are programs of their own: `cargo xtask bench <convergence|sessions|kernel|policy> [OPTIONS]`.
+//! The benchmarks that are programs of their own: `cargo xtask bench <codec|convergence|sessions|kernel|policy|vips> [OPTIONS]`.
 
 use anyhow::Result;
 
@@ -15,6 +15,7 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
         Some((name, options)) if name == "sessions" => sessions(options),
         Some((name, options)) if name == "kernel" => kernel(options),
         Some((name, options)) if name == "policy" => policy(options),
+        Some((name, _)) if name == "vips" => vips(),
         _ => run::all(&[Step::cargo("bench --workspace").and(rest)]),
     }
 }
@@ -50,5 +51,14 @@ fn policy(rest: &[String]) -> Result<()> {
     run::all(&[
         Step::cargo("build --release --bin stonechat"),
         Step::cargo("run --release --quiet --manifest-path benches/policy/Cargo.toml --").and(rest),
+    ])
+}
+
+/// How soon a dead backend is withdrawn, beside ExaBGP's health check, and what 2,000 checks cost; as root, in namespaces.
+fn vips() -> Result<()> {
+    let measure = "test --test interop -- --ignored --nocapture --test-threads=1 vips::";
+    run::all(&[
+        Step::cargo("build --release --bin stonechat"),
+        Step::cargo(measure).with("STONECHAT", "target/release/stonechat"),
     ])
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::run::Step;
 
 /// A package, and a file whose presence says that it is installed.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("frr", "/usr/lib/frr/bgpd"),
     ("bird2", "/usr/sbin/bird"),
     ("gobgpd", "/usr/bin/gobgpd"),
@@ -17,6 +17,7 @@ const PACKAGES: [(&str, &str); 8] = [
     ("openbgpd", "/usr/sbin/bgpd"),
     ("iproute2", "/usr/sbin/ip"),
     ("iputils-ping", "/usr/bin/ping"),
+    ("nftables", "/usr/sbin/nft"),
     ("tcpdump", "/usr/bin/tcpdump"),
 ];
 

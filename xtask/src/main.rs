@@ -33,7 +33,8 @@ usage: cargo xtask VERB [ARGUMENTS]
   sim       many seeds of the simulation, optimised: cargo xtask sim [SEEDS]; a thousand of each scenario by default
   fuzz      fuzz the decoder: cargo xtask fuzz [TARGET] [--minutes N], or --minimise; takes a nightly toolchain
   miri      the codec's unit tests under Miri; takes a nightly toolchain with it
-  bench     the benchmarks; `bench convergence` and `bench kernel`, as root, measure beside other daemons; `bench policy` filters and reloads
+  bench     the benchmarks; `bench convergence`, `kernel` and `vips`, as root, measure beside other daemons; `bench policy` filters
+            and reloads
   rfc       what the code cites: RFC citations and deviations, by document";
 
 fn main() -> ExitCode {

@@ -15,6 +15,7 @@ pub(crate) enum Need {
     Exabgp,
     Openbgpd,
     Ping,
+    Nft,
 }
 
 impl Need {
@@ -30,6 +31,7 @@ impl Need {
             Self::Gobgp => ("gobgpd", &["/usr/bin/gobgpd", "/usr/bin/gobgp"]),
             Self::Exabgp => ("exabgp", &["/usr/sbin/exabgp"]),
             Self::Openbgpd => ("openbgpd", &["/usr/sbin/bgpd", "/usr/sbin/bgpctl"]),
+            Self::Nft => ("nftables", &["/usr/sbin/nft"]),
             Self::Ping => ("iputils-ping", &["/bin/ping"]),
         };
         let absent = files.iter().find(|file| !Path::new(file).exists())?;

@@ -33,7 +33,7 @@ impl Backend {
             while !asked_to_end.load(Ordering::SeqCst) {
                 match listener.accept() {
                     // A client that goes away early is its own business.
-                    Ok((stream, _)) => drop(answer(stream, name)),
+                    Ok((stream, _)) => drop(std::thread::spawn(move || answer(stream, name))),
                     Err(_) => std::thread::sleep(PAUSE),
                 }
             }
@@ -60,9 +60,13 @@ impl Drop for Backend {
 fn answer(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut request = [0; 1024];
-    if stream.read(&mut request)? == 0 {
-        return Ok(());
+    let (mut request, mut piece) = (Vec::new(), [0; 1024]);
+    while !request.ends_with(b"\r\n\r\n") {
+        let octets = stream.read(&mut piece)?;
+        if octets == 0 {
+            return Ok(());
+        }
+        request.extend_from_slice(&piece[..octets]);
     }
     let length = name.len();
     write!(
@@ -110,7 +114,9 @@ pub(super) const CLIENTS: usize = 4;
 pub(super) fn ask(from: &Namespace, target: &str, times: usize) -> Tally {
     let target: SocketAddr = target.parse().expect("an address and a port");
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| from.spawn_inside(move || tally((0..times / CLIENTS).map(|_| request(target)))))
+        .map(|_| {
+            from.spawn_inside(move || tally((0..times / CLIENTS).map(|_| request(target, Duration::ZERO))))
+        })
         .collect();
     clients
         .into_iter()
@@ -125,14 +131,15 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    pub(super) fn begin(from: &Namespace, target: &str) -> Self {
+    /// Each request takes its client so long to write.
+    pub(super) fn begin(from: &Namespace, target: &str, writing: Duration) -> Self {
         let target: SocketAddr = target.parse().expect("an address and a port");
         let ending = Arc::new(AtomicBool::new(false));
         let clients = (0..CLIENTS).map(|_| {
             let ending = Arc::clone(&ending);
             from.spawn_inside(move || {
                 tally(std::iter::from_fn(|| {
-                    (!ending.load(Ordering::SeqCst)).then(|| request(target))
+                    (!ending.load(Ordering::SeqCst)).then(|| request(target, writing))
                 }))
             })
         });
@@ -156,11 +163,15 @@ fn tally(outcomes: impl Iterator<Item = Result<String, String>>) -> Tally {
     })
 }
 
-fn request(target: SocketAddr) -> Result<String, String> {
+fn request(target: SocketAddr, writing: Duration) -> Result<String, String> {
     let said = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&target, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")?;
+        stream.write_all(b"GET / HTTP/1.1\r\n")?;
+        if !writing.is_zero() {
+            std::thread::sleep(writing);
+        }
+        stream.write_all(b"Host: shop\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

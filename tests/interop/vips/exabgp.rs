@@ -1,6 +1,6 @@
 //! The comparison with ExaBGP's health check: how long until the router has forgotten a dead backend.
 //!
-//! Not part of the test command: `cargo test --test interop -- --ignored exabgp --nocapture` prints the times.
+//! Not part of the test command: `cargo xtask bench vips` prints the times.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::lab::link::add_address;
 use crate::lab::process::Process;
 use crate::lab::{Lab, Namespace, Need, skipped};
 
-/// Backends killed on each node.
+/// Backends killed on each node. Both check four times a second and give up at the fourth failure.
 const ROUNDS: usize = 10;
 
 #[test]
@@ -57,8 +57,8 @@ fn time_to_withdraw_beside_exabgps_health_check() {
 fn exabgp(lab: &Lab, node: &Namespace) -> Process {
     let dir = lab.dir("exabgp.healthcheck");
     let config = format!(
-        "process check {{ run /usr/bin/python3 -m exabgp healthcheck --interval 0.2 --fast-interval 0.2 --timeout 1 \
-         --rise 2 --fall 2 --withdraw-on-down --no-syslog --no-ip-setup --ip {VIP}/32 --up-metric 0 \
+        "process check {{ run /usr/bin/python3 -m exabgp healthcheck --interval 0.25 --fast-interval 0.25 --timeout 1 \
+         --rise 2 --fall 4 --withdraw-on-down --no-syslog --no-ip-setup --ip {VIP}/32 --up-metric 0 \
          --command \"curl -sf -m 1 http://127.0.0.1:8080/\"; encoder text; }}\n\
          neighbor {ROUTER} {{ local-address {address}; router-id {address}; local-as 64512; peer-as 65001; \
          api {{ processes [ check ]; }} }}\n",

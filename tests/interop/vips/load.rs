@@ -1,7 +1,6 @@
 //! What many checks cost.
 //!
-//! Not part of the test command: `STONECHAT=target/release/stonechat cargo test --test interop -- --ignored two_thousand
-//! --nocapture` prints the share of a core.
+//! Not part of the test command: `cargo xtask bench vips` prints the share of a core.
 
 use std::fmt::Write as _;
 use std::fs;
