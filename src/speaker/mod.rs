@@ -368,9 +368,11 @@ impl Speaker {
         match end {
             End::Restart(successor) => {
                 tracing::info!("stopping for a restart: routes and graceful sessions stay");
+                // Before the sessions end: what peers without graceful restart told leaves the tables with them, and must
+                // stay in the kernel (RFC 4724 §4.1: else the F bit is a lie, and helpers flush).
+                self.rooms.kernel.release(OnStop::Keep).await;
                 self.save(true).await;
                 self.rooms.sessions.stop(StopKind::Restart).await;
-                self.rooms.kernel.release(OnStop::Keep).await;
                 if let Some(successor) = successor
                     && successor.send(self.rooms.sessions.hand_over()).is_ok()
                 {

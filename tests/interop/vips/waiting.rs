@@ -35,8 +35,6 @@ fn a_restart_withdraws_no_vip_whatever_it_waits_for() {
     }
     let lab = Lab::new();
     let mut site = Site::build(&lab);
-    site.router_frr
-        .vtysh(&["configure terminal", "router bgp 65001", "bgp graceful-restart"]);
     site.router.ip("route add blackhole 198.51.100.0/24");
     site.router_frr.announce("198.51.100.0/24", ROUTER);
     add_address(&site.nodes[0], "lo", "203.0.113.13/32");
