@@ -36,8 +36,8 @@ impl PathRules {
         }
     }
 
-    /// Rewrites the path of a route on its way out, before `local_asn` is put in front.
-    pub(crate) fn apply(&self, path: &mut AsPathBuf, local_asn: Asn) {
+    /// Rewrites the path of a learned route as it came, before anything of ours is put in front.
+    pub(crate) fn rewrite(&self, path: &mut AsPathBuf, local_asn: Asn) {
         let removable = |asn: &Asn| is_private(*asn) && Some(*asn) != self.kept;
         match self.remove_private {
             RemovePrivate::No => {}
@@ -52,6 +52,10 @@ impl PathRules {
         if let Some(overridden) = self.overridden {
             replace(path, |asn| *asn == overridden, local_asn);
         }
+    }
+
+    /// Puts the speaker's own AS in front, behind which `local_asn` and what policy prepends come to stand.
+    pub(crate) fn show_speaker(&self, path: &mut AsPathBuf) {
         if let Some(speaker) = self.behind {
             path.prepend(speaker, 1);
         }

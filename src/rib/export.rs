@@ -321,11 +321,15 @@ pub(crate) fn outgoing(key: &GroupKey, set: &AttributeSet, origin: Origin, edits
         // What our own routes are prepended with is for other ASes; within ours it would be a loop (RFC 4271 §9.1.2).
         attributes.as_path = AsPathBuf::default();
     }
+    let learned = !matches!(origin, Origin::Local);
+    if key.kind == PeerKind::External {
+        // What came in is made fit for the border first: what our policy adds behind that is meant for the peer.
+        clean(key, &mut attributes, learned);
+    }
     edits.apply(&mut attributes, key.local_asn);
     match key.kind {
         PeerKind::Internal => to_internal(key, &mut attributes, origin),
         PeerKind::External => {
-            let learned = !matches!(origin, Origin::Local);
             let sets_med = edits
                 .as_slice()
                 .iter()
@@ -335,7 +339,7 @@ pub(crate) fn outgoing(key: &GroupKey, set: &AttributeSet, origin: Origin, edits
             if learned && from_outside && !sets_med && !key.route_server_client {
                 attributes.med = None;
             }
-            to_external(key, &mut attributes, learned);
+            to_external(key, &mut attributes);
         }
     }
     attributes
@@ -350,12 +354,8 @@ fn to_internal(key: &GroupKey, attributes: &mut PathAttributes, origin: Origin) 
     }
 }
 
-fn to_external(key: &GroupKey, attributes: &mut PathAttributes, learned: bool) {
-    attributes.local_pref = None;
-    attributes.originator_id = None;
-    attributes.cluster_list.clear();
-    // RFC 7311 §3.4: not beyond the sessions that are configured for it, which none is.
-    attributes.aigp = None;
+/// Takes away what others meant for this AS alone, and rewrites the path that they made.
+fn clean(key: &GroupKey, attributes: &mut PathAttributes, learned: bool) {
     attributes.as_path.strip_confederation();
     if learned {
         // RFC 4360 §6: what others made non-transitive stops at the border.
@@ -365,11 +365,20 @@ fn to_external(key: &GroupKey, attributes: &mut PathAttributes, learned: bool) {
         attributes
             .ipv6_extended_communities
             .retain(|community| community.is_transitive());
+        key.as_path.rewrite(&mut attributes.as_path, key.local_asn);
     }
+    key.as_path.show_speaker(&mut attributes.as_path);
+}
+
+fn to_external(key: &GroupKey, attributes: &mut PathAttributes) {
+    attributes.local_pref = None;
+    attributes.originator_id = None;
+    attributes.cluster_list.clear();
+    // RFC 7311 §3.4: not beyond the sessions that are configured for it, which none is.
+    attributes.aigp = None;
     if border::marks(key.role) {
         attributes.only_to_customer.get_or_insert(key.local_asn);
     }
-    key.as_path.apply(&mut attributes.as_path, key.local_asn);
     // RFC 7947 §2.2.2: a route server is not on the path.
     if !key.route_server_client {
         attributes.as_path.prepend(key.local_asn, 1);

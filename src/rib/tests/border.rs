@@ -3,6 +3,7 @@
 use bgp_codec::Role;
 
 use super::*;
+use crate::policy::{Edit, Edits};
 
 /// An external peer that knows us as AS 65099.
 fn known_as(n: u8, rules: AsPathPolicy) -> Peer {
@@ -85,6 +86,87 @@ fn private_numbers_go_or_are_replaced_but_for_the_peers_own() {
     assert_eq!(
         path_between(external(1), with_rules(2, rules(RemovePrivate::Replace)), sent),
         "64512 64512 3356 64512 64512 65002"
+    );
+}
+
+/// What policy prepends is ours: no rule about paths that others made touches it.
+#[test]
+fn prepends_of_the_export_policy_stand_behind_every_rule_about_the_path() {
+    let sent = "65001 64600 65002";
+    let replace = AsPathPolicy {
+        remove_private: RemovePrivate::Replace,
+        ..AsPathPolicy::default()
+    };
+    let remove = AsPathPolicy {
+        remove_private: RemovePrivate::Remove,
+        ..replace
+    };
+    let as_override = AsPathPolicy {
+        as_override: true,
+        ..AsPathPolicy::default()
+    };
+    let replace_as = AsPathPolicy {
+        replace_as: true,
+        ..AsPathPolicy::default()
+    };
+    for (to, expected) in [
+        (
+            with_rules(2, AsPathPolicy::default()),
+            "64512 64512 64512 64512 65001 64600 65002",
+        ),
+        (with_rules(2, remove), "64512 64512 64512 64512 65002"),
+        (
+            with_rules(2, replace),
+            "64512 64512 64512 64512 64512 64512 65002",
+        ),
+        (
+            with_rules(2, as_override),
+            "64512 64512 64512 64512 65001 64600 64512",
+        ),
+        (
+            known_as(2, AsPathPolicy::default()),
+            "65099 65099 65099 65099 64512 65001 64600 65002",
+        ),
+        (
+            known_as(2, replace_as),
+            "65099 65099 65099 65099 65001 64600 65002",
+        ),
+    ] {
+        let mut to = to;
+        let prepend = Edit::Prepend { asn: None, count: 3 };
+        to.policy.export = to.policy.export.ending_with(&Edits::new(vec![prepend]));
+        let rules = to.policy.as_path;
+        assert_eq!(path_between(external(1), to, sent), expected, "{rules:?}");
+    }
+}
+
+/// Of our own routes nothing was made by others.
+#[test]
+fn what_our_own_routes_are_prepended_with_stays() {
+    let remove = AsPathPolicy {
+        remove_private: RemovePrivate::Remove,
+        ..AsPathPolicy::default()
+    };
+    let mut lab = Lab::new(settings());
+    let [e] = lab.up([with_rules(1, remove)])[..] else {
+        panic!()
+    };
+    lab.input(Input::Local(vec![LocalChange::Announce(
+        crate::route::LocalRoute {
+            prefix: prefix("10.244.0.0/24"),
+            kind: crate::route::OriginKind::Vip,
+            name: "shop".into(),
+            attributes: Arc::new(PathAttributes {
+                as_path: "64512 64512".parse().unwrap(),
+                ..PathAttributes::default()
+            }),
+            kernel_metric: None,
+        },
+    )]));
+    lab.settle();
+    assert_eq!(
+        lab.held(e, "10.244.0.0/24").as_path.to_string(),
+        "64512 64512 64512"
     );
 }
 

@@ -128,6 +128,44 @@ fn an_as_border_strips_what_is_ours_and_prepends() {
     assert_eq!(held.next_hop, Some(NextHop::V4([10, 0, 0, 254].into())));
 }
 
+/// RFC 4360 §6 is about what others attached.
+#[test]
+fn non_transitive_communities_that_our_export_policy_sets_cross_the_border() {
+    let (theirs, ours) = (
+        ExtendedCommunity([0x40, 4, 0, 0, 0, 0, 0, 1]),
+        ExtendedCommunity([0x40, 4, 0xfc, 0, 0, 0, 0, 2]),
+    );
+    let mut lab = Lab::new(settings());
+    let mut member = external(2);
+    let edit = crate::policy::Edit::AddExtendedCommunities(vec![ours]);
+    let edits = crate::policy::Edits::new(vec![edit]);
+    member.policy.export = member.policy.export.ending_with(&edits);
+    let [a, e] = lab.up([client(1), member])[..] else {
+        panic!()
+    };
+    let attributes = PathAttributes {
+        extended_communities: vec![theirs],
+        ..via("10.0.0.1")
+    };
+    lab.announce(a, &attributes, &["192.0.2.0/24"]);
+    assert_eq!(lab.held(e, "192.0.2.0/24").extended_communities, [ours]);
+    // One of a VIP is ours as well.
+    lab.input(Input::Local(vec![LocalChange::Announce(
+        crate::route::LocalRoute {
+            prefix: prefix("10.244.0.0/24"),
+            kind: crate::route::OriginKind::Vip,
+            name: "shop".into(),
+            attributes: Arc::new(PathAttributes {
+                extended_communities: vec![theirs],
+                ..PathAttributes::default()
+            }),
+            kernel_metric: None,
+        },
+    )]));
+    lab.settle();
+    assert_eq!(lab.held(e, "10.244.0.0/24").extended_communities, [theirs, ours]);
+}
+
 /// Trap 7.
 #[test]
 fn next_hop_own_touches_reflected_routes_only_when_forced() {
