@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bgp_codec::{NextHop, PathAttributes};
+use ipnet::IpNet;
 
 use super::{
     Action, CanonicalBlock, Condition, Edits, Fallthrough, Filter, NextHopEdit, Reason, RouteView, Verdict,
@@ -34,10 +35,12 @@ enum Rest {
 }
 
 /// What no peer may send, whatever the filters say.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ImportGuard {
     /// `0.0.0.0/0` and `::/0` reach the filters.
     pub accept_default_route: bool,
+    /// What lies in these networks reaches the filters, martian or not.
+    pub accept_martians: Vec<IpNet>,
 }
 
 impl Chain {
@@ -146,7 +149,10 @@ impl Chain {
     /// Whether the guard, if there is one, lets routes of this prefix through to the filters.
     #[must_use]
     pub fn admits(&self, prefix: Prefix) -> bool {
-        self.0.guard.is_none_or(|guard| guard.refuses(prefix).is_none())
+        self.0
+            .guard
+            .as_ref()
+            .is_none_or(|guard| guard.refuses(prefix).is_none())
     }
 
     /// Whether a route passes, for a chain that [only drops](Self::is_drop_only): the verdict without its reason.
@@ -165,7 +171,16 @@ impl Chain {
     /// Whether a default route reaches the filters.
     #[must_use]
     pub fn accepts_default_route(&self) -> bool {
-        self.0.guard.is_none_or(|guard| guard.accept_default_route)
+        self.0
+            .guard
+            .as_ref()
+            .is_none_or(|guard| guard.accept_default_route)
+    }
+
+    /// Networks in which martian prefixes reach the filters.
+    #[must_use]
+    pub fn accepted_martians(&self) -> &[IpNet] {
+        self.0.guard.as_ref().map_or(&[], |guard| &guard.accept_martians)
     }
 
     /// The filters, in order; none for the two built-in chains.
@@ -200,7 +215,12 @@ impl Chain {
     /// reads as a program does, and a rule can mark a route for rules and filters behind it.
     #[must_use]
     pub fn evaluate(&self, route: &RouteView<'_>) -> Verdict {
-        if let Some(reason) = self.0.guard.and_then(|guard| guard.refuses(route.prefix)) {
+        if let Some(reason) = self
+            .0
+            .guard
+            .as_ref()
+            .and_then(|guard| guard.refuses(route.prefix))
+        {
             return Verdict::reject(reason);
         }
         let verdict = match &self.0.rest {
@@ -238,12 +258,19 @@ impl Hash for Chain {
 }
 
 impl ImportGuard {
-    fn refuses(self, prefix: Prefix) -> Option<Reason> {
+    fn refuses(&self, prefix: Prefix) -> Option<Reason> {
         if prefix.prefix_len() == 0 {
             (!self.accept_default_route).then_some(Reason::DefaultRoute)
         } else {
-            martian::is_martian(&prefix).then_some(Reason::Martian)
+            let refused = martian::is_martian(&prefix) && !self.accepts(&prefix);
+            refused.then_some(Reason::Martian)
         }
+    }
+
+    fn accepts(&self, prefix: &Prefix) -> bool {
+        let holds =
+            |network: &IpNet| network.prefix_len() <= prefix.prefix_len() && network.contains(&prefix.addr());
+        self.accept_martians.iter().any(holds)
     }
 }
 

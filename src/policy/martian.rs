@@ -6,6 +6,8 @@ use crate::route::Prefix;
 
 /// Whether the prefix lies in 0/8, 127/8, 169.254/16, 224/3, ::/8, fe80::/10 or ff00::/8.
 ///
+/// Of ::/8, 64:ff9b::/96 is in use: translators announce it (RFC 6052 §2.1).
+///
 /// RFC 1918, 100.64/10 and ULA are where pods and VIPs live and are never martian.
 #[must_use]
 pub(super) fn is_martian(prefix: &Prefix) -> bool {
@@ -19,9 +21,17 @@ pub(super) fn is_martian(prefix: &Prefix) -> bool {
         }
         IpAddr::V6(address) => {
             let inside = |first: u16, len: u8| contains_v6(first, len, address, prefix.prefix_len());
-            inside(0, 8) || inside(0xfe80, 10) || inside(0xff00, 8)
+            (inside(0, 8) && !is_nat64(prefix)) || inside(0xfe80, 10) || inside(0xff00, 8)
         }
     }
+}
+
+fn is_nat64(prefix: &Prefix) -> bool {
+    let IpAddr::V6(address) = prefix.addr() else {
+        return false;
+    };
+    let well_known = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
+    prefix.prefix_len() >= 96 && u128::from(address) >> 32 == u128::from(well_known) >> 32
 }
 
 fn contains_v4(base: Ipv4Addr, len: u8, address: Ipv4Addr, prefix_len: u8) -> bool {
@@ -52,7 +62,8 @@ mod tests {
             "255.255.255.255/32",
             "::/8",
             "::1/128",
-            "64:ff9b::/96",
+            "64:ff9b::/95",
+            "64:ff9b:1::/48",
             "fe80::/10",
             "fe80::1/128",
             "febf::/16",
@@ -77,6 +88,8 @@ mod tests {
             "192.0.0.0/3",
             "0.0.0.0/0",
             "::/0",
+            "64:ff9b::/96",
+            "64:ff9b::c000:200/120",
             "fd00:10:244::/48",
             "fc00::/7",
             "2001:db8::/32",

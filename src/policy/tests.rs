@@ -72,8 +72,22 @@ fn guard_refuses_before_the_filters() {
         "martian prefix: never accepted from a peer",
     );
     check(&chain, "10.0.0.0/8", true, "no filter needed (iBGP)");
+    let some = Chain::accept_all().guarded(ImportGuard {
+        accept_martians: vec!["127.1.0.0/16".parse().unwrap()],
+        ..ImportGuard::default()
+    });
+    check(&some, "127.1.2.0/24", true, "no filter needed (iBGP)");
+    for refused in ["127.0.0.0/8", "127.2.0.0/16"] {
+        check(
+            &some,
+            refused,
+            false,
+            "martian prefix: never accepted from a peer",
+        );
+    }
     let trusting = Chain::no_policy().guarded(ImportGuard {
         accept_default_route: true,
+        ..ImportGuard::default()
     });
     check(&trusting, "0.0.0.0/0", false, "no filters: RFC 8212");
     assert!(trusting.is_no_policy());

@@ -303,6 +303,8 @@ pub struct PeerPolicy {
     pub max_prefixes_accepted: Option<u32>,
     /// Idle time after max-prefix closed the session; `None`: stays down until reset by an operator.
     pub max_prefix_restart: Option<Duration>,
+    /// More than that is logged, and the session stays.
+    pub max_prefix_warn_only: bool,
     /// Refuse an eBGP route whose first AS is not the peer's.
     pub enforce_first_as: bool,
     /// Routes from this peer go to the kernel.
@@ -333,6 +335,7 @@ impl PeerPolicy {
             max_prefixes: None,
             max_prefixes_accepted: None,
             max_prefix_restart: None,
+            max_prefix_warn_only: false,
             enforce_first_as: true,
             install: true,
             more_specifics: false,

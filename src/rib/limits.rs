@@ -14,7 +14,8 @@ use crate::route::Prefix;
 /// The family in which an UPDATE would exceed a limit of its peer, and the limit.
 pub(super) fn exceeded(rib: &Rib, peer: PeerIndex, update: &Update<'_>) -> Option<(Family, u32)> {
     let policy = &rib.core.peers.settings(peer)?.policy;
-    if policy.max_prefixes.is_none() && policy.max_prefixes_accepted.is_none() {
+    let unlimited = policy.max_prefixes.is_none() && policy.max_prefixes_accepted.is_none();
+    if unlimited || policy.max_prefix_warn_only {
         return None;
     }
     if update.treatment() >= Some(Treatment::TreatAsWithdraw) {
@@ -24,19 +25,21 @@ pub(super) fn exceeded(rib: &Rib, peer: PeerIndex, update: &Update<'_>) -> Optio
         let family = block.family;
         let counts = rib.core.peers.family(peer, family)?;
         let new = u32::try_from(block.ip_prefixes().count()).unwrap_or(u32::MAX);
+        // A limit that was lowered beneath what is there is for what comes on top: a replacement is innocent.
+        let grows = |limit: u32, before: u32, after: u32| after > limit && after > before;
         // Most UPDATEs fit even if all that they announce were new.
         let suspect = |limit: &u32, count: u32| count.saturating_add(new) > *limit;
         if let Some(limit) = policy
             .max_prefixes
             .filter(|limit| suspect(limit, counts.received))
-            && after(rib, peer, family, update).0 > limit
+            && grows(limit, counts.received, after(rib, peer, family, update).0)
         {
             return Some((family, limit));
         }
         if let Some(limit) = policy
             .max_prefixes_accepted
             .filter(|limit| suspect(limit, counts.accepted))
-            && after(rib, peer, family, update).1 > limit
+            && grows(limit, counts.accepted, after(rib, peer, family, update).1)
         {
             return Some((family, limit));
         }
@@ -90,20 +93,23 @@ fn after(rib: &Rib, peer: PeerIndex, family: Family, update: &Update<'_>) -> (u3
     (received, accepted)
 }
 
-/// Warns once a session when three quarters of a limit are reached.
+/// Warns once, and once more when a limit changes: when three quarters of it are reached, or where it only warns, when it is
+/// exceeded.
 pub(super) fn warn(core: &mut Core, peer: PeerIndex) {
     let Some(state) = core.peers.get_mut(peer).filter(|state| state.is_limited()) else {
         return;
     };
     let policy = &state.settings.policy;
     let (received, accepted) = (policy.max_prefixes, policy.max_prefixes_accepted);
-    let id = state.settings.id;
+    let (id, warn_only) = (state.settings.id, policy.max_prefix_warn_only);
     let mut events = Vec::new();
     for (family, counts) in &mut state.families {
         let reached = |limit: Option<u32>, count: u32| {
-            limit
-                .filter(|limit| count > 0 && u64::from(count) * 4 >= u64::from(*limit) * 3)
-                .map(|limit| (count, limit))
+            let over = |limit: &u32| match warn_only {
+                true => count > *limit,
+                false => count > 0 && u64::from(count) * 4 >= u64::from(*limit) * 3,
+            };
+            limit.filter(over).map(|limit| (count, limit))
         };
         let over = reached(received, counts.received).or_else(|| reached(accepted, counts.accepted));
         if let Some((count, limit)) = over.filter(|_| !counts.warned) {

@@ -9,6 +9,7 @@ use super::group::GroupKey;
 use super::ids::PeerIndex;
 use super::interface::{DownRoutes, LongLived, Output, Peer, PeerPolicy};
 use super::jobs::{Job, JobKind};
+use super::limits;
 use super::peers::PeerFamily;
 use super::selection::SETTLE_TIME;
 use super::shard::{Rib, is_carried};
@@ -314,6 +315,11 @@ impl Rib {
             return;
         }
         let (new, up) = (&state.settings.policy, state.up);
+        let limits = |policy: &PeerPolicy| {
+            let limits = (policy.max_prefixes, policy.max_prefixes_accepted);
+            (limits, policy.max_prefix_warn_only)
+        };
+        let limited_anew = up && limits(&old) != limits(new);
         let reimport = old.import != new.import
             || old.allow_own_as != new.allow_own_as
             || old.enforce_first_as != new.enforce_first_as
@@ -325,7 +331,12 @@ impl Rib {
             .keys()
             .map(|family| (*family, state.settings_for(*family)))
             .collect();
-        if old.as_sets != state.settings.policy.as_sets {
+        let decode_anew = old.as_sets != state.settings.policy.as_sets;
+        if limited_anew {
+            state.families.values_mut().for_each(|at| at.warned = false);
+            limits::warn(&mut self.core, peer);
+        }
+        if decode_anew {
             self.decode_anew(peer);
         }
         for (family, settings) in families {

@@ -11,6 +11,8 @@ pub enum Change {
     None,
     /// Taken over without touching the session.
     Live,
+    /// Taken over without touching the session; this setting takes effect with the next one, because an OPEN tells it.
+    NextSession(&'static str),
     /// The session is closed and opened again because of this setting.
     Reset(&'static str),
 }
@@ -21,7 +23,22 @@ pub fn settings_change(old: &PeerSettings, new: &PeerSettings) -> Change {
     if old == new {
         return Change::None;
     }
-    reset_reason(old, new).map_or(Change::Live, Change::Reset)
+    if let Some(setting) = reset_reason(old, new) {
+        return Change::Reset(setting);
+    }
+    told_in_open(old, new).map_or(Change::Live, Change::NextSession)
+}
+
+/// The first time that differs from what the OPEN of the session has told. A session is not worth ending for it.
+fn told_in_open(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> {
+    let times = |settings: &PeerSettings| {
+        let graceful = settings.graceful_restart.as_ref();
+        graceful.map(|graceful| (graceful.restart_time, graceful.long_lived))
+    };
+    if old.hold_time != new.hold_time {
+        return Some("hold_time");
+    }
+    (times(old) != times(new)).then_some("graceful_restart")
 }
 
 /// The first setting that is part of the OPEN, of the connection or of what the RIB knows a session by.
@@ -38,7 +55,7 @@ fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> 
         passive: _,
         shutdown: _,
         password,
-        hold_time,
+        hold_time: _,
         keepalive_time: _,
         delay_open: _,
         connect_retry_time: _,
@@ -60,10 +77,9 @@ fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> 
         range_limit: _,
         policy: _,
     } = old;
+    // Which capabilities there are; their times wait for the next session.
     let announced_restart = |settings: &Option<super::settings::GracefulRestart>| {
-        settings
-            .as_ref()
-            .map(|graceful| (graceful.restart_time, graceful.long_lived))
+        settings.as_ref().map(|graceful| graceful.long_lived.is_some())
     };
     // A key is changed on the open socket; with a key on one side only no segment would pass.
     let has_password = |settings: &Option<super::settings::Password>| settings.is_some();
@@ -72,12 +88,11 @@ fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> 
         ("group", *group != new.group),
         ("address", *address != new.address),
         ("local_asn", *local_asn != new.local_asn),
-        ("asn", *remote_asn != new.remote_asn),
+        ("asn", !new.remote_asn.allows_all_of(remote_asn, *local_asn)),
         (
             "password_file",
             has_password(password) != has_password(&new.password),
         ),
-        ("hold_time", *hold_time != new.hold_time),
         ("families", *families != new.families),
         ("add_path_receive", *add_path_receive != new.add_path_receive),
         ("add_path_send", *add_path_send != new.add_path_send),
@@ -101,10 +116,12 @@ fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> 
 mod tests {
     use std::time::Duration;
 
+    use bgp_codec::Asn;
+
     use super::*;
     use crate::route::Secret;
     use crate::session::peer::tests::settings;
-    use crate::session::settings::{GracefulRestart, OwnRole, Password};
+    use crate::session::settings::{GracefulRestart, OwnRole, Password, RemoteAsn};
 
     fn check(edit: impl FnOnce(&mut PeerSettings), expected: Change) {
         let old = settings();
@@ -127,10 +144,6 @@ mod tests {
 
     #[test]
     fn what_the_open_says_resets() {
-        check(
-            |settings| settings.hold_time = Duration::from_secs(9),
-            Change::Reset("hold_time"),
-        );
         check(
             |settings| settings.extended_message = true,
             Change::Reset("extended_message"),
@@ -187,5 +200,59 @@ mod tests {
         let mut new = old.clone();
         new.password = password(b"two");
         assert_eq!(settings_change(&old, &new), Change::Live);
+    }
+
+    #[test]
+    fn times_of_the_open_wait_for_the_next_session() {
+        check(
+            |settings| settings.hold_time = Duration::from_secs(9),
+            Change::NextSession("hold_time"),
+        );
+        let graceful = |restart_time, long_lived| {
+            Some(GracefulRestart {
+                restart_time: Duration::from_secs(restart_time),
+                max_peer_restart_time: Duration::from_secs(120),
+                long_lived,
+            })
+        };
+        let mut old = settings();
+        old.graceful_restart = graceful(120, None);
+        let mut new = old.clone();
+        new.graceful_restart = graceful(60, None);
+        assert_eq!(
+            settings_change(&old, &new),
+            Change::NextSession("graceful_restart")
+        );
+        new.graceful_restart = graceful(60, Some(Duration::from_secs(600)));
+        assert_eq!(settings_change(&old, &new), Change::Reset("graceful_restart"));
+    }
+
+    #[test]
+    fn the_same_as_in_other_words_or_with_others_beside_it_is_live() {
+        let change = |from: RemoteAsn, to: RemoteAsn| {
+            let mut old = settings();
+            old.local_asn = Asn(64_512);
+            old.remote_asn = from;
+            let mut new = old.clone();
+            new.remote_asn = to;
+            settings_change(&old, &new)
+        };
+        let among = |asns: &[u32]| RemoteAsn::Among(asns.iter().map(|asn| Asn(*asn)).collect());
+        let ours = || RemoteAsn::Is(Asn(64_512));
+        assert_eq!(change(ours(), RemoteAsn::Internal), Change::Live);
+        assert_eq!(change(RemoteAsn::Internal, ours()), Change::Live);
+        assert_eq!(change(ours(), among(&[65_001, 64_512])), Change::Live);
+        assert_eq!(
+            change(RemoteAsn::Is(Asn(65_001)), RemoteAsn::External),
+            Change::Live
+        );
+        assert_eq!(change(RemoteAsn::External, RemoteAsn::Any), Change::Live);
+        let reset = Change::Reset("asn");
+        assert_eq!(change(ours(), RemoteAsn::External), reset);
+        assert_eq!(
+            change(among(&[65_001, 65_002]), RemoteAsn::Is(Asn(65_001))),
+            reset
+        );
+        assert_eq!(change(RemoteAsn::Any, RemoteAsn::External), reset);
     }
 }

@@ -214,6 +214,12 @@ impl Core {
         self.retained_until
     }
 
+    /// Whether it is kept from connecting by what it did or by an operator, and not by the configuration.
+    #[must_use]
+    pub fn is_held_down(&self) -> bool {
+        self.dialer.rest != Rest::No || (self.shutdown.is_some() && self.settings.shutdown.is_none())
+    }
+
     /// Whether the RIB has, or may have, routes of its.
     #[must_use]
     pub fn has_routes(&self) -> bool {

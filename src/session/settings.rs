@@ -166,6 +166,30 @@ pub enum RemoteAsn {
 }
 
 impl RemoteAsn {
+    /// Whether it allows this AS where ours is `local`.
+    #[must_use]
+    pub fn allows(&self, asn: Asn, local: Asn) -> bool {
+        match self {
+            Self::Is(allowed) => *allowed == asn,
+            Self::Internal => asn == local,
+            Self::External => asn != local,
+            Self::Any => true,
+            Self::Among(allowed) => allowed.contains(&asn),
+        }
+    }
+
+    /// Whether it allows whatever `other` does, where ours is `local`.
+    #[must_use]
+    pub fn allows_all_of(&self, other: &Self, local: Asn) -> bool {
+        match other {
+            Self::Is(asn) => self.allows(*asn, local),
+            Self::Internal => self.allows(local, local),
+            Self::Among(asns) => asns.iter().all(|asn| self.allows(*asn, local)),
+            Self::External => matches!(self, Self::External | Self::Any),
+            Self::Any => *self == Self::Any,
+        }
+    }
+
     /// Whether every AS that it allows is `local`.
     #[must_use]
     pub fn is_internal(&self, local: Asn) -> bool {

@@ -78,6 +78,17 @@ pub struct Status {
     pub notes: Vec<String>,
 }
 
+/// RFC 2918, among [`Status::capabilities`].
+pub const ROUTE_REFRESH: &str = "route refresh";
+
+impl Status {
+    /// Whether this was negotiated.
+    #[must_use]
+    pub fn has(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|known| known == capability)
+    }
+}
+
 /// Messages by kind.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct MessageCounts {

@@ -477,7 +477,9 @@ impl Task {
         if !self.dynamic || self.stopping {
             return false;
         }
-        if self.core.state() >= State::OpenSent {
+        // A peer that is held down would be another one when it comes next, and start afresh. It keeps its place among those
+        // that its range may have.
+        if self.core.state() >= State::OpenSent || self.core.is_held_down() {
             self.forget_at = None;
             return false;
         }

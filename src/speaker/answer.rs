@@ -24,7 +24,7 @@ use crate::route::{PeerId, Prefix};
 use crate::session::handover::Handed;
 use crate::session::listener::ListenerStatus;
 use crate::session::peer::{Command, Reset as SessionReset};
-use crate::session::status::{State, Status};
+use crate::session::status::{ROUTE_REFRESH, State, Status};
 use crate::session::supervisor::Sessions;
 use crate::{metrics, vip};
 
@@ -209,10 +209,11 @@ impl Answerer {
                     Reset::SoftIn => SessionReset::SoftIn,
                     Reset::SoftOut => SessionReset::SoftOut,
                 };
-                self.command(&name, Command::Reset(how), "reset").await
+                self.reset(&name, how).await
             }
             Request::ShutdownPeer { name, text } => {
-                self.command(&name, Command::Shutdown(text), "shut down").await
+                let done = "shut down until `stonechat enable` or a restart of the daemon; `shutdown` in its section is for good";
+                self.command(&name, Command::Shutdown(text), done).await
             }
             Request::EnablePeer { name } => self.command(&name, Command::Enable, "enabled").await,
             Request::Drains => Ok(Response::Drains(self.drains.statuses())),
@@ -318,6 +319,29 @@ impl Answerer {
             reports.push(VipReport::join(status, story.as_deref(), self.facts.identity()));
         }
         reports
+    }
+
+    /// A soft reset is asked for only where it leads to something.
+    async fn reset(&self, name: &str, how: SessionReset) -> Result<Response, Failure> {
+        let status = self.find(name)?;
+        let done = match how {
+            SessionReset::Hard { .. } => return self.command(name, Command::Reset(how), "reset").await,
+            SessionReset::SoftIn => "is asked for its routes again",
+            SessionReset::SoftOut => "is sent its routes again",
+        };
+        let refused = if status.state != State::Established {
+            Some("is not established: there is nothing to refresh")
+        } else if how == SessionReset::SoftIn && !status.has(ROUTE_REFRESH) {
+            Some("has no route refresh (RFC 2918): only a hard reset brings its routes again")
+        } else {
+            None
+        };
+        match refused {
+            Some(why) => Err(Failure::Other {
+                text: format!("peer {} {why}", status.name),
+            }),
+            None => self.command(name, Command::Reset(how), done).await,
+        }
     }
 
     async fn command(&self, name: &str, command: Command, done: &str) -> Result<Response, Failure> {

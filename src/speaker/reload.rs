@@ -177,13 +177,7 @@ impl Speaker {
 fn show(plan: &Plan, warnings: &[Problem]) -> ShownPlan {
     let changes = plan.changes.iter().map(|change| PlannedChange {
         what: change.what.clone(),
-        effect: match &change.effect {
-            Effect::Live => String::from("live"),
-            Effect::ResetsSession { peer, because } => {
-                format!("resets session {peer} (because of {because})")
-            }
-            Effect::NeedsRestart => String::from("needs restart"),
-        },
+        effect: change.effect.to_string(),
     });
     ShownPlan {
         changes: changes.collect(),

@@ -9,7 +9,7 @@ use crate::config::{LogFormat, Speaker};
 use crate::kernel::settings::{Metric, OnStop, Settings};
 use crate::originate::settings::{Aggregate, From, Source};
 use crate::policy::{Chain, Filter};
-use crate::rib::interface::NextHopPolicy;
+use crate::rib::interface::{NextHopPolicy, PeerPolicy};
 use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
 
 /// Settings that differ, each with its old and new value.
@@ -307,7 +307,16 @@ fn identity(differences: &mut Differences, old: &PeerSettings, new: &PeerSetting
         RemoteAsn::Among(asns) => listed(asns),
     });
     differences.plain("passive", &old.passive, &new.passive);
-    differences.plain("shutdown", &old.shutdown.is_some(), &new.shutdown.is_some());
+    differences.setting(
+        "shutdown",
+        &old.shutdown,
+        &new.shutdown,
+        |shutdown| match shutdown {
+            None => "no".to_owned(),
+            Some(text) if text.is_empty() => "yes".to_owned(),
+            Some(text) => format!("`{text}`"),
+        },
+    );
     let file = |peer: &PeerSettings| {
         peer.password
             .as_ref()
@@ -330,6 +339,11 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
         "accept_default_route",
         &old.import.accepts_default_route(),
         &new.import.accepts_default_route(),
+    );
+    differences.list(
+        "accept_martians",
+        old.import.accepted_martians(),
+        new.import.accepted_martians(),
     );
     differences.setting("export", &chain(&old.export), &chain(&new.export), String::clone);
     differences.plain("rr_client", &old.rr_client, &new.rr_client);
@@ -380,6 +394,14 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
             None => "never".to_owned(),
         },
     );
+    let action = |policy: &PeerPolicy| {
+        if policy.max_prefix_warn_only {
+            "warn"
+        } else {
+            "close"
+        }
+    };
+    differences.plain("max_prefix_action", &action(old), &action(new));
     differences.plain("enforce_first_as", &old.enforce_first_as, &new.enforce_first_as);
     differences.plain("install", &old.install, &new.install);
     differences.plain("more_specifics", &old.more_specifics, &new.more_specifics);

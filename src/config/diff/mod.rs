@@ -69,6 +69,11 @@ pub struct Change {
 pub enum Effect {
     /// Nothing else notices.
     Live,
+    /// Nothing else notices, but what an OPEN tells waits for the peer's next session.
+    NextSession {
+        /// The setting.
+        because: &'static str,
+    },
     /// One session is closed and comes up again.
     ResetsSession {
         /// Whose.
@@ -142,14 +147,14 @@ impl Plan {
     /// Whether there is nothing to do and nothing to say.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.peers == PeerChanges::default()
     }
 
     /// Sessions that would be reset, by peer name.
     pub fn resets(&self) -> impl Iterator<Item = &Arc<str>> {
         self.changes.iter().filter_map(|change| match &change.effect {
             Effect::ResetsSession { peer, .. } => Some(peer),
-            Effect::Live | Effect::NeedsRestart => None,
+            Effect::Live | Effect::NextSession { .. } | Effect::NeedsRestart => None,
         })
     }
 
@@ -195,6 +200,7 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live => f.write_str("live"),
+            Self::NextSession { because } => write!(f, "live ({because} at the next session)"),
             Self::ResetsSession { peer, because } => {
                 write!(f, "resets session {peer} (because of {because})")
             }
@@ -328,6 +334,7 @@ fn peer_changes(running: &[PeerSettings], wanted: &[PeerSettings], changes: &mut
         let effect = match settings_change(old, new) {
             SessionChange::None => continue,
             SessionChange::Live => Effect::Live,
+            SessionChange::NextSession(because) => Effect::NextSession { because },
             SessionChange::Reset(because) => Effect::ResetsSession {
                 peer: Arc::clone(&new.name),
                 because,

@@ -76,11 +76,38 @@ fn what_needs_no_new_session_is_live() {
 fn what_is_in_the_open_resets_that_session_only() {
     let plan = check(
         "group = \"nodes\"",
-        "group = \"nodes\"\nhold_time = \"30s\"",
-        "peer node1: hold_time 90s -> 30s: resets session node1 (because of hold_time)\n",
+        "group = \"nodes\"\nextended_message = false",
+        "peer node1: extended_message true -> false: resets session node1 (because of extended_message)\n",
     );
     assert_eq!(plan.resets().map(|name| &**name).collect::<Vec<_>>(), ["node1"]);
     assert_eq!(plan.peers.changed.len(), 1);
+}
+
+#[test]
+fn times_that_an_open_tells_wait_for_the_next_session() {
+    let plan = check(
+        "group = \"nodes\"",
+        "group = \"nodes\"\nhold_time = \"30s\"",
+        "peer node1: hold_time 90s -> 30s: live (hold_time at the next session)\n",
+    );
+    assert_eq!(plan.resets().count(), 0);
+    assert_eq!(plan.peers.changed.len(), 1);
+}
+
+#[test]
+fn another_text_of_a_shutdown_is_a_change() {
+    let with = |text: &str| {
+        let peer = "[speaker]\nasn = 64512\n[[peer]]\nname = \"p\"\naddress = \"192.0.2.7\"\nasn = 64512\n";
+        parse("test.toml", &format!("{peer}shutdown = \"{text}\"\n"))
+            .unwrap()
+            .config
+    };
+    let plan = Plan::new(&with("rack move"), with("new disks"));
+    assert_eq!(
+        plan.to_string(),
+        "peer p: shutdown `rack move` -> `new disks`: live\n"
+    );
+    assert!(!plan.is_empty() && plan.peers.changed.len() == 1);
 }
 
 #[test]

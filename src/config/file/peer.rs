@@ -15,8 +15,8 @@ use super::{Keys, kernel, keys};
 use crate::config::reader::{Referent, Section, Value};
 use crate::config::scalar;
 use crate::config::schema::{
-    ADDRESS, ASN, BOOLEAN, DURATION, FAMILIES, LIVE, NAME, NAMES, NONE, PATH, PREFIXES, REQUIRED, RESETS,
-    Shape, TEXT, Table, number, text,
+    ADDRESS, ASN, BOOLEAN, DURATION, FAMILIES, LIVE, NAME, NAMES, NEXT_SESSION, NONE, PATH, PREFIXES,
+    REQUIRED, RESETS, Shape, TEXT, Table, number, text,
 };
 use crate::rib::interface::{NextHopPolicy, RemovePrivate};
 use crate::route::TableId;
@@ -72,7 +72,7 @@ shared_keys! {
     /// but ours), `"any"`. Required, here or in the group.
     asn: RemoteAsn = remote_asn => Shape::Either(&[
         ASN, Shape::Words(&["internal", "external", "any"]), Shape::List(&ASN),
-    ]), NONE, RESETS;
+    ]), NONE, "live if it still allows all that it did; else resets";
     /// Our AS towards this peer (RFC 7705). Of an external peer, routes get it in front on their way in, and it stands
     /// before our own AS on the way out.
     local_asn: bgp_codec::Asn = scalar::asn => ASN, "that of `[speaker]`", RESETS;
@@ -96,7 +96,7 @@ shared_keys! {
     password_file: PathBuf = scalar::path => PATH, "none", "another key: live; with or without: resets";
     /// Proposed hold time (RFC 4271 §4.2): 0 for none, or 3 s to 65535 s.
     hold_time: Duration = hold_time => Shape::Either(&[text("a duration", "1m30s"), number(0, 0), number(3, 65_535)]),
-        "`\"90s\"`", RESETS;
+        "`\"90s\"`", NEXT_SESSION;
     /// KEEPALIVE interval. Must be below the hold time.
     keepalive_time: Duration = scalar::positive_duration => DURATION, "a third of the negotiated hold time", LIVE;
     /// Let the peer send its OPEN first for so long (RFC 4271 §8.1.1); 0 for not at all.
@@ -129,7 +129,7 @@ shared_keys! {
     /// Graceful restart (RFC 4724), with its times if they are to differ.
     graceful_restart: Restart = graceful_restart => Shape::Either(&[
         BOOLEAN, Shape::Table(|| Table::new("peer.graceful_restart", &[RestartKeys::KEYS])),
-    ]), "`true`", "resets (`max_peer_restart_time`: live)";
+    ]), "`true`", "on or off: resets; its times: at the next session";
     /// TTL towards an external peer that is not on a shared subnet.
     multihop: u8 = scalar::number::<u8, 1, 255> => number(1, 255), "1: directly connected", LIVE;
     /// GTSM (RFC 5082): how many hops away the peer may be. Not with `multihop`.
@@ -145,6 +145,9 @@ shared_keys! {
     export: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Filter)) => NAMES, "the same", LIVE;
     /// A default route from the peer reaches the filters.
     accept_default_route: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
+    /// Prefixes that reach the filters although they, or what they lie in, can belong to nobody (0.0.0.0/8, 127.0.0.0/8,
+    /// 169.254.0.0/16, 224.0.0.0/3, ::/8 but for 64:ff9b::/96, fe80::/10, ff00::/8), with all that lies in them.
+    accept_martians: Vec<Spanned<IpNet>> = ranges => PREFIXES, "none", LIVE;
     /// The peer is a reflection client (RFC 4456). Internal peers only.
     rr_client: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
     /// The peer is a route server client (RFC 7947). External peers only.
@@ -175,6 +178,8 @@ shared_keys! {
     min_advertisement_interval: Duration = scalar::duration => Shape::Either(&[DURATION, number(0, 0)]), "`0`: at once", LIVE;
     /// Paths with an AS_SET, which RFC 9774 deprecates: `accept`, or `withdraw` the routes. A change asks for the routes again.
     as_sets: AsSets = as_sets => Shape::Words(&["accept", "withdraw"]), "`\"accept\"`", LIVE;
+    /// What exceeding a limit leads to: `close` the session, or only `warn` in the log, once a session.
+    max_prefix_action: MaxPrefixAction = max_prefix_action => Shape::Words(&["close", "warn"]), "`\"close\"`", LIVE;
     /// What the peer sends is installed in the kernel.
     install: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
     /// The peer is also sent what `summary_only` of an `[[aggregate]]` keeps from others.
@@ -261,6 +266,20 @@ pub(in crate::config) struct AddPath {
     pub(in crate::config) send: bool,
 }
 
+/// `max_prefix_action`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::config) enum MaxPrefixAction {
+    Close,
+    Warn,
+}
+
+fn max_prefix_action(value: &Value<'_>) -> Option<MaxPrefixAction> {
+    scalar::word(
+        value,
+        &[("close", MaxPrefixAction::Close), ("warn", MaxPrefixAction::Warn)],
+    )
+}
+
 /// `graceful_restart`: off, or on with what is given.
 #[derive(Clone, Debug)]
 pub(in crate::config) enum Restart {
@@ -273,14 +292,14 @@ keys! {
     RestartKeys in "`graceful_restart` of [[peer]]" {
         /// How long the peer is asked to keep our routes.
         restart_time: Duration = restart_time => Shape::Either(&[text("a duration", "1m30s"), number(1, 4_095)]),
-            "`\"120s\"`", RESETS;
+            "`\"120s\"`", NEXT_SESSION;
         /// How long we keep a peer's routes at most, whatever it asks for.
         max_peer_restart_time: Duration = restart_time => Shape::Either(&[text("a duration", "1m30s"), number(1, 4_095)]),
             "`\"360s\"`", LIVE;
         /// Long-lived graceful restart (RFC 9494): how long the peer is asked to keep our routes after the restart time, and
         /// how long we keep its routes then at most: as a last resort, marked with the community `llgr-stale`.
         long_lived: Duration = stale_time => Shape::Either(&[text("a duration", "1m30s"), number(1, 16_777_215)]),
-            "not at all", RESETS;
+            "not at all", "with or without: resets; another time: at the next session";
     }
 }
 

@@ -56,6 +56,8 @@ pub(in crate::config) const NONE: &str = "";
 pub(in crate::config) const LIVE: &str = "live";
 /// Changing the key closes the sessions concerned.
 pub(in crate::config) const RESETS: &str = "resets";
+/// Changing the key disturbs no session; what it changes takes effect with the next one.
+pub(in crate::config) const NEXT_SESSION: &str = "live, at the next session";
 /// Changing the key waits for the next start.
 pub(in crate::config) const RESTART: &str = "restart";
 

@@ -134,6 +134,7 @@ fn the_plan_of_a_reload_is_what_the_schema_says() {
         for key in section.table.keys() {
             let expected = match key.reload {
                 LIVE => "live",
+                NEXT_SESSION => "next session",
                 RESETS => "resets",
                 RESTART => "restart",
                 _ => continue,
@@ -149,6 +150,7 @@ fn the_plan_of_a_reload_is_what_the_schema_says() {
                     .iter()
                     .map(|change| match change.effect {
                         Effect::Live => "live",
+                        Effect::NextSession { .. } => "next session",
                         Effect::ResetsSession { .. } => "resets",
                         Effect::NeedsRestart => "restart",
                     })

@@ -12,7 +12,7 @@ use toml::Spanned;
 
 use super::{inner, or, password, profiles, twice};
 use crate::config::file::File;
-use crate::config::file::peer::{AddPath, Announcement, PeerTable, Restart, SharedKeys};
+use crate::config::file::peer::{AddPath, Announcement, MaxPrefixAction, PeerTable, Restart, SharedKeys};
 use crate::config::reader::Reader;
 use crate::policy::{Chain, Edit, Fallthrough, Filter, ImportGuard};
 use crate::rib::interface::{AsPathPolicy, NextHopPolicy, PeerPolicy, RemovePrivate};
@@ -293,8 +293,11 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
     if let Some(names) = &keys.export {
         warn_of_marks(reader, names, filters);
     }
+    let martians = keys.accept_martians.as_ref().map(Spanned::get_ref);
+    let martians = martians.into_iter().flatten();
     let guard = ImportGuard {
         accept_default_route: or(keys.accept_default_route.as_ref(), false),
+        accept_martians: martians.map(|prefix| prefix.get_ref().trunc()).collect(),
     };
     let (import, export) = (
         chain(keys.import.as_ref()).guarded(guard),
@@ -321,6 +324,7 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
         max_prefixes: inner(keys.max_prefixes.as_ref()),
         max_prefixes_accepted: inner(keys.max_prefixes_accepted.as_ref()),
         max_prefix_restart: inner(keys.max_prefix_restart.as_ref()),
+        max_prefix_warn_only: inner(keys.max_prefix_action.as_ref()) == Some(MaxPrefixAction::Warn),
         enforce_first_as: or(keys.enforce_first_as.as_ref(), true),
         install: or(keys.install.as_ref(), true),
         more_specifics: or(keys.more_specifics.as_ref(), false),
@@ -491,6 +495,7 @@ fn report_shared_addresses(reader: &Reader<'_>, drafts: &[Draft<'_>]) {
             PeerAddress::Range(range) => ranges.push((range, &draft.address_span)),
         }
     }
+    warn_of_range_keys(reader, drafts);
     ranges.sort_by_key(|(range, _)| *range);
     let mut widest: Option<(IpNet, &Range<usize>)> = None;
     for (range, span) in ranges {
@@ -504,6 +509,29 @@ fn report_shared_addresses(reader: &Reader<'_>, drafts: &[Draft<'_>]) {
                 );
             }
             _ => widest = Some((range, span)),
+        }
+    }
+}
+
+/// The kernel asks for a range's key from every address in it, also from one that has a peer of its own.
+fn warn_of_range_keys(reader: &Reader<'_>, drafts: &[Draft<'_>]) {
+    for peer in drafts.iter().filter(|draft| draft.keys.password_file.is_none()) {
+        let PeerAddress::Address(address) = peer.address else {
+            continue;
+        };
+        let around = drafts.iter().find_map(|draft| match draft.address {
+            PeerAddress::Range(range) if range.contains(&address) => {
+                draft.keys.password_file.as_ref().map(|_| range)
+            }
+            PeerAddress::Range(_) | PeerAddress::Address(_) => None,
+        });
+        if let Some(range) = around {
+            let message = format!(
+                "{address} has no password, but range {range} around it has one: it cannot connect to us"
+            );
+            let help =
+                "give the peer a `password_file` too, or leave its address out of the range".to_owned();
+            reader.warning(&peer.address_span, message, [help]);
         }
     }
 }

@@ -302,6 +302,63 @@ fn a_message_that_withdraws_as_many_as_it_announces_fits() {
     assert!(lab.remotes[&a].closed.is_none());
 }
 
+/// A reload may lower a limit beneath what is there.
+#[test]
+fn a_lowered_limit_is_said_at_once_and_closes_only_when_there_comes_more() {
+    let mut lab = Lab::new(settings());
+    let [a] = lab.up([client(1)])[..] else { panic!() };
+    lab.announce_nlri(a, &via("10.0.0.1"), &many(10));
+    let mut policy = client(1).policy;
+    policy.max_prefixes = Some(5);
+    lab.input(Input::Reconfigure {
+        peer: a,
+        policy: Box::new(policy),
+    });
+    lab.settle();
+    let said = |event: &Event| {
+        matches!(
+            event,
+            Event::MaxPrefixWarning {
+                count: 10,
+                limit: 5,
+                ..
+            }
+        )
+    };
+    assert_eq!(lab.events.iter().filter(|at| said(at)).count(), 1);
+    let again = PathAttributes {
+        med: Some(1),
+        ..via("10.0.0.1")
+    };
+    lab.announce_nlri(a, &again, &many(10));
+    assert!(lab.remotes[&a].closed.is_none(), "replacements");
+    lab.announce_nlri(a, &again, &many(11)[10..]);
+    lab.settle();
+    assert!(lab.remotes[&a].closed.is_some());
+}
+
+#[test]
+fn a_limit_that_only_warns_does_so_once_when_it_is_exceeded() {
+    let mut lab = Lab::new(settings());
+    let mut peer = client(1);
+    peer.policy.max_prefixes = Some(10);
+    peer.policy.max_prefix_warn_only = true;
+    let [a] = lab.up([peer])[..] else { panic!() };
+    let warnings = |lab: &Lab| {
+        let warning = |at: &&Event| matches!(at, Event::MaxPrefixWarning { .. });
+        lab.events.iter().filter(warning).count()
+    };
+    lab.announce_nlri(a, &via("10.0.0.1"), &many(10));
+    assert_eq!(warnings(&lab), 0);
+    for nlri in &many(20)[10..] {
+        lab.announce_nlri(a, &via("10.0.0.1"), &[*nlri]);
+    }
+    lab.settle();
+    assert_eq!(warnings(&lab), 1);
+    assert!(lab.remotes[&a].closed.is_none());
+    assert_eq!(lab.peer_counters(a).received, 20);
+}
+
 #[test]
 fn max_prefixes_accepted_counts_behind_the_policy() {
     let mut lab = Lab::new(settings());

@@ -19,6 +19,8 @@ pub(super) enum Ending {
     Lost(String),
     /// We closed it without one because we restart.
     Restarting,
+    /// We closed it without one because of new settings.
+    Reconfigured,
     /// The peer came back on another connection (RFC 4724 §5).
     TakenOver,
 }
@@ -30,7 +32,7 @@ impl Ending {
             return DownRoutes::Flush;
         };
         let keep = match self {
-            Self::Lost(_) | Self::Restarting | Self::TakenOver => true,
+            Self::Lost(_) | Self::Restarting | Self::Reconfigured | Self::TakenOver => true,
             // RFC 4724 §4: a NOTIFICATION ends the peer's routes, unless RFC 8538 is in force and it is no Hard Reset.
             Self::Told(notification) | Self::Heard(notification) => {
                 graceful.notification && !notification.is_hard_reset()
@@ -63,6 +65,7 @@ impl fmt::Display for Ending {
             Self::Heard(notification) => write!(f, "received {notification}"),
             Self::Lost(error) => f.write_str(error),
             Self::Restarting => f.write_str("we restart"),
+            Self::Reconfigured => f.write_str("reset because of new settings"),
             Self::TakenOver => f.write_str("the peer restarted and opened a new connection"),
         }
     }

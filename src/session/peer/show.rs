@@ -8,7 +8,7 @@ use super::dialer::Rest;
 use super::{Core, Running, Statistics};
 use crate::session::negotiate::Agreement;
 use crate::session::settings::{PeerAddress, RemoteAsn};
-use crate::session::status::{MessageCounts, State, Status};
+use crate::session::status::{MessageCounts, ROUTE_REFRESH, State, Status};
 
 impl Statistics {
     pub(super) fn new() -> Self {
@@ -147,7 +147,7 @@ fn capabilities(agreement: &Agreement) -> Vec<String> {
     say(agreement.kind == PeerKind::Internal, "internal");
     say(agreement.kind == PeerKind::External, "external");
     say(negotiated.four_octet_asn, "4-octet AS");
-    say(negotiated.route_refresh, "route refresh");
+    say(negotiated.route_refresh, ROUTE_REFRESH);
     say(negotiated.enhanced_route_refresh, "enhanced route refresh");
     say(
         negotiated.max_message > bgp_codec::MAX_MESSAGE,

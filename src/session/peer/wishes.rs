@@ -150,8 +150,17 @@ impl Core {
         self.statistics.revision += 1;
         match change {
             Change::None => return,
-            Change::Live => self.apply_live(&old, now),
+            Change::Live | Change::NextSession(_) => self.apply_live(&old, now),
             Change::Reset(_) => {
+                // RFC 4724 §4: without the N bit (RFC 8538) a NOTIFICATION would end the routes of both sides.
+                let graceful = self.established().filter(|session| {
+                    let graceful = session.agreement.as_ref().and_then(|it| it.graceful_restart);
+                    graceful.is_some_and(|graceful| !graceful.notification)
+                });
+                let carried_on = graceful.map(|session| session.id);
+                if let Some(id) = carried_on.filter(|_| continues(&old, &self.settings)) {
+                    self.drive(id, Event::TcpFailed, Cause::End(Ending::Reconfigured), now);
+                }
                 let notification = Notification::cease(cease::OTHER_CONFIGURATION_CHANGE);
                 let ids: Vec<ConnectionId> =
                     self.connections.iter().map(|connection| connection.id).collect();
@@ -191,4 +200,14 @@ impl Core {
             self.stop_dialing();
         }
     }
+}
+
+/// Whether the session after a reset carries on with the routes of the one before it.
+fn continues(old: &PeerSettings, new: &PeerSettings) -> bool {
+    let same_ends = old.address == new.address
+        && old.local_asn == new.local_asn
+        && old.remote_asn == new.remote_asn
+        && old.table == new.table;
+    let all_families = old.families.iter().all(|family| new.families.contains(family));
+    same_ends && all_families && new.graceful_restart.is_some()
 }

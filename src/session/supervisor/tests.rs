@@ -422,6 +422,7 @@ async fn a_reload_touches_only_what_differs() {
     let id = one.peer_id("peer2");
     one.apply(vec![PeerSettings {
         hold_time: Duration::from_secs(30),
+        extended_message: !same.extended_message,
         ..same
     }])
     .await;

@@ -211,7 +211,7 @@ fn live_settings_leave_the_session_alone() {
     assert_eq!((bench.core.state(), bench.reconfigured), (State::Established, 1));
     bench.input(Input::Reconfigure(Box::new(new.clone())));
     assert_eq!(bench.reconfigured, 1);
-    new.hold_time = 9 * SECOND;
+    new.extended_message = !new.extended_message;
     bench.input(Input::Reconfigure(Box::new(new)));
     assert_eq!(bench.told_parts(outgoing(0)), (6, 6, vec![]));
     assert_eq!(bench.attempts, [outgoing(0), outgoing(1)]);
@@ -244,4 +244,75 @@ fn the_source_address_is_also_where_the_peer_must_come_to() {
     bench.connect(incoming(0));
     assert_eq!(bench.refusals, [Refusal::WrongLocalAddress]);
     assert_eq!(bench.told_parts(incoming(0)), (6, 5, vec![]));
+}
+
+/// RFC 4724 §4 and RFC 8538: how a reload closes the session decides whether routes outlive it.
+#[test]
+fn a_reset_by_a_reload_keeps_routes_wherever_graceful_restart_allows() {
+    let check = |mut bench: Bench, told: Option<(u8, u8)>, kept: bool| {
+        let mut new = bench.core.settings().clone();
+        new.extended_message = !new.extended_message;
+        bench.input(Input::Reconfigure(Box::new(new)));
+        let notification = bench.told(outgoing(0)).map(|told| (told.code, told.subcode));
+        assert_eq!(notification, told);
+        assert_eq!(bench.downs, [if kept { RETAINED } else { DownRoutes::Flush }]);
+        assert!(!bench.is_open(outgoing(0)));
+        assert_eq!(bench.attempts, [outgoing(0), outgoing(1)]);
+    };
+    check(Bench::established(settings(), &open(2)), Some((6, 6)), false);
+    check(Bench::established(graceful(), &graceful_open(false)), None, true);
+    check(
+        Bench::established(graceful(), &graceful_open(true)),
+        Some((6, 6)),
+        true,
+    );
+}
+
+#[test]
+fn a_reset_that_ends_graceful_restart_itself_is_told() {
+    let mut bench = Bench::established(graceful(), &graceful_open(false));
+    bench.input(Input::Reconfigure(Box::new(settings())));
+    assert_eq!(bench.told_parts(outgoing(0)), (6, 6, vec![]));
+    assert_eq!(bench.downs, [DownRoutes::Flush]);
+}
+
+/// What was decided about a peer from a range outlives its last connection.
+#[test]
+fn a_peer_that_rests_or_is_shut_down_is_not_forgotten() {
+    let mut bench = Bench::established(settings(), &open(2));
+    assert!(!bench.core.is_held_down());
+    bench.input(Input::Close {
+        notification: Notification::maximum_prefixes(Family::IPV4_UNICAST, 10),
+        idle: None,
+    });
+    bench.wait(100_000 * SECOND);
+    assert!(bench.core.is_held_down(), "until an operator says otherwise");
+    bench.input(Input::Command(Command::Enable));
+    assert!(!bench.core.is_held_down());
+    bench.input(Input::Command(Command::Shutdown(text("rack move"))));
+    bench.wait(100_000 * SECOND);
+    assert!(bench.core.is_held_down());
+    // What the configuration says of the whole range need not be remembered for each.
+    let down = PeerSettings {
+        shutdown: Some(text("rack move")),
+        ..settings()
+    };
+    assert!(!Bench::new(down).core.is_held_down());
+}
+
+#[test]
+fn times_that_an_open_has_told_wait_for_the_next_one() {
+    let mut bench = Bench::established(settings(), &open(2));
+    let new = PeerSettings {
+        hold_time: 30 * SECOND,
+        ..settings()
+    };
+    bench.input(Input::Reconfigure(Box::new(new)));
+    assert_eq!(bench.core.state(), State::Established);
+    assert_eq!(bench.core.status(bench.now, SECOND).hold_time_s, 90);
+    bench.lose(outgoing(0));
+    bench.wait(60 * SECOND);
+    bench.connect(outgoing(1));
+    bench.receive(outgoing(1), &open(2));
+    assert_eq!(bench.core.status(bench.now, SECOND).hold_time_s, 30);
 }
