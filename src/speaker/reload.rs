@@ -10,7 +10,7 @@ use super::Speaker;
 use super::answer::Reloads;
 use super::drain;
 use super::start;
-use crate::config::{Config, Effect, Plan, Problem};
+use crate::config::{Config, Plan, Problem};
 use crate::control::show::{Plan as ShownPlan, PlannedChange};
 use crate::control::{Failure, Response};
 

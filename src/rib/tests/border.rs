@@ -151,18 +151,16 @@ fn what_our_own_routes_are_prepended_with_stays() {
     let [e] = lab.up([with_rules(1, remove)])[..] else {
         panic!()
     };
-    lab.input(Input::Local(vec![LocalChange::Announce(
-        crate::route::LocalRoute {
-            prefix: prefix("10.244.0.0/24"),
-            kind: crate::route::OriginKind::Vip,
-            name: "shop".into(),
-            attributes: Arc::new(PathAttributes {
-                as_path: "64512 64512".parse().unwrap(),
-                ..PathAttributes::default()
-            }),
-            kernel_metric: None,
-        },
-    )]));
+    lab.input(Input::Local(vec![LocalChange::Announce(LocalRoute {
+        prefix: prefix("10.244.0.0/24"),
+        kind: OriginKind::Vip,
+        name: "shop".into(),
+        attributes: Arc::new(PathAttributes {
+            as_path: "64512 64512".parse().unwrap(),
+            ..PathAttributes::default()
+        }),
+        kernel_metric: None,
+    })]));
     lab.settle();
     assert_eq!(
         lab.held(e, "10.244.0.0/24").as_path.to_string(),

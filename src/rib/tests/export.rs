@@ -150,18 +150,16 @@ fn non_transitive_communities_that_our_export_policy_sets_cross_the_border() {
     lab.announce(a, &attributes, &["192.0.2.0/24"]);
     assert_eq!(lab.held(e, "192.0.2.0/24").extended_communities, [ours]);
     // One of a VIP is ours as well.
-    lab.input(Input::Local(vec![LocalChange::Announce(
-        crate::route::LocalRoute {
-            prefix: prefix("10.244.0.0/24"),
-            kind: crate::route::OriginKind::Vip,
-            name: "shop".into(),
-            attributes: Arc::new(PathAttributes {
-                extended_communities: vec![theirs],
-                ..PathAttributes::default()
-            }),
-            kernel_metric: None,
-        },
-    )]));
+    lab.input(Input::Local(vec![LocalChange::Announce(LocalRoute {
+        prefix: prefix("10.244.0.0/24"),
+        kind: OriginKind::Vip,
+        name: "shop".into(),
+        attributes: Arc::new(PathAttributes {
+            extended_communities: vec![theirs],
+            ..PathAttributes::default()
+        }),
+        kernel_metric: None,
+    })]));
     lab.settle();
     assert_eq!(lab.held(e, "10.244.0.0/24").extended_communities, [theirs, ours]);
 }

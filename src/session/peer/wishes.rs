@@ -154,7 +154,10 @@ impl Core {
             Change::Reset(_) => {
                 // RFC 4724 §4: without the N bit (RFC 8538) a NOTIFICATION would end the routes of both sides.
                 let graceful = self.established().filter(|session| {
-                    let graceful = session.agreement.as_ref().and_then(|it| it.graceful_restart);
+                    let graceful = session
+                        .agreement
+                        .as_ref()
+                        .and_then(|it| it.graceful_restart.as_ref());
                     graceful.is_some_and(|graceful| !graceful.notification)
                 });
                 let carried_on = graceful.map(|session| session.id);
