@@ -275,7 +275,8 @@ impl Answerer {
     async fn why(&self, prefix: Prefix, peer: Option<String>) -> Result<Response, Failure> {
         let only = peer.as_deref().map(|name| self.find(name)).transpose()?;
         // One that is not Established is told of like the others: that it is not is why nothing is there.
-        let id = only.as_ref().and_then(|only| self.sessions.peer_id(&only.name));
+        let up = only.as_ref().filter(|only| only.state == State::Established);
+        let id = up.and_then(|only| self.sessions.peer_id(&only.name));
         match self.ask(Query::Why { prefix, peer: id }).await? {
             Answer::Why(mut explanation) => {
                 if only.is_some() && id.is_none() {

@@ -209,6 +209,7 @@ pub fn peer(n: u32, external: bool) -> Peer {
             PeerKind::Internal
         },
         shared_link: false,
+        link: 0,
         negotiated: Negotiated {
             families: FamilySet::IPV4_UNICAST,
             four_octet_asn: true,
