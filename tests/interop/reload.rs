@@ -68,11 +68,11 @@ fn a_capture_shows_that_reloads_send_the_difference_and_nothing_else() {
 
     // What would reset the session is refused when asked to, and nothing is sent.
     let before = capture.len();
-    let slower = config("", &[FIRST, THIRD]).replace("passive = true", "passive = true\nhold_time = 30");
+    let slower = config("", &[FIRST, THIRD]).replace("passive = true", "passive = true\nextended_message = false");
     stonechat.write_config(&slower);
     let refused = stonechat.cli("reload --no-reset");
     assert!(
-        !refused.success && refused.stderr.contains("hold_time"),
+        !refused.success && refused.stderr.contains("extended_message"),
         "{refused:?}"
     );
     equal(&capture.since(before), &Vec::new()).expect("a refused reload sends nothing");
