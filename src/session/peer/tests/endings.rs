@@ -310,8 +310,7 @@ fn times_that_an_open_has_told_wait_for_the_next_one() {
     bench.input(Input::Reconfigure(Box::new(new)));
     assert_eq!(bench.core.state(), State::Established);
     assert_eq!(bench.core.status(bench.now, SECOND).hold_time_s, 90);
-    bench.lose(outgoing(0));
-    bench.wait(60 * SECOND);
+    bench.input(Input::Command(Command::Reset(Reset::Hard { text: text("now") })));
     bench.connect(outgoing(1));
     bench.receive(outgoing(1), &open(2));
     assert_eq!(bench.core.status(bench.now, SECOND).hold_time_s, 30);
