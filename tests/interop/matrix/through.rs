@@ -167,7 +167,7 @@ pub(super) fn two_paths(kind: Kind) -> Lines {
         Kind::Openbgpd => {
             lines.global = format!(
                 "network {BACK} set {{ community 65001:1 }}\n\
-                 neighbor {FEED_OF_RIGHT} {{\n remote-as 65020\n local-address {RIGHT}\n announce IPv4 unicast\n}}\n"
+                 neighbor {FEED_OF_RIGHT} {{\n remote-as 65020\n local-address {RIGHT}\n passive\n announce IPv4 unicast\n}}\n"
             );
             lines.peer = " announce add-path recv yes\n announce add-path send all".into();
         }
