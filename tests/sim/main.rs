@@ -285,11 +285,11 @@ fn shards_and_groups_make_no_difference() {
     });
 }
 
-/// How many seeds a scenario runs in the test command, by what one costs: 2,280 in all, in a minute or so on two cores. A
+/// How many seeds a scenario runs in the test command, by what one costs: 2,073 in all, in a minute or so on two cores. A
 /// thousand or more of each with `cargo xtask sim`.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 160;
 const MANY_SEEDS: u64 = 300;
-const FEW_SEEDS: u64 = 120;
+const FEW_SEEDS: u64 = 100;
 /// One seed of so many also asks for listings, which cost more than the rest.
 const SHOWN: u64 = 8;
 const HOLD_TIMER_EXPIRED: u8 = 4;
