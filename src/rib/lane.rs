@@ -204,13 +204,6 @@ impl Ready {
         std::mem::take(&mut *self.lock())
     }
 
-    /// Lanes that were taken and had no turn come before those that have spoken since.
-    pub(super) fn put_back(&self, mut lanes: VecDeque<Arc<Inbox>>) {
-        let mut list = self.lock();
-        lanes.append(&mut list);
-        *list = lanes;
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }

@@ -17,6 +17,8 @@ use crate::route::Prefix;
 
 /// Bytes in one item at most; a session's window is never smaller.
 pub(crate) const ITEM_BYTES: usize = 65_535;
+/// Audiences that are looked for one by one: a change or two need no table.
+const FEW: usize = 8;
 /// Ids encoded between two looks at the size.
 const RUN: usize = 1_024;
 
@@ -65,12 +67,21 @@ impl Entries {
     }
 
     fn number(&mut self, audience: &Audience) -> u32 {
-        if let Some(known) = self.numbers.get(audience) {
-            return *known;
+        let known = if self.audiences.len() <= FEW {
+            self.audiences.iter().position(|known| known == audience)
+        } else {
+            self.numbers.get(audience).map(|number| *number as usize)
+        };
+        let number = known.unwrap_or(self.audiences.len());
+        let number = u32::try_from(number).expect("fewer than 2^32 audiences");
+        if known.is_none() {
+            self.audiences.push(audience.clone());
+            if self.audiences.len() > FEW {
+                let numbered = (0..).zip(&self.audiences).skip(self.numbers.len());
+                self.numbers
+                    .extend(numbered.map(|(number, audience)| (audience.clone(), number)));
+            }
         }
-        let number = u32::try_from(self.audiences.len()).expect("fewer than 2^32 audiences");
-        self.audiences.push(audience.clone());
-        self.numbers.insert(audience.clone(), number);
         number
     }
 }

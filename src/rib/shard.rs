@@ -31,6 +31,8 @@ const SLICE: usize = 2_048;
 const QUEUED_BYTES: usize = 16 * 1024 * 1024;
 /// Items in one ring at most. Churn makes small items: a member so far behind is told the state rather than its history.
 const RING_ITEMS: usize = 2_048;
+/// Families whose best paths the kernel is to hold.
+const INSTALLED: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
 /// Prefixes in one [`Output::Fib`].
 const FIB_BATCH: usize = 1_024;
 
@@ -477,8 +479,9 @@ impl Rib {
             self.core.outputs.extend(settled);
         }
         // A route whose next hop the kernel has not spoken of is wanted a moment later: what is adopted for it must not go.
-        let unresolved = self.complete.len() < 2 && self.core.attributes.next_hops.has_unresolved();
-        for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
+        let incomplete = INSTALLED.iter().any(|family| !self.complete.contains(*family));
+        let unresolved = incomplete && self.core.attributes.next_hops.has_unresolved();
+        for family in INSTALLED {
             let undecided = |table: &Table| table.initial > 0 || table.dirty() > 0;
             let waits = unresolved
                 || self

@@ -28,7 +28,7 @@ mod tests;
 const CONTROL_QUEUE: usize = 64;
 /// Bytes of messages taken from one lane before the next one's turn.
 const LANE_BUDGET: usize = 64 * 1024;
-/// How long lanes are served before everything else has its turn; one visit to a lane is the least.
+/// How long lanes are served before the sockets have their turn; one visit to a lane is the least.
 const SLICE_TIME: Duration = Duration::from_millis(2);
 /// Kernel updates that may wait before peers are held back.
 const FIB_BACKLOG: usize = 64;
@@ -113,6 +113,7 @@ pub fn spawn(settings: Settings, edges: Edges) -> RibHandle {
         watched_decided: Arc::clone(&watched_decided),
         edges,
         sessions: BTreeMap::new(),
+        round: VecDeque::new(),
         fib: VecDeque::new(),
         events: VecDeque::new(),
         lost_events: 0,
@@ -233,6 +234,8 @@ struct Driver {
     watched_decided: Arc<Notify>,
     edges: Edges,
     sessions: BTreeMap<PeerId, Session>,
+    /// Lanes that have not had their turn in this round.
+    round: VecDeque<Arc<Inbox>>,
     fib: VecDeque<FibUpdate>,
     events: VecDeque<Event>,
     lost_events: u64,
@@ -255,6 +258,12 @@ impl Driver {
             let serving = self.fib.len() < FIB_BACKLOG;
             if serving {
                 self.serve_lanes();
+                if !self.round.is_empty() {
+                    // Sockets have their turn; what all lanes say is decided once.
+                    self.deliver();
+                    tokio::task::yield_now().await;
+                    continue;
+                }
             }
             self.rib.handle(Input::Tick, now());
             self.deliver();
@@ -335,8 +344,10 @@ impl Driver {
 
     fn serve_lanes(&mut self) {
         let begun = now();
-        let mut ready = self.ready.take();
-        while let Some(inbox) = ready.pop_front() {
+        if self.round.is_empty() {
+            self.round = self.ready.take();
+        }
+        while let Some(inbox) = self.round.pop_front() {
             let known = |session: &&mut Session| Arc::ptr_eq(&session.inbox, &inbox);
             let Some(session) = self.sessions.get_mut(&inbox.peer).filter(known) else {
                 // Not up yet, or replaced.
@@ -364,8 +375,8 @@ impl Driver {
             } else if visit.more {
                 self.ready.announce(&inbox);
             }
-            if !ready.is_empty() && now().duration_since(begun) >= SLICE_TIME {
-                return self.ready.put_back(ready);
+            if now().duration_since(begun) >= SLICE_TIME {
+                return;
             }
         }
     }

@@ -9,13 +9,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bgp_codec::{HEADER_LEN, MessageType};
 use bytes::{Buf, Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use super::peer::{Progress, keepalive_bytes};
 use super::status::MessageCounts;
 use crate::rib::interface::{Chunk, SelfAddresses};
 
 /// Pieces offered to one system call.
-const SLICES: usize = 16;
+const SLICES: usize = 64;
 
 /// The sending end of one connection. Bounded by the credit that the RIB was given, and a few messages of the session.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl Outbox {
 
     /// What to offer to the socket.
     #[must_use]
-    pub fn slices(&self) -> Vec<IoSlice<'_>> {
+    pub fn slices(&self) -> SmallVec<[IoSlice<'_>; 4]> {
         let begun = (!self.begun.is_empty()).then_some(&self.begun);
         let keepalive = self.keepalive_due.then_some(&self.keepalive);
         let all = begun

@@ -195,7 +195,8 @@ impl Wire {
     pub(super) fn write(&mut self) -> io::Result<Accepted> {
         let mut sum = Accepted::default();
         while self.outbox.queued() > 0 {
-            match self.stream.try_write_vectored(&self.outbox.slices()) {
+            let written = self.stream.try_write_vectored(&self.outbox.slices());
+            match written {
                 Ok(len) => {
                     let accepted = self.outbox.advance(len);
                     sum.credit += accepted.credit;

@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use bgp_codec::PathAttributes;
+use bgp_codec::{Community, PathAttributes};
 use bgp_codec::mrt::{self, Entry, Record};
 use ipnet::IpNet;
 
@@ -40,7 +40,10 @@ pub fn read(path: &Path) -> io::Result<Table> {
             let fine = attributes
                 .as_path()
                 .is_some_and(|path| !path.is_empty() && !path.has_set());
-            (fine && errors.treatment().is_none())
+            // RFC 1997: these are passed on to nobody.
+            let kept = |community| matches!(community, Community::NO_EXPORT | Community::NO_ADVERTISE);
+            let kept = attributes.communities().iter().any(kept);
+            (fine && !kept && errors.treatment().is_none())
                 .then(|| (entry.raw_attributes.to_vec(), PathAttributes::from(&attributes)))
         });
         let Some((block, attributes)) = usable else {
