@@ -39,8 +39,8 @@ pub(super) const PLAIN: [Feature; 6] = [
     Feature::Session,
     Feature::FourOctetAsn,
     Feature::BothFamilies,
-    Feature::Refresh,
     Feature::Collision,
+    Feature::Refresh,
     Feature::ShutdownMessage,
 ];
 
