@@ -303,6 +303,7 @@ static KINDS: [u8; 256] = {
 };
 
 /// An attribute whose octets are all there.
+#[derive(Clone, Copy)]
 struct Attribute<'a> {
     code: u8,
     len: usize,

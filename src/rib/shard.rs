@@ -125,26 +125,7 @@ impl Rib {
             }
             Input::Readvertise { peer } => {
                 if let Some(peer) = self.core.peers.find(peer) {
-                    // RFC 7313 §4: a refresh that begins here is marked as well.
-                    let enhanced = self
-                        .core
-                        .peers
-                        .settings(peer)
-                        .is_some_and(|peer| peer.negotiated.enhanced_route_refresh);
-                    let how = if enhanced {
-                        Refresh::Enhanced
-                    } else {
-                        Refresh::Plain
-                    };
-                    let families: Vec<Family> = self
-                        .core
-                        .peers
-                        .get(peer)
-                        .map(|peer| peer.families.keys().copied().collect())
-                        .unwrap_or_default();
-                    families
-                        .into_iter()
-                        .for_each(|family| self.refresh(peer, family, how));
+                    self.readvertise(peer);
                 }
             }
             Input::Watch(prefixes) => self.core.watched.watch(prefixes),
@@ -156,6 +137,23 @@ impl Rib {
             }
             Input::LocalRoutesComplete => self.local_routes_complete(),
             Input::Tick => self.work(now),
+        }
+    }
+
+    fn readvertise(&mut self, peer: PeerIndex) {
+        // RFC 7313 §4: a refresh that begins here is marked as well.
+        let settings = self.core.peers.settings(peer);
+        let how = if settings.is_some_and(|peer| peer.negotiated.enhanced_route_refresh) {
+            Refresh::Enhanced
+        } else {
+            Refresh::Plain
+        };
+        let state = self.core.peers.get(peer);
+        let families: Vec<Family> = state
+            .map(|peer| peer.families.keys().copied().collect())
+            .unwrap_or_default();
+        for family in families {
+            self.refresh(peer, family, how);
         }
     }
 

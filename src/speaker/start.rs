@@ -85,7 +85,7 @@ pub(super) async fn start(
     let (announcements_sender, announcements) = mpsc::channel(QUEUE);
     let vips = Arc::new(vip::spawn(vips(&config, &legacy, &drains), announcements_sender));
     let now = Instant::now();
-    let sessions = Sessions::start(Start {
+    let first = Start {
         rib: rib.clone(),
         identity: identity(&config, router_id, &legacy, forwarding, now),
         peers,
@@ -94,12 +94,12 @@ pub(super) async fn start(
         listen: config.speaker.listen.clone(),
         inherited,
         seed: random(),
-    });
+    };
     let (orders_sender, orders) = mpsc::channel(ORDERS);
     let answerer = Answerer {
         facts: facts(options, &config, router_id, now),
         rib,
-        sessions,
+        sessions: Sessions::start(first),
         vips: Arc::clone(&vips),
         kernel: kernel.handle.clone(),
         reloads: Arc::new(Mutex::new(Reloads::default())),
@@ -119,13 +119,12 @@ pub(super) async fn start(
         members: answerer.sessions.members(),
         signals,
     };
-    let tables = tables(&config, &originator);
     let mut speaker = Speaker {
         memory: Memory::new(config.speaker.state_dir.clone(), boot_id, router_id),
+        tables: tables(&config, &originator),
         config,
         telemetry,
         rooms: answerer,
-        tables,
         originator,
         http,
         unconfirmed: None,

@@ -12,19 +12,25 @@ const TAKEN: &str = "10.244.1.0/26";
 const REFUSED: &str = "10.99.0.0/24";
 const ELSEWHERE: &str = "10.245.1.0/26";
 
-#[test]
-fn files_are_taken_or_refused_and_every_route_has_its_why() {
-    if skipped(&[]) {
-        return;
-    }
-    let lab = Lab::new();
-    let pair = Pair::build(&lab);
-    let left = Stonechat::start(&lab, &pair.left, &file("", ""));
+/// One with a filter, and its neighbour.
+fn neighbours(lab: &Lab) -> (Pair, Stonechat, Stonechat) {
+    let pair = Pair::build(lab);
+    let left = Stonechat::start(lab, &pair.left, &file("", ""));
     let far = stonechat(LEFT, "").replace(
         &format!("router_id = \"{LEFT}\""),
         &format!("router_id = \"{RIGHT}\""),
     );
-    let mut right = Stonechat::start(&lab, &pair.right, &far);
+    let right = Stonechat::start(lab, &pair.right, &far);
+    (pair, left, right)
+}
+
+#[test]
+fn every_route_has_its_why() {
+    if skipped(&[]) {
+        return;
+    }
+    let lab = Lab::new();
+    let (pair, left, mut right) = neighbours(&lab);
     right.announce(TAKEN, "");
     right.announce(REFUSED, "");
     right.announce(ELSEWHERE, "");
@@ -67,7 +73,9 @@ fn files_are_taken_or_refused_and_every_route_has_its_why() {
     });
     says("10.1.2.0/24", &["no paths: nobody sent it", "no usable route"]).expect("one that is absent");
     says(&format!("{TAKEN} --peer absent"), &["no session", "absent"]).expect("a peer that is down");
-    await_until("in the kernel", || says(TAKEN, &["kernel:\n  installed in main"]));
+    await_until("in the kernel", || {
+        says(TAKEN, &["kernel:\n  table main: installed"])
+    });
 
     await_until("a kernel table that a filter chose", || {
         says(ELSEWHERE, &["weight 5, ", "kernel table 100"])?;
@@ -78,7 +86,16 @@ fn files_are_taken_or_refused_and_every_route_has_its_why() {
             Err(format!("{routes:?}"))
         }
     });
+}
 
+#[test]
+fn files_are_taken_or_refused_and_told_with_their_places() {
+    if skipped(&[]) {
+        return;
+    }
+    let lab = Lab::new();
+    let (_pair, left, _right) = neighbours(&lab);
+    await_until("the session is up", || left.established(RIGHT));
     // A wrong file changes nothing and is told with its place; a doubtful one is taken, with a warning.
     left.write_config(&file("", "").replace("default = \"reject\"", "defualt = \"reject\""));
     left.signal(Signal::SIGHUP);

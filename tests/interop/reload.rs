@@ -68,7 +68,8 @@ fn a_capture_shows_that_reloads_send_the_difference_and_nothing_else() {
 
     // What would reset the session is refused when asked to, and nothing is sent.
     let before = capture.len();
-    let slower = config("", &[FIRST, THIRD]).replace("passive = true", "passive = true\nextended_message = false");
+    let slower =
+        config("", &[FIRST, THIRD]).replace("passive = true", "passive = true\nextended_message = false");
     stonechat.write_config(&slower);
     let refused = stonechat.cli("reload --no-reset");
     assert!(

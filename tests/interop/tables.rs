@@ -3,8 +3,6 @@
 
 use std::net::Ipv4Addr;
 
-use serde_json::Value;
-
 use crate::lab::bird::{Bird, Version, protocol};
 use crate::lab::speaker::Speaker;
 use crate::lab::stonechat::Stonechat;
@@ -95,7 +93,7 @@ fn an_unnumbered_session_installs_routes_through_its_link() {
         let routes = pair.left.routes("-6");
         let route = routes.iter().find(|route| route["dst"] == "2001:db8:b::/48");
         let route = route.ok_or_else(|| stonechat.cli("why 2001:db8:b::/48").stdout)?;
-        if route["dev"] == "eth0" && route["gateway"] == Value::from(right.clone()) {
+        if route["dev"] == "eth0" && route["gateway"] == right.as_str() {
             Ok(())
         } else {
             Err(route.to_string())

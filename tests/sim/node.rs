@@ -51,6 +51,23 @@ pub(crate) struct Neighbour {
     pub heard: Vec<Bytes>,
 }
 
+impl Neighbour {
+    fn new(core: Core, address: IpAddr, own: Ipv4Addr) -> Self {
+        Self {
+            core,
+            address,
+            self_addresses: rib::SelfAddresses {
+                ipv4: Some(own),
+                ipv6: Some(mapped(own)),
+                link_local: None,
+            },
+            outboxes: Vec::new(),
+            up: None,
+            heard: Vec::new(),
+        }
+    }
+}
+
 /// What the world must do for a node.
 #[derive(Debug)]
 pub(crate) enum Effect {
@@ -139,28 +156,12 @@ impl Node {
                 establish: Duration::from_secs(30),
             }),
         };
-        let peers = spec
-            .peers
-            .iter()
-            .enumerate()
-            .map(|(index, settings)| Neighbour {
-                core: Core::new(
-                    ids[index],
-                    settings.clone(),
-                    identity.clone(),
-                    seed ^ (index as u64 + 1),
-                ),
-                address: address_of(settings),
-                self_addresses: rib::SelfAddresses {
-                    ipv4: Some(spec.address),
-                    ipv6: Some(mapped(spec.address)),
-                    link_local: None,
-                },
-                outboxes: Vec::new(),
-                up: None,
-                heard: Vec::new(),
-            })
-            .collect();
+        let neighbour = |(index, settings): (usize, &PeerSettings)| {
+            let seed = seed ^ (index as u64 + 1);
+            let core = Core::new(ids[index], settings.clone(), identity.clone(), seed);
+            Neighbour::new(core, address_of(settings), spec.address)
+        };
+        let peers = spec.peers.iter().enumerate().map(neighbour).collect();
         let mut node = Self {
             rib: Shards::new(&settings, spec.shards),
             spec,
@@ -378,7 +379,7 @@ impl Node {
         }
     }
 
-    fn to_rib(&mut self, input: rib::Input) {
+    fn tell_rib(&mut self, input: rib::Input) {
         self.work.push_back(Work::Rib(Box::new(input)));
     }
 
@@ -417,29 +418,29 @@ impl Node {
             peer::Output::RibUp(up) => {
                 self.peers[peer].heard.clear();
                 self.peers[peer].up = Some(up.clone());
-                self.to_rib(rib::Input::PeerUp(up));
-                self.to_rib(rib::Input::Credit {
+                self.tell_rib(rib::Input::PeerUp(up));
+                self.tell_rib(rib::Input::Credit {
                     peer: id,
                     bytes: CREDIT,
                 });
             }
             peer::Output::RibReceived(messages) => {
                 self.peers[peer].heard.push(messages.clone());
-                self.to_rib(rib::Input::Received { peer: id, messages });
+                self.tell_rib(rib::Input::Received { peer: id, messages });
             }
             peer::Output::RibDown(routes) => {
                 self.downs += 1;
                 self.peers[peer].heard.clear();
                 self.peers[peer].up = None;
-                self.to_rib(rib::Input::PeerDown { peer: id, routes });
+                self.tell_rib(rib::Input::PeerDown { peer: id, routes });
             }
             peer::Output::RibReconfigure(policy) => {
                 if let Some(up) = &mut self.peers[peer].up {
                     up.policy = (*policy).clone();
                 }
-                self.to_rib(rib::Input::Reconfigure { peer: id, policy });
+                self.tell_rib(rib::Input::Reconfigure { peer: id, policy });
             }
-            peer::Output::RibReadvertise => self.to_rib(rib::Input::Readvertise { peer: id }),
+            peer::Output::RibReadvertise => self.tell_rib(rib::Input::Readvertise { peer: id }),
             peer::Output::Log(peer::LogEvent::Sent(notification)) => self.sent.push((peer, notification)),
             peer::Output::Log(_) => {}
         }

@@ -379,6 +379,26 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
         &new.as_path.remove_private,
         |remove| format!("{remove:?}").to_lowercase(),
     );
+    max_prefixes(differences, old, new);
+    differences.plain("enforce_first_as", &old.enforce_first_as, &new.enforce_first_as);
+    differences.plain("install", &old.install, &new.install);
+    differences.plain("more_specifics", &old.more_specifics, &new.more_specifics);
+    differences.debug(
+        "min_advertisement_interval",
+        &old.min_advertisement_interval,
+        &new.min_advertisement_interval,
+    );
+    differences.setting("as_sets", &old.as_sets, &new.as_sets, |as_sets| {
+        match as_sets {
+            AsSets::Accept => "accept",
+            AsSets::TreatAsWithdraw => "withdraw",
+        }
+        .to_owned()
+    });
+    differences.optional("table", &old.install_table, &new.install_table);
+}
+
+fn max_prefixes(differences: &mut Differences, old: &PeerPolicy, new: &PeerPolicy) {
     differences.optional("max_prefixes", &old.max_prefixes, &new.max_prefixes);
     differences.optional(
         "max_prefixes_accepted",
@@ -402,22 +422,6 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
         }
     };
     differences.plain("max_prefix_action", &action(old), &action(new));
-    differences.plain("enforce_first_as", &old.enforce_first_as, &new.enforce_first_as);
-    differences.plain("install", &old.install, &new.install);
-    differences.plain("more_specifics", &old.more_specifics, &new.more_specifics);
-    differences.debug(
-        "min_advertisement_interval",
-        &old.min_advertisement_interval,
-        &new.min_advertisement_interval,
-    );
-    differences.setting("as_sets", &old.as_sets, &new.as_sets, |as_sets| {
-        match as_sets {
-            AsSets::Accept => "accept",
-            AsSets::TreatAsWithdraw => "withdraw",
-        }
-        .to_owned()
-    });
-    differences.optional("table", &old.install_table, &new.install_table);
 }
 
 fn or_none<T: Display>(value: Option<&T>) -> String {

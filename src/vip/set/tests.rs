@@ -368,7 +368,7 @@ fn what_a_vip_depends_on_may_come_with_the_first_tables() {
     lab.input(Input::Outside(Outside {
         selected: true,
         routes: [route].into(),
-        ..told.clone()
+        ..told
     }));
     assert!(!lab.set.all_verdicts_in(), "there, and not announced yet");
     assert_eq!(lab.told(), ["+a"]);

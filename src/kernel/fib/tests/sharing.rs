@@ -178,7 +178,8 @@ fn a_peer_that_goes_takes_its_routes_with_one_request() {
         .filter(|route| route.protocol == OURS && route.nexthop_id == 0);
     let alone = alone.count();
     assert!(alone < 100, "{alone}");
-    (lab.log(), lab.nexthop_log());
+    lab.log();
+    lab.nexthop_log();
     let gone = "172.16.40.202".parse().unwrap();
     lab.core.set_suspect(gone, true, lab.now);
     for part in thousand("").chunks(300) {
@@ -239,7 +240,8 @@ fn ipv6_routes_go_one_by_one() {
         (0..600_u32).map(place).collect()
     };
     lab.want_all(&want("2001:db8:40::7"));
-    (lab.log(), lab.nexthop_log());
+    lab.log();
+    lab.nexthop_log();
     lab.want_all(&want(""));
     assert_eq!((lab.log().len(), lab.ours().len()), (600, 0));
 }
