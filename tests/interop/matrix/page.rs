@@ -16,7 +16,7 @@ const SEEN: &str = "\n## Seen on the wire\n\n\
     with the F bit set and a restart time of 120 s. Its End-of-RIB comes one second after Established: behind its routes when only bgpd\n  \
     was restarted (`network` or `redistribute kernel`), but before and without them when zebra was restarted with it. A helper that\n  \
     sweeps at End-of-RIB, as RFC 4724 §4.2 has it, then loses what was redistributed until FRR announces it again.\n\
-    - OpenBGPD 7.7 sends End-of-RIB before its own routes, and nothing in answer to ROUTE-REFRESH, whoever asks.\n\
+    - OpenBGPD 7.7 sends End-of-RIB before its own routes, and nothing in answer to ROUTE-REFRESH, whoever asks.\n  Two paths of one prefix were tried towards it only.\n\
     - BIRD sets R and F only if it is started with `-R`; otherwise a helper drops its routes when it returns.\n\n";
 
 pub(super) fn write(results: &[(Kind, Feature, Cell)]) {
