@@ -59,17 +59,11 @@ pub(super) async fn start(
     (config, inherited): (Config, Vec<Handed>),
     telemetry: Telemetry,
 ) -> Result<Speaker, EntryError> {
-    let Ground {
-        signals,
-        socket,
-        boot_id,
-        legacy,
-        router_id,
-        originator,
-    } = Ground::prepare(options, &config)?;
+    let ground = Ground::prepare(options, &config)?;
+    let (legacy, router_id) = (ground.legacy, ground.router_id);
     let (table_sender, table) = mpsc::channel(QUEUE);
     let (fib, fib_updates) = mpsc::channel(FIB_QUEUE);
-    let kernel = start_kernel(&config, &originator, fib_updates, table_sender);
+    let kernel = start_kernel(&config, &ground.originator, fib_updates, table_sender);
     let forwarding = legacy.forwarding(config.kernel.as_ref(), &first_dump(&kernel.handle).await);
     log_start(&config, router_id, &legacy, forwarding);
 
@@ -106,7 +100,7 @@ pub(super) async fn start(
         drains: drain::Shared::new(drains),
         orders: orders_sender,
     };
-    let http = serve(&config, socket, answerer.clone());
+    let http = serve(&config, ground.socket, answerer.clone());
     watch(&config, &answerer);
     let inputs = Inputs {
         table,
@@ -117,15 +111,15 @@ pub(super) async fn start(
         installed: kernel.handle.version(),
         verdicts: vips.progress(),
         members: answerer.sessions.members(),
-        signals,
+        signals: ground.signals,
     };
     let mut speaker = Speaker {
-        memory: Memory::new(config.speaker.state_dir.clone(), boot_id, router_id),
-        tables: tables(&config, &originator),
+        memory: Memory::new(config.speaker.state_dir.clone(), ground.boot_id, router_id),
+        tables: tables(&config, &ground.originator),
         config,
         telemetry,
         rooms: answerer,
-        originator,
+        originator: ground.originator,
         http,
         unconfirmed: None,
         complete_by: None,
