@@ -148,6 +148,23 @@ async fn the_task_ends_with_its_receiver() {
     (&mut handle.task).await.unwrap();
 }
 
+#[test]
+fn jitter_spreads_checks_over_its_span_and_never_beyond() {
+    const ROUNDS: u64 = 1_000;
+    let span = Duration::from_millis(200);
+    let random = foldhash::fast::FixedState::with_seed(7);
+    let delays: Vec<Duration> = (0..ROUNDS)
+        .map(|round| part_of(span, random.hash_one((3_u32, round))))
+        .collect();
+    assert!(delays.iter().all(|delay| *delay < span));
+    for quarter in 0..4 {
+        let of_quarter = |delay: &&Duration| delay.as_millis() / 50 == quarter;
+        let count = delays.iter().filter(of_quarter).count();
+        assert!((200..300).contains(&count), "{count} in quarter {quarter}");
+    }
+    assert_eq!(part_of(Duration::ZERO, u64::MAX), Duration::ZERO);
+}
+
 async fn told(announcements: &mut mpsc::Receiver<Announcement>) -> String {
     let long = Duration::from_secs(20);
     let next = tokio::time::timeout(long, announcements.recv()).await;
