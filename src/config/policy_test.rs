@@ -26,7 +26,7 @@ use super::schema::{
     REQUIRED, Shape, TEXT, Table, U32,
 };
 use crate::policy::{CanonicalBlock, Chain, Location, Marks, NextHopEdit, RouteView, Source, Verdict};
-use crate::route::{OriginKind, TableId};
+use crate::route::{FromKernel, OriginKind, TableId};
 use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
 
 /// What became of one case.
@@ -97,6 +97,8 @@ keys! {
         extended_community: Vec<ExtendedCommunity> = scalar::extended_communities => EXTENDED_COMMUNITIES, NONE, LIVE;
         /// The kernel's metric of a route that was read from its table.
         kernel_metric: u32 = scalar::any_u32 => U32, NONE, LIVE;
+        /// Its realm there; 0 unless said.
+        kernel_realm: u32 = scalar::any_u32 => U32, NONE, LIVE;
         /// The metric of the way to its next hop, for `med = "igp"` of a learned route.
         next_hop_metric: u32 = scalar::any_u32 => U32, NONE, LIVE;
         /// The tag that import gave it, for `export`.
@@ -212,7 +214,10 @@ fn tried(reader: &Reader<'_>, config: &Config, case: &CaseKeys) -> Option<CaseRe
         source: source_of(config, route, from),
         attributes: &CanonicalBlock::new(&canonical),
         next_hop: before.next_hop,
-        kernel_metric: route.kernel_metric.as_ref().map(|metric| *metric.get_ref()),
+        from_kernel: route.kernel_metric.as_ref().map(|metric| FromKernel {
+            metric: *metric.get_ref(),
+            realm: route.kernel_realm.as_ref().map_or(0, |realm| *realm.get_ref()),
+        }),
         next_hop_metric: route.next_hop_metric.as_ref().map(|metric| *metric.get_ref()),
         marks: route.marks(),
         local_asn,

@@ -387,7 +387,7 @@ fn verdict(chain: &Chain, prefix: &str, source: Source<'_>) -> bool {
             source,
             attributes,
             next_hop: None,
-            kernel_metric: None,
+            from_kernel: None,
             next_hop_metric: None,
             marks: crate::policy::Marks::default(),
             local_asn: Asn(64_512),

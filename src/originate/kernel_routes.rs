@@ -11,7 +11,7 @@ use bgp_codec::{Origin, PathAttributes};
 use super::attributes;
 use super::settings::{KernelMatch, Source};
 use crate::route::{
-    KernelRoute, KernelRouteKind, KernelTableChange, LocalRoute, OriginKind, Prefix, TableId,
+    FromKernel, KernelRoute, KernelRouteKind, KernelTableChange, LocalRoute, OriginKind, Prefix, TableId,
 };
 
 /// The kernel's routes, those of our own protocol left out.
@@ -115,7 +115,10 @@ fn announcement(source: &Source, attributes: &Arc<PathAttributes>, route: &Kerne
         kind: OriginKind::Kernel,
         name: Arc::clone(&source.name),
         attributes: Arc::clone(attributes),
-        kernel_metric: Some(route.metric),
+        from_kernel: Some(FromKernel {
+            metric: route.metric,
+            realm: route.realm,
+        }),
     }
 }
 

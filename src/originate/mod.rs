@@ -269,7 +269,7 @@ pub fn vip_route(name: &Arc<str>, prefix: Prefix, attributes: Arc<PathAttributes
         kind: OriginKind::Vip,
         name: Arc::clone(name),
         attributes,
-        kernel_metric: None,
+        from_kernel: None,
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn routes(source: &Source, prefixes: &[Prefix]) -> Vec<LocalRoute> {
         kind: OriginKind::Static,
         name: Arc::clone(&source.name),
         attributes: Arc::clone(&attributes),
-        kernel_metric: None,
+        from_kernel: None,
     };
     prefixes.iter().map(route).collect()
 }

@@ -307,8 +307,8 @@ fn drain(originator: &mut Originator) -> Vec<String> {
         .map(|change| match change {
             LocalChange::Announce(route) => {
                 let metric = route
-                    .kernel_metric
-                    .map(|metric| format!(" metric {metric}"))
+                    .from_kernel
+                    .map(|facts| format!(" metric {}", facts.metric))
                     .unwrap_or_default();
                 format!("+{}:{} {}{metric}", route.kind, route.name, route.prefix)
             }

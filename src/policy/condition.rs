@@ -36,6 +36,8 @@ pub enum Condition {
     FirstAsn(Vec<Asn>),
     /// The kernel's metric of a route read from its table lies in this range, ends included.
     KernelMetric(u32, u32),
+    /// The realm of a route read from the kernel's table lies in this range, ends included.
+    KernelRealm(u32, u32),
     /// This filter, asked alone, accepts the route.
     Filter(Arc<Filter>),
     /// The next hop, as a host prefix, is in the set; a route of our own has none.
@@ -125,8 +127,11 @@ impl Condition {
                 path.first_asn().is_some_and(|first| asns.contains(&first))
             }
             Self::KernelMetric(low, high) => route
-                .kernel_metric
-                .is_some_and(|metric| (*low..=*high).contains(&metric)),
+                .from_kernel
+                .is_some_and(|facts| (*low..=*high).contains(&facts.metric)),
+            Self::KernelRealm(low, high) => route
+                .from_kernel
+                .is_some_and(|facts| (*low..=*high).contains(&facts.realm)),
             Self::Filter(filter) => chain::accepts(filter, route),
             Self::NextHop(set) => route
                 .next_hop
@@ -161,7 +166,8 @@ impl Condition {
             | Self::Group(_)
             | Self::Role(_)
             | Self::Family(_)
-            | Self::KernelMetric(..) => false,
+            | Self::KernelMetric(..)
+            | Self::KernelRealm(..) => false,
             Self::Community(_)
             | Self::LargeCommunity(_)
             | Self::ExtendedCommunity(_)

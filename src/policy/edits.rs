@@ -138,7 +138,11 @@ impl Edits {
             return self.clone();
         }
         let worked_out = |edit: &Edit| match edit {
-            Edit::MedFromIgp => route.kernel_metric.or(route.next_hop_metric).map(Edit::Med),
+            Edit::MedFromIgp => route
+                .from_kernel
+                .map(|facts| facts.metric)
+                .or(route.next_hop_metric)
+                .map(Edit::Med),
             other => Some(other.clone()),
         };
         Self::new(self.as_slice().iter().filter_map(worked_out).collect())

@@ -37,7 +37,7 @@ pub use self::marks::Marks;
 pub use self::place::{Location, Place};
 pub use self::prefix_set::{PrefixPattern, PrefixPatternError, PrefixSet};
 pub use self::reason::Reason;
-use crate::route::{OriginKind, Prefix};
+use crate::route::{FromKernel, OriginKind, Prefix};
 
 /// What a filter may look at.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +52,8 @@ pub struct RouteView<'a> {
     pub attributes: &'a CanonicalBlock<'a>,
     /// The route's next hop; none for a route of our own.
     pub next_hop: Option<NextHop>,
-    /// The kernel's metric, for routes read from its table.
-    pub kernel_metric: Option<u32>,
+    /// What the kernel's table says of it, for routes read from there.
+    pub from_kernel: Option<FromKernel>,
     /// Interior cost to the next hop, for a learned route where that is known: on export.
     pub next_hop_metric: Option<u32>,
     /// What import policy has noted.

@@ -328,7 +328,7 @@ fn with_view<T>(prefix: &str, source: Source<'_>, look: impl FnOnce(&RouteView<'
         source,
         attributes: &CanonicalBlock::new(&block),
         next_hop: Some(NextHop::V4(Ipv4Addr::new(192, 0, 2, 1))),
-        kernel_metric: None,
+        from_kernel: None,
         next_hop_metric: None,
         marks: Marks::default(),
         local_asn: Asn(64_512),
@@ -468,7 +468,7 @@ fn med_comes_from_the_kernel_where_there_is_one() {
             ..rule(Condition::always(), Action::Accept)
         }],
     )]);
-    let med = |kernel_metric| {
+    let med = |metric: Option<u32>| {
         with_view(
             "10.0.0.0/8",
             Source::Local {
@@ -477,7 +477,7 @@ fn med_comes_from_the_kernel_where_there_is_one() {
             },
             |view| {
                 let verdict = chain.evaluate(&RouteView {
-                    kernel_metric,
+                    from_kernel: metric.map(|metric| FromKernel { metric, realm: 0 }),
                     ..*view
                 });
                 let mut attributes = attributes();
@@ -490,7 +490,7 @@ fn med_comes_from_the_kernel_where_there_is_one() {
 }
 
 #[test]
-fn conditions_on_kernel_metric_and_first_as() {
+fn conditions_on_what_the_kernel_says_and_first_as() {
     with_view(
         "10.0.0.0/8",
         Source::Local {
@@ -499,12 +499,18 @@ fn conditions_on_kernel_metric_and_first_as() {
         },
         |view| {
             let route = RouteView {
-                kernel_metric: Some(1023),
+                from_kernel: Some(FromKernel {
+                    metric: 1023,
+                    realm: 7,
+                }),
                 ..*view
             };
             assert!(Condition::KernelMetric(0, 1023).matches(&route));
             assert!(!Condition::KernelMetric(1024, 2000).matches(&route));
             assert!(!Condition::KernelMetric(0, u32::MAX).matches(view));
+            assert!(Condition::KernelRealm(7, 7).matches(&route));
+            assert!(!Condition::KernelRealm(0, 6).matches(&route));
+            assert!(!Condition::KernelRealm(0, u32::MAX).matches(view));
             assert!(Condition::FirstAsn(vec![Asn(65_001)]).matches(view));
             assert!(!Condition::FirstAsn(vec![Asn(65_002)]).matches(view));
         },

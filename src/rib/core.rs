@@ -15,7 +15,7 @@ use super::peers::Peers;
 use super::share::Share;
 use super::watch::Watched;
 use crate::policy::{Edits, Source};
-use crate::route::{OriginKind, Prefix};
+use crate::route::{FromKernel, OriginKind, Prefix};
 
 /// Everything of a shard but its tables.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Core {
         &self,
         (family, prefix): (Family, Prefix),
         (source, attributes): (PeerIndex, AttributesId),
-        kernel_metric: Option<u32>,
+        from_kernel: Option<FromKernel>,
     ) -> ExportRoute<'_> {
         let peer = self.peers.settings(source);
         ExportRoute {
@@ -147,7 +147,7 @@ impl Core {
                 .filter(|peer| peer.shared_link)
                 .map(|peer| (peer.address, peer.local_address)),
             source: self.source(source),
-            kernel_metric,
+            from_kernel,
             next_hop_metric: peer.and_then(|_| self.attributes.metric(attributes).ok()),
         }
     }

@@ -15,7 +15,7 @@ use super::border;
 use super::group::{GroupKey, OwnNextHop};
 use super::interface::NextHopPolicy;
 use crate::policy::{CanonicalBlock, Chain, Edit, Edits, NextHopEdit, Reason, RouteView, Source};
-use crate::route::Prefix;
+use crate::route::{FromKernel, Prefix};
 
 /// Where a route comes from, as far as export rules look.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct ExportRoute<'a> {
     /// The address that the source has on a subnet that it shares with us, and ours on it.
     pub(crate) on_subnet: Option<(IpAddr, IpAddr)>,
     pub(crate) source: Source<'a>,
-    pub(crate) kernel_metric: Option<u32>,
+    pub(crate) from_kernel: Option<FromKernel>,
     /// Interior cost to the next hop of a learned route.
     pub(crate) next_hop_metric: Option<u32>,
 }
@@ -190,7 +190,7 @@ fn view<'a>(route: &ExportRoute<'a>, attributes: &'a CanonicalBlock<'a>, local_a
         source: route.source,
         attributes,
         next_hop: route.set.next_hop(),
-        kernel_metric: route.kernel_metric,
+        from_kernel: route.from_kernel,
         next_hop_metric: route.next_hop_metric,
         marks: route.set.marks(),
         local_asn,

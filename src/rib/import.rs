@@ -67,7 +67,7 @@ pub(crate) fn import(
         source: core.source(peer),
         attributes: &CanonicalBlock::new(set.canonical()),
         next_hop: set.next_hop(),
-        kernel_metric: None,
+        from_kernel: None,
         // It may not be known yet, and changes without anything new from the peer.
         next_hop_metric: None,
         marks: Marks::default(),

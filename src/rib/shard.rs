@@ -216,13 +216,13 @@ impl Rib {
                 attributes.next_hop = None;
                 let set = self.core.attributes.intern(&attributes);
                 self.core.attributes.retain(set);
-                let before = match route.kernel_metric {
-                    Some(metric) => table.data.kernel_metrics.insert((source, id), metric),
-                    None => table.data.kernel_metrics.remove(&(source, id)),
+                let before = match route.from_kernel {
+                    Some(facts) => table.data.from_kernel.insert((source, id), facts),
+                    None => table.data.from_kernel.remove(&(source, id)),
                 };
                 table.store(&mut self.core, (id, source, 0), (set, set));
-                // A filter may look at the metric alone.
-                if before != route.kernel_metric {
+                // A filter may look at the metric or the realm alone.
+                if before != route.from_kernel {
                     table.mark(id);
                 }
             }

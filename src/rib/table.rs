@@ -127,7 +127,7 @@ impl Table {
         core.attributes.release(path.accepted);
         self.data.rib_in.unlink(slot);
         if path.peer.is_local() {
-            self.data.kernel_metrics.remove(&(path.peer, prefix));
+            self.data.from_kernel.remove(&(path.peer, prefix));
         }
         let mut named = false;
         for group in self.groups.iter_mut().filter(|group| group.key.add_path) {

@@ -8,7 +8,7 @@ use super::adj_rib_in::AdjRibIn;
 use super::aggregate::Aggregates;
 use super::ids::{PathSlot, PeerIndex, PrefixId};
 use super::prefix_table::PrefixTable;
-use crate::route::TableId;
+use crate::route::{FromKernel, TableId};
 
 /// What is known of routes, as against what is sent.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub(crate) struct TableData {
     pub(crate) aggregates: Aggregates,
     best: Vec<u32>,
     best_count: usize,
-    /// The kernel's metric of routes read from its table.
-    pub(crate) kernel_metrics: HashMap<(PeerIndex, PrefixId), u32, foldhash::fast::FixedState>,
+    /// What the kernel's table says of routes read from it.
+    pub(crate) from_kernel: HashMap<(PeerIndex, PrefixId), FromKernel, foldhash::fast::FixedState>,
 }
 
 const NONE: u32 = u32::MAX;
@@ -36,7 +36,7 @@ impl TableData {
             aggregates: Aggregates::default(),
             best: Vec::new(),
             best_count: 0,
-            kernel_metrics: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            from_kernel: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
         }
     }
 
@@ -73,9 +73,9 @@ impl TableData {
         self.best_count
     }
 
-    pub(crate) fn kernel_metric(&self, source: PeerIndex, prefix: PrefixId) -> Option<u32> {
+    pub(crate) fn from_kernel(&self, source: PeerIndex, prefix: PrefixId) -> Option<FromKernel> {
         if source.is_local() {
-            self.kernel_metrics.get(&(source, prefix)).copied()
+            self.from_kernel.get(&(source, prefix)).copied()
         } else {
             None
         }

@@ -422,10 +422,10 @@ pub(crate) fn route<'a>(
     prefix: PrefixId,
     (source, attributes): (PeerIndex, AttributesId),
 ) -> ExportRoute<'a> {
-    let kernel_metric = data.kernel_metric(source, prefix);
+    let from_kernel = data.from_kernel(source, prefix);
     core.export_route(
         (data.family, data.prefixes.prefix(prefix)),
         (source, attributes),
-        kernel_metric,
+        from_kernel,
     )
 }

@@ -43,6 +43,15 @@ pub struct LocalRoute {
     pub name: Arc<str>,
     /// Attributes to start from: ORIGIN, and what the source sets. No next hop, an empty AS_PATH.
     pub attributes: Arc<PathAttributes>,
-    /// The kernel's metric, for routes read from its table.
-    pub kernel_metric: Option<u32>,
+    /// What the kernel's table says of it, for routes read from there.
+    pub from_kernel: Option<FromKernel>,
+}
+
+/// What filters may ask of a route that was read from the kernel's table.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct FromKernel {
+    /// Its metric, `RTA_PRIORITY`.
+    pub metric: u32,
+    /// Its realm, `RTA_FLOW`; 0 when it has none.
+    pub realm: u32,
 }

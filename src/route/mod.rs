@@ -12,7 +12,7 @@ pub use ipnet::IpNet as Prefix;
 use serde::Serialize;
 
 pub use self::kernel_route::{KernelRoute, KernelRouteKind, KernelTableChange};
-pub use self::local::{LocalRoute, OriginKind};
+pub use self::local::{FromKernel, LocalRoute, OriginKind};
 pub use self::secret::Secret;
 
 /// A routing table, numbered as the Linux kernel numbers its own (1 to 2^32 - 1).

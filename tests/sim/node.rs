@@ -605,7 +605,7 @@ pub(crate) fn local_route(prefix: Prefix) -> LocalRoute {
         kind: OriginKind::Static,
         name: "lab".into(),
         attributes: Arc::new(attributes),
-        kernel_metric: None,
+        from_kernel: None,
     }
 }
 

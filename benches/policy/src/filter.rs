@@ -93,7 +93,7 @@ fn accepts(chain: &Chain, prefix: Prefix) -> bool {
         },
         attributes: &CanonicalBlock::new(ATTRIBUTES),
         next_hop: None,
-        kernel_metric: None,
+        from_kernel: None,
         next_hop_metric: None,
         marks: Marks::default(),
         local_asn: Asn(64_512),

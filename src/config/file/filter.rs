@@ -101,6 +101,8 @@ keys! {
         filter: Vec<Arc<str>> = |value| value.one_or_many(|value| reference(value, Referent::Filter)) => NAMES, NONE, LIVE;
         /// It was read from the kernel's table with this metric, or one in this range, both ends included: `"0-1023"`.
         kernel_metric: (u32, u32) = scalar::metric_range => METRIC_RANGE, NONE, LIVE;
+        /// It was read from the kernel's table with this realm (`ip route add ... realm 7`), or one in this range; 0 is none.
+        kernel_realm: (u32, u32) = scalar::metric_range => METRIC_RANGE, NONE, LIVE;
         /// The AS path matches one of these patterns; see below.
         as_path: Vec<AsPathPattern> = scalar::as_path_patterns
             => AS_PATH_PATTERNS, NONE, LIVE;

@@ -130,6 +130,7 @@ impl Named {
             inner(keys.tag.as_ref()).map(Condition::Tag),
             inner(keys.role.as_ref()).map(Condition::Role),
             inner(keys.kernel_metric.as_ref()).map(|(low, high)| Condition::KernelMetric(low, high)),
+            inner(keys.kernel_realm.as_ref()).map(|(low, high)| Condition::KernelRealm(low, high)),
             inner(keys.next_hop.as_ref()).map(Condition::NextHop),
             inner(keys.community.as_ref()).map(Condition::Community),
             inner(keys.large_community.as_ref()).map(Condition::LargeCommunity),

@@ -159,7 +159,7 @@ fn what_our_own_routes_are_prepended_with_stays() {
             as_path: "64512 64512".parse().unwrap(),
             ..PathAttributes::default()
         }),
-        kernel_metric: None,
+        from_kernel: None,
     })]));
     lab.settle();
     assert_eq!(

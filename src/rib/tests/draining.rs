@@ -94,7 +94,7 @@ fn what_our_own_route_is_prepended_with_stays_outside_the_as() {
         kind: OriginKind::Vip,
         name: "shop".into(),
         attributes: Arc::new(attributes),
-        kernel_metric: None,
+        from_kernel: None,
     })]));
     lab.settle();
     assert_eq!(lab.held(inside, "192.0.2.0/24").as_path.to_string(), "");

@@ -158,7 +158,7 @@ fn non_transitive_communities_that_our_export_policy_sets_cross_the_border() {
             extended_communities: vec![theirs],
             ..PathAttributes::default()
         }),
-        kernel_metric: None,
+        from_kernel: None,
     })]));
     lab.settle();
     assert_eq!(lab.held(e, "10.244.0.0/24").extended_communities, [theirs, ours]);

@@ -376,7 +376,7 @@ impl Lab {
                 kind: OriginKind::Kernel,
                 name: "pods".into(),
                 attributes: Arc::default(),
-                kernel_metric: None,
+                from_kernel: None,
             })
         };
         self.input(Input::Local(prefixes.iter().map(route).collect()));

@@ -171,7 +171,7 @@ impl World {
                 kind,
                 name: name.into(),
                 attributes: Arc::default(),
-                kernel_metric: None,
+                from_kernel: None,
             })
         };
         self.naive.local(&change);

@@ -495,7 +495,7 @@ fn route(number: u32) -> LocalChange {
             med: Some(number),
             ..PathAttributes::default()
         }),
-        kernel_metric: None,
+        from_kernel: None,
     })
 }
 

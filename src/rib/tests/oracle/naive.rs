@@ -363,7 +363,7 @@ fn evaluate(
         source,
         attributes: &CanonicalBlock::new(&block),
         next_hop: attributes.next_hop,
-        kernel_metric: None,
+        from_kernel: None,
         next_hop_metric: None,
         marks: Marks::default(),
         local_asn,
