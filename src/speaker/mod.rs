@@ -84,7 +84,8 @@ pub fn run(options: &RunOptions) -> Result<(), EntryError> {
         .build()?;
     let ended = runtime.block_on(async {
         let running = start::start(options, (loaded.config, inherited), telemetry).await?;
-        running.run().await;
+        // As a task: what wakes the root future instead costs a system call each time.
+        tokio::spawn(running.run()).await?;
         Ok(())
     });
     // A look at a file system that hangs must not keep the daemon from ending.
