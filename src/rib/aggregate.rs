@@ -267,7 +267,7 @@ impl Table {
                 source: core.source(path.peer),
                 attributes: &CanonicalBlock::new(set.canonical()),
                 next_hop: set.next_hop(),
-                from_kernel: self.data.from_kernel(path.peer, self.data.rib_in.prefix(slot)),
+                from_kernel: self.data.kernel_facts(path.peer, self.data.rib_in.prefix(slot)),
                 next_hop_metric: None,
                 marks: set.marks(),
                 local_asn: core.settings.asn,

@@ -73,7 +73,7 @@ impl TableData {
         self.best_count
     }
 
-    pub(crate) fn from_kernel(&self, source: PeerIndex, prefix: PrefixId) -> Option<FromKernel> {
+    pub(crate) fn kernel_facts(&self, source: PeerIndex, prefix: PrefixId) -> Option<FromKernel> {
         if source.is_local() {
             self.from_kernel.get(&(source, prefix)).copied()
         } else {

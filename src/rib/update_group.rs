@@ -422,7 +422,7 @@ pub(crate) fn route<'a>(
     prefix: PrefixId,
     (source, attributes): (PeerIndex, AttributesId),
 ) -> ExportRoute<'a> {
-    let from_kernel = data.from_kernel(source, prefix);
+    let from_kernel = data.kernel_facts(source, prefix);
     core.export_route(
         (data.family, data.prefixes.prefix(prefix)),
         (source, attributes),
