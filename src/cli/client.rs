@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Error;
-use crate::control::{Request, Response};
+use crate::control::{self, Request, Response};
 
 /// A little more than the daemon takes before it gives up itself.
 const PATIENCE: Duration = Duration::from_secs(70);
 
 /// How long a daemon that has closed the connection may take to end.
 const DYING: Duration = Duration::from_secs(3);
-/// Between two looks at it.
-const STEP: Duration = Duration::from_millis(20);
 
 /// The daemon behind a socket.
 #[derive(Debug)]
@@ -33,21 +31,12 @@ impl Client {
 
     /// Nobody listens on the socket any more, at the latest after [`DYING`].
     pub(super) fn has_ended(&self) -> bool {
-        let mut waited = Duration::ZERO;
-        while self.is_live() {
-            if waited >= DYING {
-                return false;
-            }
-            // A process that ends closes its sockets one after the other and tells nobody.
-            std::thread::sleep(STEP);
-            waited += STEP;
-        }
-        true
+        control::ends_within(&self.path, DYING)
     }
 
     /// Somebody listens on the socket.
     pub(super) fn is_live(&self) -> bool {
-        UnixStream::connect(&self.path).is_ok()
+        control::is_live(&self.path)
     }
 
     /// Asks one thing; a refusal is an error.

@@ -45,7 +45,7 @@ use tokio::sync::oneshot;
 
 pub use self::http::serve_http;
 pub use self::protocol::{Failure, Request, Response};
-pub use self::server::{ControlSocket, serve};
+pub use self::server::{ControlSocket, ends_within, is_live, serve};
 pub use self::show::{Part, Readiness};
 use crate::metrics;
 use crate::session::handover::Handed;

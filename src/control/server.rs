@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the speaker may take; a reload reads files and waits for sessions to be told.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// Between two looks at whether a daemon has ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
 /// Pause after a failed accept (out of file descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -99,6 +102,28 @@ impl Drop for ControlSocket {
             tracing::debug!(%error, path = %self.path.display(), "cannot remove the control socket");
         }
     }
+}
+
+/// Whether somebody listens behind `path`.
+#[must_use]
+pub fn is_live(path: &Path) -> bool {
+    StdUnixStream::connect(path).is_ok()
+}
+
+/// Whether nobody listens behind `path` any more, after `patience` at the latest. Blocks the thread.
+///
+/// The end of one's own connection says less: a process that ends closes its sockets in no certain order, and tells nobody.
+#[must_use]
+pub fn ends_within(path: &Path, patience: Duration) -> bool {
+    let mut waited = Duration::ZERO;
+    while is_live(path) {
+        if waited >= patience {
+            return false;
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+        waited += LOOK_INTERVAL;
+    }
+    true
 }
 
 fn refuse_occupied(path: &Path) -> Result<(), BindError> {

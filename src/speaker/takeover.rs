@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use crate::cli::EntryError;
 use crate::control::protocol::HandedSocket;
-use crate::control::{Request, Response};
+use crate::control::{self, Request, Response};
 use crate::session::handover::{self, Handed};
 
 /// How long the predecessor may take to stop, and then to end.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks at whether it has ended.
-const STEP: Duration = Duration::from_millis(5);
 /// Octets of its answer; a key's network takes 20.
 const LONGEST_ANSWER: usize = 4 * 1_024 * 1_024;
 
@@ -40,25 +38,14 @@ pub(super) fn take(path: &Path) -> Result<Vec<Handed>, EntryError> {
     let (answer, sockets) = listen(&stream).map_err(failed)?;
     match serde_json::from_slice(&answer)? {
         Response::Handed(described) => {
-            await_end(path)?;
+            if !control::ends_within(path, PATIENCE) {
+                return Err(format!("the daemon on {} handed over and does not end", path.display()).into());
+            }
             Ok(pair(described, sockets))
         }
         Response::Failed(failure) => Err(failure.into()),
         _ => Err("the daemon answered another question; is it of an older version? Restart it".into()),
     }
-}
-
-/// Waits until nobody answers behind `path`: a process that ends closes its sockets in no certain order.
-fn await_end(path: &Path) -> Result<(), EntryError> {
-    let mut waited = Duration::ZERO;
-    while UnixStream::connect(path).is_ok() {
-        if waited >= PATIENCE {
-            return Err(format!("the daemon on {} handed over and does not end", path.display()).into());
-        }
-        std::thread::sleep(STEP);
-        waited += STEP;
-    }
-    Ok(())
 }
 
 /// Reads to the end of the connection, which is that of the predecessor.

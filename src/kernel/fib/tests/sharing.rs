@@ -15,6 +15,13 @@ pub(super) fn many(next_hops: &str) -> Vec<String> {
         .collect()
 }
 
+/// Every route of ours has both next hops.
+#[track_caller]
+fn assert_two_hops_each(lab: &Lab) {
+    let mut ours = lab.routes.values().filter(|route| route.protocol == OURS);
+    assert!(ours.all(|route| lab.resolved(route).hops.len() == 2));
+}
+
 #[test]
 fn many_routes_share_an_object_that_goes_with_the_last() {
     let mut lab = Lab::running(settings());
@@ -58,12 +65,7 @@ fn a_member_that_is_lost_moves_all_routes_with_one_request() {
     }
     // And back.
     lab.want_all(&many("172.16.40.202 10.99.0.9"));
-    assert!(
-        lab.routes
-            .values()
-            .filter(|route| route.protocol == OURS)
-            .all(|route| lab.resolved(route).hops.len() == 2)
-    );
+    assert_two_hops_each(&lab);
 }
 
 #[test]
@@ -89,12 +91,7 @@ fn routes_go_silently_with_the_objects_of_a_link_and_come_back_with_it() {
         });
     }
     assert_eq!(lab.core.counts().installed, 100);
-    assert!(
-        lab.routes
-            .values()
-            .filter(|route| route.protocol == OURS)
-            .all(|route| lab.resolved(route).hops.len() == 2)
-    );
+    assert_two_hops_each(&lab);
 }
 
 #[test]
