@@ -3,9 +3,14 @@
 //! A known capability whose value has a wrong length or content is kept as [`Capability::Unknown`]: it then counts as
 //! not advertised, and never harms the session.
 
+use nom::branch::alt;
+use nom::combinator::{all_consuming, eof, map_opt};
+use nom::multi::{length_data, many0};
+use nom::number::complete::{be_u8, be_u16, be_u24, be_u32};
+use nom::{IResult, Parser as _};
+
 use crate::asn::Asn;
 use crate::family::{Afi, Family, Safi};
-use crate::reader::Reader;
 
 /// Capability codes.
 ///
@@ -410,93 +415,99 @@ fn encode_text(text: &str, limit: usize, out: &mut Vec<u8>) -> usize {
     text.len()
 }
 
+/// What is left of the octets, and what was read; why nothing was read makes no difference.
+type Parsed<'a, T> = IResult<&'a [u8], T, ()>;
+
+/// Code, length and value: a capability, or an optional parameter of the short form.
+pub(crate) fn field(input: &[u8]) -> Parsed<'_, (u8, &[u8])> {
+    (be_u8, length_data(be_u8)).parse(input)
+}
+
 fn known(code: u8, value: &[u8]) -> Option<Capability> {
-    let mut reader = Reader::new(value);
-    let capability = match code {
-        code::MULTIPROTOCOL => {
-            let [high, low, _, safi] = reader.array()?;
-            Capability::Multiprotocol(Family::new(Afi(u16::from_be_bytes([high, low])), Safi(safi)))
-        }
-        code::ROUTE_REFRESH => Capability::RouteRefresh,
-        code::ENHANCED_ROUTE_REFRESH => Capability::EnhancedRouteRefresh,
-        code::EXTENDED_NEXT_HOP => Capability::ExtendedNextHop(list(&mut reader, extended_next_hop)?),
-        code::EXTENDED_MESSAGE => Capability::ExtendedMessage,
-        code::ROLE => Capability::Role(Role::from_code(reader.u8()?)),
-        code::GRACEFUL_RESTART => {
-            let first = reader.u16()?;
-            Capability::GracefulRestart {
-                restarting: first & 0x8000 != 0,
-                notification: first & 0x4000 != 0,
-                restart_time_s: first & 0x0fff,
-                families: list(&mut reader, gr_family)?,
-            }
-        }
-        code::LONG_LIVED_GRACEFUL_RESTART => {
-            Capability::LongLivedGracefulRestart(list(&mut reader, llgr_family)?)
-        }
-        code::FOUR_OCTET_ASN => Capability::FourOctetAsn(Asn(reader.u32()?)),
-        code::ADD_PATH => {
-            let entries = list(&mut reader, |reader| Some((family(reader)?, reader.u8()?)))?;
-            // RFC 7911 §4: an entry whose Send/Receive field has another value is ignored.
-            let known = |(family, mode)| AddPathMode::from_code(mode).map(|mode| (family, mode));
-            Capability::AddPath(entries.into_iter().filter_map(known).collect())
-        }
-        code::FQDN => {
-            let hostname = text(&mut reader)?;
-            // Some senders leave out an empty domain altogether.
-            let domain = if reader.is_empty() {
-                String::new()
-            } else {
-                text(&mut reader)?
-            };
-            Capability::Fqdn { hostname, domain }
-        }
-        code::SOFTWARE_VERSION => Capability::SoftwareVersion(text(&mut reader)?),
-        _ => return None,
+    let capability = |input| match code {
+        code::MULTIPROTOCOL => spaced_family.map(Capability::Multiprotocol).parse(input),
+        code::ROUTE_REFRESH => Ok((input, Capability::RouteRefresh)),
+        code::ENHANCED_ROUTE_REFRESH => Ok((input, Capability::EnhancedRouteRefresh)),
+        code::EXTENDED_NEXT_HOP => many0(extended_next_hop)
+            .map(Capability::ExtendedNextHop)
+            .parse(input),
+        code::EXTENDED_MESSAGE => Ok((input, Capability::ExtendedMessage)),
+        code::ROLE => be_u8.map(Role::from_code).map(Capability::Role).parse(input),
+        code::GRACEFUL_RESTART => graceful_restart(input),
+        code::LONG_LIVED_GRACEFUL_RESTART => many0(llgr_family)
+            .map(Capability::LongLivedGracefulRestart)
+            .parse(input),
+        code::FOUR_OCTET_ASN => be_u32.map(Asn).map(Capability::FourOctetAsn).parse(input),
+        code::ADD_PATH => add_path(input),
+        code::FQDN => fqdn(input),
+        code::SOFTWARE_VERSION => text.map(Capability::SoftwareVersion).parse(input),
+        _ => Err(nom::Err::Error(())),
     };
-    reader.is_empty().then_some(capability)
+    let (_, capability) = all_consuming(capability).parse(value).ok()?;
+    Some(capability)
 }
 
-fn list<'a, T>(reader: &mut Reader<'a>, entry: impl Fn(&mut Reader<'a>) -> Option<T>) -> Option<Vec<T>> {
-    let mut entries = Vec::new();
-    while !reader.is_empty() {
-        entries.push(entry(reader)?);
-    }
-    Some(entries)
+fn family(input: &[u8]) -> Parsed<'_, Family> {
+    let family = |(afi, safi)| Family::new(Afi(afi), Safi(safi));
+    (be_u16, be_u8).map(family).parse(input)
 }
 
-fn family(reader: &mut Reader<'_>) -> Option<Family> {
-    Some(Family::new(Afi(reader.u16()?), Safi(reader.u8()?)))
+/// With a reserved octet in between: RFC 4760 §8; RFC 8950 §4 has a SAFI of two octets there.
+fn spaced_family(input: &[u8]) -> Parsed<'_, Family> {
+    let family = |(afi, _, safi)| Family::new(Afi(afi), Safi(safi));
+    (be_u16, be_u8, be_u8).map(family).parse(input)
 }
 
-fn gr_family(reader: &mut Reader<'_>) -> Option<GrFamily> {
-    Some(GrFamily {
-        family: family(reader)?,
-        forwarding: reader.u8()? & 0x80 != 0,
-    })
+fn extended_next_hop(input: &[u8]) -> Parsed<'_, ExtendedNextHopFamily> {
+    let entry = |(family, next_hop)| ExtendedNextHopFamily {
+        family,
+        next_hop: Afi(next_hop),
+    };
+    (spaced_family, be_u16).map(entry).parse(input)
 }
 
-fn llgr_family(reader: &mut Reader<'_>) -> Option<LlgrFamily> {
-    let GrFamily { family, forwarding } = gr_family(reader)?;
-    let [a, b, c] = reader.array()?;
-    Some(LlgrFamily {
+fn graceful_restart(input: &[u8]) -> Parsed<'_, Capability> {
+    let capability = |(first, families)| Capability::GracefulRestart {
+        restarting: first & 0x8000 != 0,
+        notification: first & 0x4000 != 0,
+        restart_time_s: first & 0x0fff,
+        families,
+    };
+    (be_u16, many0(gr_family)).map(capability).parse(input)
+}
+
+fn gr_family(input: &[u8]) -> Parsed<'_, GrFamily> {
+    let entry = |(family, flags)| GrFamily {
+        family,
+        forwarding: flags & 0x80 != 0,
+    };
+    (family, be_u8).map(entry).parse(input)
+}
+
+fn llgr_family(input: &[u8]) -> Parsed<'_, LlgrFamily> {
+    let entry = |(GrFamily { family, forwarding }, stale_time_s)| LlgrFamily {
         family,
         forwarding,
-        stale_time_s: u32::from_be_bytes([0, a, b, c]),
-    })
+        stale_time_s,
+    };
+    (gr_family, be_u24).map(entry).parse(input)
 }
 
-fn extended_next_hop(reader: &mut Reader<'_>) -> Option<ExtendedNextHopFamily> {
-    let afi = Afi(reader.u16()?);
-    let [_, safi] = reader.array()?;
-    Some(ExtendedNextHopFamily {
-        family: Family::new(afi, Safi(safi)),
-        next_hop: Afi(reader.u16()?),
-    })
+fn add_path(input: &[u8]) -> Parsed<'_, Capability> {
+    // RFC 7911 §4: an entry whose Send/Receive field has another value is ignored.
+    let known = |(family, mode)| AddPathMode::from_code(mode).map(|mode| (family, mode));
+    let capability = |entries: Vec<_>| Capability::AddPath(entries.into_iter().filter_map(known).collect());
+    many0((family, be_u8)).map(capability).parse(input)
 }
 
-fn text(reader: &mut Reader<'_>) -> Option<String> {
-    let len = reader.u8()?;
-    let octets = reader.take(usize::from(len))?;
-    std::str::from_utf8(octets).ok().map(str::to_owned)
+fn fqdn(input: &[u8]) -> Parsed<'_, Capability> {
+    // Some senders leave out an empty domain altogether.
+    let domain = alt((eof.map(|_| String::new()), text));
+    let capability = |(hostname, domain)| Capability::Fqdn { hostname, domain };
+    (text, domain).map(capability).parse(input)
+}
+
+fn text(input: &[u8]) -> Parsed<'_, String> {
+    let owned = |octets| std::str::from_utf8(octets).ok().map(str::to_owned);
+    map_opt(length_data(be_u8), owned).parse(input)
 }

@@ -2,13 +2,15 @@
 
 use std::net::Ipv4Addr;
 
+use nom::multi::length_data;
+use nom::number::complete::{be_u8, be_u16, be_u32};
+use nom::{IResult, Parser as _};
 use thiserror::Error;
 
 use crate::asn::Asn;
-use crate::capability::{AddPathMode, Capability, GrFamily, LlgrFamily, Role};
+use crate::capability::{self, AddPathMode, Capability, GrFamily, LlgrFamily, Role};
 use crate::family::{Family, FamilySet};
 use crate::header::{self, MessageType};
-use crate::reader::Reader;
 
 /// The version of BGP that is spoken.
 pub const VERSION: u8 = 4;
@@ -96,16 +98,15 @@ impl Open {
     ///
     /// [`OpenError`] as RFC 4271 §6.2 says; the peer is told code 2 with the subcode that the variant names.
     pub fn decode(body: &[u8]) -> Result<Self, OpenError> {
-        let mut reader = Reader::new(body);
-        let version = reader.u8().ok_or(OpenError::Malformed)?;
+        let (rest, version) = be_u8(body).map_err(malformed)?;
         if version != VERSION {
             return Err(OpenError::UnsupportedVersion(version));
         }
-        let asn = reader.u16().ok_or(OpenError::Malformed)?;
-        let hold_time = reader.u16().ok_or(OpenError::Malformed)?;
-        let bgp_identifier = Ipv4Addr::from(reader.u32().ok_or(OpenError::Malformed)?);
-        let parameters = usize::from(reader.u8().ok_or(OpenError::Malformed)?);
-        let capabilities = decode_parameters(parameters, reader.rest())?;
+        let (rest, (asn, hold_time, bgp_identifier, parameters)) =
+            (be_u16, be_u16, be_u32.map(Ipv4Addr::from), be_u8)
+                .parse(rest)
+                .map_err(malformed)?;
+        let capabilities = decode_parameters(usize::from(parameters), rest)?;
         let open = Self {
             version,
             asn,
@@ -401,32 +402,33 @@ fn decode_parameters(len: usize, rest: &[u8]) -> Result<Vec<Capability>, OpenErr
         _ if rest.len() != len => return Err(OpenError::Malformed),
         _ => (rest, false),
     };
-    let mut reader = Reader::new(parameters);
+    let parameter = if extended {
+        extended_parameter
+    } else {
+        capability::field
+    };
+    let mut rest = parameters;
     let mut capabilities = Vec::new();
-    while !reader.is_empty() {
-        let (kind, value) = parameter(&mut reader, extended).ok_or(OpenError::Malformed)?;
+    while !rest.is_empty() {
+        let (behind, (kind, value)) = parameter(rest).map_err(malformed)?;
         if kind != PARAMETER_CAPABILITIES {
             return Err(OpenError::UnsupportedParameter(kind));
         }
         decode_capabilities(value, &mut capabilities)?;
+        rest = behind;
     }
     Ok(capabilities)
 }
 
-fn parameter<'a>(reader: &mut Reader<'a>, extended: bool) -> Option<(u8, &'a [u8])> {
-    let kind = reader.u8()?;
-    let len = if extended {
-        reader.u16()?
-    } else {
-        u16::from(reader.u8()?)
-    };
-    Some((kind, reader.take(usize::from(len))?))
+/// RFC 9072 §2.
+fn extended_parameter(input: &[u8]) -> IResult<&[u8], (u8, &[u8]), ()> {
+    (be_u8, length_data(be_u16)).parse(input)
 }
 
 fn decode_capabilities(value: &[u8], capabilities: &mut Vec<Capability>) -> Result<(), OpenError> {
-    let mut reader = Reader::new(value);
-    while !reader.is_empty() {
-        let (code, value) = parameter(&mut reader, false).ok_or(OpenError::Malformed)?;
+    let mut rest = value;
+    while !rest.is_empty() {
+        let (behind, (code, value)) = capability::field(rest).map_err(malformed)?;
         let capability = Capability::decode(code, value);
         // RFC 5492 §4: repeating a capability with the same value means nothing more; where the last one counts, it is
         // the last that is kept.
@@ -436,6 +438,11 @@ fn decode_capabilities(value: &[u8], capabilities: &mut Vec<Capability>) -> Resu
         if !capabilities.contains(&capability) {
             capabilities.push(capability);
         }
+        rest = behind;
     }
     Ok(())
+}
+
+fn malformed(_: nom::Err<()>) -> OpenError {
+    OpenError::Malformed
 }

@@ -68,7 +68,9 @@ pub(super) fn all_tables() -> BTreeMap<&'static str, Table> {
 
 /// By name: a constant has as many addresses as the compiler likes.
 fn same_keys(left: &[Key], right: &[Key]) -> bool {
-    left.iter().map(|key| key.name).eq(right.iter().map(|key| key.name))
+    left.iter()
+        .map(|key| key.name)
+        .eq(right.iter().map(|key| key.name))
 }
 
 fn collect(table: &Table, tables: &mut BTreeMap<&'static str, Table>) {
