@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bgp_codec::{
-    AsPathBuf, Asn, Community, ExtendedCommunity, Family, LargeCommunity, NextHop, Origin, PathAttributes,
-    PeerKind,
+    AsPathBuf, Asn, Community, ExtendedCommunity, LargeCommunity, NextHop, Origin, PathAttributes, PeerKind,
 };
 use ipnet::IpNet;
 use toml::Spanned;
@@ -207,10 +206,7 @@ fn tried(reader: &Reader<'_>, config: &Config, case: &CaseKeys) -> Option<CaseRe
     before.encode_canonical(&mut canonical);
     let verdict = chain.evaluate(&RouteView {
         prefix: *prefix,
-        family: match prefix {
-            IpNet::V4(_) => Family::IPV4_UNICAST,
-            IpNet::V6(_) => Family::IPV6_UNICAST,
-        },
+        family: crate::route::unicast_of(*prefix),
         source: source_of(config, route, from),
         attributes: &CanonicalBlock::new(&canonical),
         next_hop: before.next_hop,

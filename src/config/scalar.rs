@@ -16,6 +16,7 @@ use crate::policy::{
     AsPathPattern, CommunityPattern, ExtendedCommunityPattern, LargeCommunityPattern, NextHopEdit,
     PrefixPattern, PrefixSet,
 };
+use crate::route::{CARRIED, CARRIED_NAMES};
 
 const DURATION: &str = "a duration such as \"90s\", \"1m30s\" or \"500ms\", or seconds as a number";
 const SOCKET_ADDRESS: &str = "an address and port such as \"0.0.0.0:179\" or \"[::]:179\"";
@@ -210,12 +211,10 @@ pub(super) fn address_set(value: &Value<'_>) -> Option<PrefixSet> {
 }
 
 pub(super) fn family(value: &Value<'_>) -> Option<Family> {
-    const SUPPORTED: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
-    let names = SUPPORTED.map(|family| family.to_string());
-    let words = || names.iter().map(String::as_str);
+    let words = || CARRIED_NAMES.iter().copied();
     let written = value.text(&one_of(words()))?;
-    match SUPPORTED.iter().find(|family| family.to_string() == written) {
-        Some(family) => Some(*family),
+    match CARRIED.into_iter().find(|family| family.to_string() == written) {
+        Some(family) => Some(family),
         None => value.fail(
             format_args!("`{written}` is not a family"),
             format_args!("expected {}", one_of(words())),

@@ -13,7 +13,7 @@ use bgp_codec::{Afi, AsPathBuf, Asn, Family, NextHop, PathAttributes, PeerKind, 
 use super::attributes::{AttributeSet, DEFAULT_LOCAL_PREF};
 use super::border;
 use super::group::{GroupKey, OwnNextHop};
-use super::interface::NextHopPolicy;
+use super::interface::{NextHopPolicy, SentPaths};
 use crate::policy::{CanonicalBlock, Chain, Edit, Edits, NextHopEdit, Reason, RouteView, Source};
 use crate::route::{FromKernel, Prefix};
 
@@ -65,6 +65,8 @@ pub(crate) enum Withheld {
     NoRoute,
     /// It contributes to this aggregate, which is sent in its place.
     Summarised(Arc<str>),
+    /// Others of the prefix are sent.
+    NotChosen(SentPaths),
     /// RFC 4456 §6: between two non-clients.
     NotReflected,
     /// RFC 1997.
@@ -105,6 +107,13 @@ impl fmt::Display for Withheld {
                     "part of aggregate {name}, which is sent in its place (summary_only)"
                 );
             }
+            Self::NotChosen(SentPaths::Best(count)) => {
+                return write!(f, "not among the best paths: add_path_send = {count}");
+            }
+            Self::NotChosen(SentPaths::Equal) => {
+                "not equal to the best path up to the interior cost: add_path_send = \"ecmp\""
+            }
+            Self::NotChosen(SentPaths::All) => "not chosen",
             Self::NotReflected => "not reflected: learned from an internal peer, and neither is a client",
             Self::NoAdvertise => "community NO_ADVERTISE",
             Self::NoExport => "community NO_EXPORT",

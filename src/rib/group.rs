@@ -8,7 +8,7 @@ use std::time::Duration;
 use bgp_codec::{Asn, Family, FamilySet, PeerKind, Role, WriteContext};
 
 use super::border::{self, PathRules};
-use super::interface::{NextHopPolicy, Peer, Settings};
+use super::interface::{NextHopPolicy, Peer, SentPaths, Settings};
 use crate::policy::Chain;
 use crate::route::TableId;
 
@@ -23,8 +23,10 @@ pub(crate) struct GroupKey {
     pub(crate) cluster_id: Ipv4Addr,
     pub(crate) four_octet_asn: bool,
     pub(crate) max_message: usize,
-    /// All usable paths are sent, with path ids.
+    /// Paths are sent with path ids.
     pub(crate) add_path: bool,
+    /// Which, then.
+    pub(crate) paths: SentPaths,
     /// IPv4 NLRI may carry an IPv6 next hop.
     pub(crate) extended_next_hop: bool,
     pub(crate) rr_client: bool,
@@ -62,6 +64,7 @@ impl GroupKey {
         let negotiated = &peer.negotiated;
         let extended_next_hop = family == Family::IPV4_UNICAST && negotiated.extended_next_hop;
         let chain = &peer.policy.export;
+        let add_path = negotiated.add_path_send.contains(family);
         Self {
             table: peer.table,
             family,
@@ -70,7 +73,12 @@ impl GroupKey {
             cluster_id: settings.cluster_id,
             four_octet_asn: negotiated.four_octet_asn,
             max_message: negotiated.max_message,
-            add_path: negotiated.add_path_send.contains(family),
+            add_path,
+            paths: if add_path {
+                peer.policy.sent_paths
+            } else {
+                SentPaths::All
+            },
             extended_next_hop,
             rr_client: peer.policy.rr_client && !external,
             route_server_client: peer.policy.route_server_client && external,
@@ -94,6 +102,7 @@ impl GroupKey {
         let same = Self {
             policy: other.policy.clone(),
             rr_client: other.rr_client,
+            paths: other.paths,
             more_specifics: other.more_specifics,
             next_hop: other.next_hop,
             min_advertisement_interval: other.min_advertisement_interval,

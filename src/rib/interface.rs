@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -280,6 +281,18 @@ pub struct PeerGracefulRestart {
     pub long_lived: Option<FamilySet>,
 }
 
+/// Which paths of a prefix a peer is sent that takes path ids, RFC 7911 §3. The choice is made before export policy.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum SentPaths {
+    /// All usable ones.
+    #[default]
+    All,
+    /// The best one, and those equal to it up to the interior cost.
+    Equal,
+    /// So many, in the order in which they would be chosen if those before them went.
+    Best(NonZeroU8),
+}
+
 /// Per-peer settings that take effect without a new session.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PeerPolicy {
@@ -311,6 +324,8 @@ pub struct PeerPolicy {
     pub install: bool,
     /// The peer is sent what aggregates with `summary_only` keep from others.
     pub more_specifics: bool,
+    /// Which paths of a prefix the peer is sent where it takes path ids.
+    pub sent_paths: SentPaths,
     /// RFC 4271 §9.2.1.1: how long after an advertisement of changes the peer waits for the next; zero for not at all. What
     /// is withdrawn never waits.
     pub min_advertisement_interval: Duration,
@@ -339,6 +354,7 @@ impl PeerPolicy {
             enforce_first_as: true,
             install: true,
             more_specifics: false,
+            sent_paths: SentPaths::All,
             min_advertisement_interval: Duration::ZERO,
             as_sets: AsSets::Accept,
             install_table: None,

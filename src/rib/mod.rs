@@ -39,6 +39,7 @@ mod prefix_table;
 mod refresh;
 mod ring;
 mod selection;
+mod sent_paths;
 mod sessions;
 mod shard;
 mod share;

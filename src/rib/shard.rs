@@ -23,7 +23,7 @@ use super::selection::Selection;
 use super::share::Share;
 use super::table::Table;
 use super::update_group::UpdateGroup;
-use crate::route::{Prefix, TableId};
+use crate::route::{Prefix, TableId, UNICAST};
 
 /// Prefixes decided, or paths looked at, in one slice; about 2 ms.
 const SLICE: usize = 2_048;
@@ -31,8 +31,6 @@ const SLICE: usize = 2_048;
 const QUEUED_BYTES: usize = 16 * 1024 * 1024;
 /// Items in one ring at most. Churn makes small items: a member so far behind is told the state rather than its history.
 const RING_ITEMS: usize = 2_048;
-/// Families whose best paths the kernel is to hold.
-const INSTALLED: [Family; 2] = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
 /// Prefixes in one [`Output::Fib`].
 const FIB_BATCH: usize = 1_024;
 
@@ -243,7 +241,7 @@ impl Rib {
     }
 
     fn set_aggregates(&mut self, rules: &[Aggregate]) {
-        for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
+        for family in UNICAST {
             let own = rules.iter().filter(|rule| family_of(rule.prefix) == family);
             let own: Vec<Aggregate> = own.cloned().collect();
             if own.is_empty() && self.find_table(TableId::MAIN, family).is_none() {
@@ -365,7 +363,7 @@ impl Rib {
             for table in self.tables.iter_mut().filter(|table| table.data.family == family) {
                 table.initial = table.dirty();
             }
-            if matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST) {
+            if UNICAST.contains(&family) {
                 self.core.event(Event::SelectionStarted { family, missing });
             }
         }
@@ -477,9 +475,9 @@ impl Rib {
             self.core.outputs.extend(settled);
         }
         // A route whose next hop the kernel has not spoken of is wanted a moment later: what is adopted for it must not go.
-        let incomplete = INSTALLED.iter().any(|family| !self.complete.contains(*family));
+        let incomplete = UNICAST.iter().any(|family| !self.complete.contains(*family));
         let unresolved = incomplete && self.core.attributes.next_hops.has_unresolved();
-        for family in INSTALLED {
+        for family in UNICAST {
             let undecided = |table: &Table| table.initial > 0 || table.dirty() > 0;
             let waits = unresolved
                 || self
@@ -498,13 +496,7 @@ impl Rib {
     }
 }
 
-/// The unicast family of a prefix.
-pub(super) const fn family_of(prefix: Prefix) -> Family {
-    match prefix {
-        Prefix::V4(_) => Family::IPV4_UNICAST,
-        Prefix::V6(_) => Family::IPV6_UNICAST,
-    }
-}
+pub(super) use crate::route::unicast_of as family_of;
 
 /// Families whose NLRI are plain prefixes; others are not carried.
 pub(super) fn is_carried(family: Family) -> bool {

@@ -429,7 +429,18 @@ impl Rib {
         };
         let mut reasons = Vec::new();
         let (mut advertised, mut pending) = (false, false);
+        let ranking = found.map(|prefix| table.ranking_for(&self.core, prefix, group.key.paths));
         for (id, slot) in ids {
+            if ranking
+                .as_ref()
+                .is_some_and(|ranking| !ranking.sends(group.key.paths, slot))
+            {
+                let reason = Withheld::NotChosen(group.key.paths).to_string();
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+                continue;
+            }
             let (sent, reason) = self.export_words(table, group, peer, (id, slot));
             advertised |= sent;
             pending |= group.is_pending(peer, id);

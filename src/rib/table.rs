@@ -12,8 +12,9 @@ use super::dirty::Dirty;
 use super::fib::FibId;
 use super::graveyard::Graveyard;
 use super::ids::{AttributesId, PathSlot, PeerIndex, PrefixId};
-use super::interface::{FibChange, FibNextHop, FibRoute};
+use super::interface::{FibChange, FibNextHop, FibRoute, SentPaths};
 use super::next_hop::Unusable;
+use super::sent_paths::Ranking;
 use super::table_data::TableData;
 use super::update_group::UpdateGroup;
 use crate::route::{Prefix, TableId};
@@ -184,8 +185,9 @@ impl Table {
         if core.settings.install && self.data.family.safi == Safi::UNICAST {
             self.install(core, prefix, &winners);
         }
+        let ranking = self.ranking(core, (prefix, winners), self.ranked());
         for group in &mut self.groups {
-            group.export(prefix, core, &self.data);
+            group.export((prefix, &ranking), core, &self.data);
         }
         if self.data.rib_in.is_empty(prefix) {
             self.graveyard.bury_prefix(prefix);
@@ -236,6 +238,38 @@ impl Table {
         });
         let choice = choose(core, &candidates, |_| ());
         choice.multipath.iter().map(|at| candidates[*at].0).collect()
+    }
+
+    /// How many paths of a prefix some group asks for in order.
+    fn ranked(&self) -> usize {
+        let depths = self.groups.iter().map(|group| group.key.paths.depth());
+        depths.max().unwrap_or_default()
+    }
+
+    /// What groups choose from that send several paths. `winners`: the best path, and those equal to it.
+    fn ranking(&self, core: &Core, (prefix, winners): (PrefixId, Winners), depth: usize) -> Ranking {
+        let mut order: Winners = SmallVec::new();
+        if depth > 0 {
+            let mut candidates = self.candidates(core, prefix);
+            // RFC 4271 §9.1.2.2(c): who is next is known only when the best one is away, not by where it lost.
+            while order.len() < depth
+                && let Some(best) = choose(core, &candidates, |_| ()).best
+            {
+                order.push(candidates.remove(best).0);
+            }
+        }
+        Ranking {
+            equal: winners,
+            order,
+        }
+    }
+
+    /// Which paths of a prefix a group chooses.
+    pub(crate) fn ranking_for(&self, core: &Core, prefix: PrefixId, paths: SentPaths) -> Ranking {
+        if paths == SentPaths::All {
+            return Ranking::default();
+        }
+        self.ranking(core, (prefix, self.winners(core, prefix)), paths.depth())
     }
 
     /// The usable paths of a prefix.
@@ -368,19 +402,22 @@ impl Table {
     pub(crate) fn fill_groups(&mut self, core: &mut Core, limit: u32) -> bool {
         let bound = u32::try_from(self.data.prefixes.bound()).unwrap_or(u32::MAX);
         let mut done = true;
-        for group in &mut self.groups {
-            group.forget_verdicts();
-            if let Some(from) = group.fill {
+        for at in 0..self.groups.len() {
+            self.groups[at].forget_verdicts();
+            let paths = self.groups[at].key.paths;
+            if let Some(from) = self.groups[at].fill {
                 let end = from.saturating_add(limit).min(bound);
-                for prefix in (from..end)
-                    .map(PrefixId)
-                    .filter(|prefix| self.data.prefixes.is_used(*prefix))
-                {
-                    group.export(prefix, core, &self.data);
+                for prefix in (from..end).map(PrefixId) {
+                    if self.data.prefixes.is_used(prefix) {
+                        let ranking = self.ranking_for(core, prefix, paths);
+                        self.groups[at].export((prefix, &ranking), core, &self.data);
+                    }
                 }
+                let group = &mut self.groups[at];
                 group.fill = (end < bound).then_some(end);
                 group.active = true;
             }
+            let group = &mut self.groups[at];
             if group.fill.is_none() {
                 done &= group.judge_further(limit, core, &self.data);
             } else {

@@ -23,6 +23,7 @@ use super::ids::{AttributesId, PathSlot, PeerIndex, PrefixId};
 use super::membership::Member;
 use super::pack::{self, Entries, Packed};
 use super::ring::{Audience, MemberId, MemberSet, Ring};
+use super::sent_paths::Ranking;
 use super::stream::Stream;
 use super::table_data::TableData;
 
@@ -110,13 +111,19 @@ impl UpdateGroup {
         self.owner.set(None);
     }
 
-    /// Exports the present state of a prefix.
-    pub(crate) fn export(&mut self, prefix: PrefixId, core: &mut Core, data: &TableData) {
+    /// Exports the present state of a prefix. `ranking`: as deep as the group's choice of paths needs it.
+    pub(crate) fn export(
+        &mut self,
+        (prefix, ranking): (PrefixId, &Ranking),
+        core: &mut Core,
+        data: &TableData,
+    ) {
         if self.key.add_path {
             let slots: smallvec::SmallVec<[PathSlot; 8]> =
                 data.rib_in.of(prefix).map(|(slot, _)| slot).collect();
             for slot in slots {
-                let new = self.decide(slot, core, data);
+                let sent = ranking.sends(self.key.paths, slot);
+                let new = if sent { self.decide(slot, core, data) } else { None };
                 self.apply(slot.0, new, core, data);
             }
         } else {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything. Attribute types are the codec's; this module adds what exists only inside a speaker.
 
+mod family;
 mod kernel_route;
 mod local;
 mod secret;
@@ -11,6 +12,7 @@ use std::fmt;
 pub use ipnet::IpNet as Prefix;
 use serde::Serialize;
 
+pub use self::family::{CARRIED, CARRIED_NAMES, UNICAST, unicast_of};
 pub use self::kernel_route::{KernelRoute, KernelRouteKind, KernelTableChange};
 pub use self::local::{FromKernel, LocalRoute, OriginKind};
 pub use self::secret::Secret;

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::route::Secret;
     use crate::session::peer::tests::settings;
-    use crate::session::settings::{GracefulRestart, OwnRole, Password, RemoteAsn};
+    use crate::session::settings::{GracefulRestart, OwnRole, Password, RemoteAsn, StaleTimes};
 
     fn check(edit: impl FnOnce(&mut PeerSettings), expected: Change) {
         let old = settings();
@@ -223,7 +223,7 @@ mod tests {
             settings_change(&old, &new),
             Change::NextSession("graceful_restart")
         );
-        new.graceful_restart = graceful(60, Some(Duration::from_secs(600)));
+        new.graceful_restart = graceful(60, Some(StaleTimes::all(Duration::from_secs(600))));
         assert_eq!(settings_change(&old, &new), Change::Reset("graceful_restart"));
     }
 

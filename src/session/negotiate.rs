@@ -195,12 +195,14 @@ pub fn our_open(settings: &PeerSettings, identity: &SpeakerIdentity, kept: Famil
 
 /// RFC 9494 §3.1: beside the graceful restart capability only.
 fn long_lived_capability(settings: &PeerSettings, forwarding: FamilySet) -> Option<Capability> {
-    let time = settings.graceful_restart?.long_lived?;
-    let stale_time_s = u32::try_from(time.as_secs()).unwrap_or(MAX_STALE_TIME_S);
-    let families = settings.families.iter().map(|family| LlgrFamily {
-        family,
-        forwarding: forwarding.contains(family),
-        stale_time_s: stale_time_s.min(MAX_STALE_TIME_S),
+    let times = settings.graceful_restart?.long_lived?;
+    let families = settings.families.iter().filter_map(|family| {
+        let stale_time_s = u32::try_from(times.time(family)?.as_secs()).unwrap_or(MAX_STALE_TIME_S);
+        Some(LlgrFamily {
+            family,
+            forwarding: forwarding.contains(family),
+            stale_time_s: stale_time_s.min(MAX_STALE_TIME_S),
+        })
     });
     Some(Capability::LongLivedGracefulRestart(families.collect()))
 }
@@ -383,16 +385,20 @@ fn graceful(settings: &PeerSettings, ours: &Open, theirs: &Open, families: Famil
 
 /// RFC 9494 §4.2: what the peer asks for in each family, within our own limit.
 fn long_lived(configured: GracefulRestart, theirs: &Open, families: FamilySet) -> LongLived {
-    let Some(limit) = configured.long_lived else {
+    let Some(limits) = configured.long_lived else {
         return LongLived::NONE;
     };
     let asked = theirs
         .long_lived_graceful_restart()
         .iter()
         .filter(|entry| entry.stale_time_s > 0 && families.contains(entry.family));
-    let time = |entry: &LlgrFamily| Duration::from_secs(u64::from(entry.stale_time_s)).min(limit);
+    let time = |entry: &LlgrFamily| {
+        let limit = limits.time(entry.family)?;
+        let time = Duration::from_secs(u64::from(entry.stale_time_s)).min(limit);
+        Some((entry.family, time))
+    };
     LongLived {
-        times: asked.map(|entry| (entry.family, time(entry))).collect(),
+        times: asked.filter_map(time).collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What configuration says of a peer.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use bgp_codec::{Asn, Family, FamilySet, Role};
 use ipnet::IpNet;
 
 use crate::rib::interface::PeerPolicy;
-use crate::route::{Secret, TableId};
+use crate::route::{CARRIED, Secret, TableId};
 
 /// Proposed hold time, RFC 4271 §10.
 pub const HOLD_TIME: Duration = Duration::from_secs(90);
@@ -240,7 +241,40 @@ pub struct GracefulRestart {
     pub max_peer_restart_time: Duration,
     /// Long-lived graceful restart (RFC 9494): how long the peer is asked to keep our routes after the restart time, and how
     /// long we keep its routes at most; none: not announced.
-    pub long_lived: Option<Duration>,
+    pub long_lived: Option<StaleTimes>,
+}
+
+/// A time for each family that has one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct StaleTimes([Option<Duration>; CARRIED.len()]);
+
+impl StaleTimes {
+    /// The same time for every family.
+    #[must_use]
+    pub const fn all(time: Duration) -> Self {
+        Self([Some(time); CARRIED.len()])
+    }
+
+    /// These times, in the order of [`CARRIED`].
+    #[must_use]
+    pub const fn each(times: [Option<Duration>; CARRIED.len()]) -> Self {
+        Self(times)
+    }
+
+    /// That of a family.
+    #[must_use]
+    pub fn time(&self, family: Family) -> Option<Duration> {
+        let place = CARRIED.iter().position(|carried| *carried == family)?;
+        self.0.get(place).copied().flatten()
+    }
+}
+
+impl fmt::Display for StaleTimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let times = CARRIED.iter().zip(&self.0);
+        let named = times.filter_map(|(family, time)| Some(format!("{family} {:?}", (*time)?)));
+        f.write_str(&named.collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// What a session must know of the speaker itself; fixed while running.

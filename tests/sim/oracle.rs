@@ -10,7 +10,7 @@ use bgp_codec::{
     PathAttributes, PeerKind, Update, UpdateWriter, WriteContext, header,
 };
 use stonechat::policy::{CanonicalBlock, Chain, Edit, Edits, Marks, NextHopEdit, RouteView, Source};
-use stonechat::rib::interface::{LocalChange, NextHopPolicy, Peer, Reachability, Settings};
+use stonechat::rib::interface::{LocalChange, NextHopPolicy, Peer, Reachability, SentPaths, Settings};
 use stonechat::route::{OriginKind, PeerId, Prefix};
 
 use self::naive::{Naive, Told};

@@ -1,12 +1,13 @@
 //! Random policies that cannot oscillate: whoever passes routes on does not prefer what comes later on its way.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use bgp_codec::Community;
 use stonechat::policy::{
     Action, Chain, Condition, Edit, Edits, Fallthrough, Filter, Location, PrefixPattern, Rule,
 };
-use stonechat::rib::interface::NextHopPolicy;
+use stonechat::rib::interface::{NextHopPolicy, SentPaths};
 use stonechat::route::Prefix;
 
 use super::node::Spec;
@@ -37,6 +38,12 @@ pub(crate) fn vary(specs: &mut [Spec], random: &mut Random) {
             if random.below(4) == 0 {
                 peer.add_path_send = peer.families;
             }
+            peer.policy.sent_paths = match random.below(4) {
+                0 => SentPaths::Equal,
+                1 => SentPaths::Best(NonZeroU8::MIN),
+                2 => SentPaths::Best(NonZeroU8::new(2).unwrap()),
+                _ => SentPaths::All,
+            };
             peer.extended_message = random.below(3) > 0;
         }
     }

@@ -9,7 +9,7 @@ use crate::config::{LogFormat, Speaker};
 use crate::kernel::settings::{Metric, OnStop, Settings};
 use crate::originate::settings::{Aggregate, From, Source};
 use crate::policy::{Chain, Filter};
-use crate::rib::interface::{NextHopPolicy, PeerPolicy};
+use crate::rib::interface::{NextHopPolicy, PeerPolicy, SentPaths};
 use crate::session::settings::{PeerAddress, PeerSettings, RemoteAsn};
 
 /// Settings that differ, each with its old and new value.
@@ -279,10 +279,7 @@ pub(super) fn peer(old: &PeerSettings, new: &PeerSettings) -> Differences {
         "graceful_restart.long_lived",
         &long_lived(old),
         &long_lived(new),
-        |time| match time {
-            Some(time) => format!("{time:?}"),
-            None => "none".to_owned(),
-        },
+        |times| or_none(times.as_ref()),
     );
     differences.plain("range_limit", &old.range_limit, &new.range_limit);
     policy(&mut differences, old, new);
@@ -383,6 +380,16 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
     differences.plain("enforce_first_as", &old.enforce_first_as, &new.enforce_first_as);
     differences.plain("install", &old.install, &new.install);
     differences.plain("more_specifics", &old.more_specifics, &new.more_specifics);
+    differences.setting(
+        "add_path_send",
+        &old.sent_paths,
+        &new.sent_paths,
+        |paths| match paths {
+            SentPaths::All => "all".to_owned(),
+            SentPaths::Equal => "ecmp".to_owned(),
+            SentPaths::Best(count) => count.to_string(),
+        },
+    );
     differences.debug(
         "min_advertisement_interval",
         &old.min_advertisement_interval,

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{AsSets, FamilySet, Role};
+use bgp_codec::{AsSets, Family, FamilySet, Role};
 use ipnet::IpNet;
 use toml::Spanned;
 
@@ -18,9 +19,9 @@ use crate::config::schema::{
     ADDRESS, ASN, BOOLEAN, DURATION, FAMILIES, LIVE, NAME, NAMES, NEXT_SESSION, NONE, PATH, PREFIXES,
     REQUIRED, RESETS, Shape, TEXT, Table, number, text,
 };
-use crate::rib::interface::{NextHopPolicy, RemovePrivate};
-use crate::route::TableId;
-use crate::session::settings::RemoteAsn;
+use crate::rib::interface::{NextHopPolicy, RemovePrivate, SentPaths};
+use crate::route::{CARRIED, TableId};
+use crate::session::settings::{RemoteAsn, StaleTimes};
 
 keys! {
     /// What only a `[[peer]]` has.
@@ -113,6 +114,10 @@ shared_keys! {
     families: FamilySet = scalar::families => FAMILIES, "`[\"ipv4-unicast\", \"ipv6-unicast\"]`", RESETS;
     /// Several paths per prefix (RFC 7911), in all families.
     add_path: AddPath = add_path => Shape::Words(&["receive", "send", "both", "off"]), "`\"off\"`", RESETS;
+    /// Which usable paths of a prefix `add_path = "send"` and `"both"` offer to `export`: `all`, those as good as the best one
+    /// up to the distance of their next hops (`ecmp`), or this many, the best first.
+    add_path_send: SentPaths = add_path_send => Shape::Either(&[Shape::Words(&["all", "ecmp"]), number(1, 32)]),
+        "`\"all\"`", LIVE;
     /// Messages up to 65535 octets (RFC 8654).
     extended_message: bool = scalar::boolean => BOOLEAN, "`true`", RESETS;
     /// IPv6 next hops for IPv4 routes (RFC 8950).
@@ -298,9 +303,39 @@ keys! {
             "`\"360s\"`", LIVE;
         /// Long-lived graceful restart (RFC 9494): how long the peer is asked to keep our routes after the restart time, and
         /// how long we keep its routes then at most: as a last resort, marked with the community `llgr-stale`.
-        long_lived: Duration = stale_time => Shape::Either(&[text("a duration", "1m30s"), number(1, 16_777_215)]),
-            "not at all", "with or without: resets; another time: at the next session";
+        long_lived: StaleTimes = stale_times => Shape::Either(&[STALE_TIME,
+            Shape::Table(|| Table::new("peer.graceful_restart.long_lived", &[StaleKeys::KEYS])),
+        ]), "not at all", "with or without: resets; another time: at the next session";
     }
+}
+
+const STALE_TIME: Shape = Shape::Either(&[text("a duration", "1m30s"), number(1, 16_777_215)]);
+
+keys! {
+    /// `long_lived = { ... }`: a time for each family, none for those left out.
+    StaleKeys in "`long_lived` of [[peer]]" {
+        /// Of IPv4 unicast.
+        ipv4_unicast: Duration = stale_time => STALE_TIME, "not at all", NEXT_SESSION;
+        /// Of IPv6 unicast.
+        ipv6_unicast: Duration = stale_time => STALE_TIME, "not at all", NEXT_SESSION;
+    }
+}
+
+/// One time for all families, or one for each.
+fn stale_times(value: &Value<'_>) -> Option<StaleTimes> {
+    if !value.is_table() {
+        return stale_time(value).map(StaleTimes::all);
+    }
+    let keys = value.keys::<StaleKeys>()?;
+    let times = CARRIED.map(|family| {
+        let written = match family {
+            Family::IPV4_UNICAST => &keys.ipv4_unicast,
+            Family::IPV6_UNICAST => &keys.ipv6_unicast,
+            _ => &None,
+        };
+        written.as_ref().map(|time| *time.get_ref())
+    });
+    Some(StaleTimes::each(times))
 }
 
 /// RFC 9003 §2: the text is at most 255 octets of UTF-8.
@@ -470,6 +505,18 @@ fn add_path(value: &Value<'_>) -> Option<AddPath> {
         ("off", way(false, false)),
     ];
     scalar::word(value, &words)
+}
+
+/// Ordering the paths of a prefix takes a decision for each of them.
+const SENT_PATHS_LIMIT: u64 = 32;
+
+fn add_path_send(value: &Value<'_>) -> Option<SentPaths> {
+    if value.is_text() {
+        return scalar::word(value, &[("all", SentPaths::All), ("ecmp", SentPaths::Equal)]);
+    }
+    scalar::number::<u8, 1, SENT_PATHS_LIMIT>(value)
+        .and_then(NonZeroU8::new)
+        .map(SentPaths::Best)
 }
 
 fn next_hop(value: &Value<'_>) -> Option<NextHopPolicy> {

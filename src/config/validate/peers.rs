@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp_codec::{AsSets, Asn, Family, FamilySet};
+use bgp_codec::{AsSets, Asn, FamilySet};
 use ipnet::IpNet;
 use toml::Spanned;
 
@@ -15,8 +16,8 @@ use crate::config::file::File;
 use crate::config::file::peer::{AddPath, Announcement, MaxPrefixAction, PeerTable, Restart, SharedKeys};
 use crate::config::reader::Reader;
 use crate::policy::{Chain, Edit, Fallthrough, Filter, ImportGuard};
-use crate::rib::interface::{AsPathPolicy, NextHopPolicy, PeerPolicy, RemovePrivate};
-use crate::route::TableId;
+use crate::rib::interface::{AsPathPolicy, NextHopPolicy, PeerPolicy, RemovePrivate, SentPaths};
+use crate::route::{TableId, UNICAST};
 use crate::session::settings::{
     Announced, CONNECT_RETRY_TIME, GracefulRestart, HOLD_TIME, IDLE_HOLD_TIME, OwnRole, PORT, PeerAddress,
     PeerSettings, RANGE_LIMIT, SEND_HOLD_TIME,
@@ -154,6 +155,7 @@ fn settings(
     }
     check_address(reader, draft);
     check_timers(reader, keys);
+    check_add_path(reader, keys);
     let password = keys
         .password_file
         .as_ref()
@@ -214,7 +216,7 @@ struct Families {
 }
 
 fn families(keys: &SharedKeys) -> Families {
-    let both = || [Family::IPV4_UNICAST, Family::IPV6_UNICAST].into_iter().collect();
+    let both = || UNICAST.into_iter().collect();
     let announced = inner(keys.families.as_ref()).unwrap_or_else(both);
     let add_path = or(
         keys.add_path.as_ref(),
@@ -328,6 +330,7 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
         enforce_first_as: or(keys.enforce_first_as.as_ref(), true),
         install: or(keys.install.as_ref(), true),
         more_specifics: or(keys.more_specifics.as_ref(), false),
+        sent_paths: or(keys.add_path_send.as_ref(), SentPaths::All),
         min_advertisement_interval: or(keys.min_advertisement_interval.as_ref(), Duration::ZERO),
         as_sets: or(keys.as_sets.as_ref(), AsSets::Accept),
         install_table: inner(keys.table.as_ref()),
@@ -409,6 +412,15 @@ fn check_kind(reader: &Reader<'_>, keys: &SharedKeys, internal: bool) {
     }
 }
 
+fn check_add_path(reader: &Reader<'_>, keys: &SharedKeys) {
+    let sends = keys.add_path.as_ref().is_some_and(|way| way.get_ref().send);
+    if let Some(choice) = keys.add_path_send.as_ref().filter(|_| !sends) {
+        let help = "set `add_path = \"send\"` or `\"both\"`, or leave it out".to_owned();
+        let message = "`add_path_send` without `add_path`: one path of each prefix is sent".to_owned();
+        reader.warning(&choice.span(), message, [help]);
+    }
+}
+
 fn check_timers(reader: &Reader<'_>, keys: &SharedKeys) {
     let hold_time = or(keys.hold_time.as_ref(), HOLD_TIME);
     if let Some(keepalive) = keys
@@ -451,8 +463,7 @@ fn check_address(reader: &Reader<'_>, draft: &Draft<'_>) {
             ["expected a peer's address".to_owned()],
         );
     }
-    let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-    if link_local && draft.keys.interface.is_none() {
+    if is_link_local(address) && draft.keys.interface.is_none() {
         let message = format!("`address`: {address} is link-local");
         reader.error(
             &draft.address_span,
@@ -479,7 +490,9 @@ fn report_shared_addresses(reader: &Reader<'_>, drafts: &[Draft<'_>]) {
     for draft in drafts {
         match draft.address {
             PeerAddress::Address(address) => {
-                let key = (address, inner(draft.keys.interface.as_ref()));
+                // Only a link-local address can be there twice.
+                let link = inner(draft.keys.interface.as_ref()).filter(|_| is_link_local(address));
+                let key = (address, link);
                 match addresses.get(&key) {
                     Some(first) => twice(
                         reader,
@@ -495,6 +508,7 @@ fn report_shared_addresses(reader: &Reader<'_>, drafts: &[Draft<'_>]) {
             PeerAddress::Range(range) => ranges.push((range, &draft.address_span)),
         }
     }
+    report_differing_keys(reader, drafts);
     warn_of_range_keys(reader, drafts);
     ranges.sort_by_key(|(range, _)| *range);
     let mut widest: Option<(IpNet, &Range<usize>)> = None;
@@ -509,6 +523,30 @@ fn report_shared_addresses(reader: &Reader<'_>, drafts: &[Draft<'_>]) {
                 );
             }
             _ => widest = Some((range, span)),
+        }
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// The kernel knows one key for an address, on whatever link.
+fn report_differing_keys(reader: &Reader<'_>, drafts: &[Draft<'_>]) {
+    let mut keys: BTreeMap<IpAddr, Option<&PathBuf>> = BTreeMap::new();
+    for draft in drafts {
+        let PeerAddress::Address(address) = draft.address else {
+            continue;
+        };
+        if !is_link_local(address) {
+            continue;
+        }
+        let key = draft.keys.password_file.as_ref().map(Spanned::get_ref);
+        if *keys.entry(address).or_insert(key) != key {
+            let message = format!("two peers at {address} with different keys");
+            let help =
+                "the kernel keeps one key for an address: give both the same `password_file`".to_owned();
+            reader.error(&draft.address_span, message, [help]);
         }
     }
 }

@@ -71,12 +71,7 @@ fn source(reader: &Reader<'_>, keys: &OriginateKeys) -> Option<Source> {
 pub(super) fn warn_of_families(reader: &Reader<'_>, file: &File, peers: &[PeerSettings]) {
     let is_carried =
         |family: Family| peers.is_empty() || peers.iter().any(|peer| peer.families.contains(family));
-    let carried = |prefix: &IpNet| {
-        is_carried(match prefix {
-            IpNet::V4(_) => Family::IPV4_UNICAST,
-            IpNet::V6(_) => Family::IPV6_UNICAST,
-        })
-    };
+    let carried = |prefix: &IpNet| is_carried(crate::route::unicast_of(*prefix));
     let help = || ["see `families` of the peers".to_owned()];
     let prefixes = file
         .originate

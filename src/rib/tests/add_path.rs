@@ -182,3 +182,173 @@ fn a_late_member_gets_every_path_and_then_end_of_rib() {
         0
     );
 }
+
+fn best(count: u8) -> SentPaths {
+    SentPaths::Best(NonZeroU8::new(count).unwrap())
+}
+
+/// A client that is sent several paths: these.
+fn chooser(n: u8, paths: SentPaths) -> Peer {
+    let mut peer = add_path(n, true, false);
+    peer.policy.sent_paths = paths;
+    peer
+}
+
+fn preferred(next_hop: &str, local_pref: u32) -> PathAttributes {
+    PathAttributes {
+        local_pref: Some(local_pref),
+        ..via(next_hop)
+    }
+}
+
+fn last_octets(lab: &Lab, peer: PeerId) -> Vec<u8> {
+    let mut octets: Vec<u8> = paths(lab, peer)
+        .iter()
+        .map(|(_, at)| match at {
+            IpAddr::V4(at) => at.octets()[3],
+            IpAddr::V6(_) => 0,
+        })
+        .collect();
+    octets.sort_unstable();
+    octets
+}
+
+#[test]
+fn the_nth_path_leaves_when_a_better_one_comes() {
+    const NET: &str = "192.0.2.0/24";
+    let mut lab = Lab::new(settings());
+    let [a, b, c, two, one] = lab.up([
+        client(1),
+        client(2),
+        client(3),
+        chooser(4, best(2)),
+        chooser(5, best(1)),
+    ])[..] else {
+        panic!()
+    };
+    lab.announce(a, &preferred("10.0.0.1", 300), &[NET]);
+    lab.announce(b, &preferred("10.0.0.2", 100), &[NET]);
+    assert_eq!(
+        (last_octets(&lab, two), last_octets(&lab, one)),
+        (vec![1, 2], vec![1])
+    );
+    let before = paths(&lab, two);
+    lab.forget_said();
+    lab.announce(c, &preferred("10.0.0.3", 200), &[NET]);
+    let after = paths(&lab, two);
+    assert_eq!(last_octets(&lab, two), [1, 3]);
+    let new = after.iter().find(|path| !before.contains(path)).unwrap();
+    let mut said = lab.said(two);
+    said.sort_by_key(|said| matches!(said, Said::Announce(..)));
+    assert_eq!(
+        said,
+        [
+            Said::Withdraw(prefix(NET), before[1].0),
+            Said::Announce(prefix(NET), new.0)
+        ],
+        "the first path keeps its id and is not told again"
+    );
+    assert!(
+        lab.said(one).is_empty(),
+        "who is sent one path learns nothing of the others"
+    );
+    // The order changes, the choice does not.
+    lab.forget_said();
+    lab.announce(c, &preferred("10.0.0.3", 400), &[NET]);
+    assert_eq!(lab.said(two), [Said::Announce(prefix(NET), new.0)]);
+    assert_eq!(last_octets(&lab, one), [3]);
+    lab.withdraw(a, &[NET]);
+    assert_eq!(last_octets(&lab, two), [2, 3], "the next one moves up");
+}
+
+#[test]
+fn ecmp_follows_the_set_of_equal_paths() {
+    const NET: &str = "192.0.2.0/24";
+    let mut lab = Lab::new(settings());
+    let [a, b, c, equal] = lab.up([client(1), client(2), client(3), chooser(4, SentPaths::Equal)])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &[NET]);
+    lab.announce(b, &via("10.0.0.2"), &[NET]);
+    lab.announce(c, &preferred("10.0.0.3", 50), &[NET]);
+    assert_eq!(last_octets(&lab, equal), [1, 2], "what is worse stays away");
+    let before = paths(&lab, equal);
+    lab.forget_said();
+    lab.announce(b, &preferred("10.0.0.2", 99), &[NET]);
+    assert_eq!(lab.said(equal), [Said::Withdraw(prefix(NET), before[1].0)]);
+    lab.announce(a, &preferred("10.0.0.1", 50), &[NET]);
+    assert_eq!(last_octets(&lab, equal), [2]);
+    lab.announce(b, &preferred("10.0.0.2", 50), &[NET]);
+    assert_eq!(last_octets(&lab, equal), [1, 2, 3]);
+    assert_eq!(
+        paths(&lab, equal)[..2]
+            .iter()
+            .map(|path| path.0)
+            .collect::<Vec<_>>(),
+        before.iter().map(|path| path.0).collect::<Vec<_>>()
+    );
+}
+
+/// RFC 4271 §9.1.2.2(c): who is second is not who lost last.
+#[test]
+fn the_second_path_is_the_best_without_the_first() {
+    const NET: &str = "192.0.2.0/24";
+    let mut lab = Lab::new(settings());
+    let [a, b, c, two] = lab.up([client(1), client(2), client(3), chooser(4, best(2))])[..] else {
+        panic!()
+    };
+    let of = |next_hop: &str, asn: u32, med: u32| {
+        let mut attributes = PathAttributes {
+            med: Some(med),
+            ..via(next_hop)
+        };
+        attributes.as_path.prepend(Asn(asn), 1);
+        attributes
+    };
+    // The first beats the second by MED within one AS; the second would win over the third by router id.
+    lab.announce(c, &of("10.0.0.3", 65_002, 0), &[NET]);
+    lab.announce(b, &of("10.0.0.2", 65_001, 20), &[NET]);
+    lab.announce(a, &of("10.0.0.1", 65_001, 10), &[NET]);
+    assert_eq!(last_octets(&lab, two), [1, 2]);
+}
+
+#[test]
+fn how_many_paths_go_changes_without_a_session() {
+    let mut lab = Lab::new(settings());
+    let [a, b, c, member] = lab.up([client(1), client(2), client(3), chooser(4, SentPaths::All)])[..] else {
+        panic!()
+    };
+    for (peer, next_hop) in [(a, "10.0.0.1"), (b, "10.0.0.2"), (c, "10.0.0.3")] {
+        lab.announce_nlri(peer, &via(next_hop), &many(500));
+    }
+    lab.settle();
+    assert_eq!(lab.remotes[&member].routes.len(), 1_500);
+    lab.forget_said();
+    let reconfigure = |lab: &mut Lab, paths| {
+        lab.input(Input::Reconfigure {
+            peer: member,
+            policy: Box::new(chooser(4, paths).policy),
+        });
+        lab.settle();
+    };
+    reconfigure(&mut lab, best(2));
+    assert_eq!(lab.remotes[&member].routes.len(), 1_000);
+    let said = lab.said(member);
+    let withdrawn = |said: &Said| matches!(said, Said::Withdraw(..));
+    assert_eq!(
+        (said.len(), said.iter().all(withdrawn)),
+        (500, true),
+        "nothing is told again"
+    );
+    let why = lab.why("20.0.0.0/24");
+    let export = why.exports.iter().find(|export| &*export.peer == "p4").unwrap();
+    assert!(export.advertised);
+    assert!(
+        export
+            .reason
+            .contains("not among the best paths: add_path_send = 2"),
+        "{export:?}"
+    );
+    reconfigure(&mut lab, SentPaths::Equal);
+    assert_eq!(lab.remotes[&member].routes.len(), 1_500);
+}

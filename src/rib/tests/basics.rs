@@ -322,3 +322,37 @@ fn listings_come_in_sorted_pages() {
     assert_eq!(routes[0].prefix, prefix("20.0.7.0/24"));
     assert!(routes[0].best);
 }
+
+/// Nothing in the shard names families: the codec's table and an NLRI codec are all that one more takes.
+#[test]
+fn a_third_family_goes_through() {
+    const THIRD: Family = Family::IPV4_MULTICAST;
+    let mut lab = Lab::new(settings());
+    let peer = |n| {
+        let mut peer = client(n);
+        peer.negotiated.families = FamilySet::EMPTY.with(THIRD);
+        peer
+    };
+    let [a, b] = lab.up([peer(1), peer(2)])[..] else {
+        panic!()
+    };
+    assert_eq!(lab.said(b), [Said::EndOfRib(THIRD)]);
+    let nlri = [Nlri::new(prefix("192.0.2.0/24"))];
+    let attributes = via("10.0.0.1");
+    let mut bytes = Vec::new();
+    let mut writer = UpdateWriter::new(&mut bytes, lab.remotes[&a].write);
+    writer
+        .announce(THIRD, &attributes, attributes.next_hop.unwrap(), nlri.to_vec())
+        .unwrap();
+    lab.send(a, bytes);
+    lab.end_of_rib(a, THIRD);
+    assert_eq!(lab.said(b), [announce("192.0.2.0/24")]);
+    assert!(lab.fib.is_empty(), "the kernel forwards unicast");
+    let mut bytes = Vec::new();
+    UpdateWriter::new(&mut bytes, lab.remotes[&a].write)
+        .withdraw(THIRD, nlri.to_vec())
+        .unwrap();
+    lab.send(a, bytes);
+    lab.settle();
+    assert_eq!(lab.said(b), [withdraw("192.0.2.0/24")]);
+}

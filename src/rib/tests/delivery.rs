@@ -156,7 +156,7 @@ fn a_stuck_member_falls_off_and_catches_up_by_state() {
                 a,
                 &PathAttributes {
                     med,
-                    unknown: padding(500),
+                    unknown: padding(3_000),
                     ..via("10.0.0.1")
                 },
                 chunk,
@@ -173,6 +173,11 @@ fn a_stuck_member_falls_off_and_catches_up_by_state() {
     lab.credit(c, 64 << 20);
     assert_eq!(lab.remotes[&c].routes, lab.remotes[&b].routes);
     assert_eq!(lab.counters().ring_bytes, 0);
+    let updates = lab.remotes[&c].updates;
+    assert!(
+        (100..=2_000).contains(&updates),
+        "200,000 changes of 2,000 prefixes came as {updates} UPDATEs"
+    );
 }
 
 /// So many octets of an attribute that nobody knows.

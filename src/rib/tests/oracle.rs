@@ -286,7 +286,16 @@ fn some_policy(dice: &mut Dice) -> PeerPolicy {
         allow_own_as: dice.roll(2) as u8,
         enforce_first_as: dice.roll(3) == 0,
         min_advertisement_interval: Duration::from_secs([0, 0, 30][dice.roll(3) as usize]),
+        sent_paths: some_paths(dice),
         ..policy()
+    }
+}
+
+fn some_paths(dice: &mut Dice) -> SentPaths {
+    match dice.roll(4) {
+        0 => SentPaths::All,
+        1 => SentPaths::Equal,
+        count => SentPaths::Best(NonZeroU8::new(count as u8 - 1).unwrap()),
     }
 }
 

@@ -67,6 +67,11 @@ fn some_peer(n: u8, dice: &mut Dice) -> Peer {
         peer.negotiated.add_path_receive = FamilySet::IPV4_UNICAST;
     }
     peer.policy.export = some_filter(dice);
+    peer.policy.sent_paths = match dice.roll(4) {
+        0 => SentPaths::Equal,
+        1 => SentPaths::Best(NonZeroU8::new(2).unwrap()),
+        _ => SentPaths::All,
+    };
     peer
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::session::peer::tests::{epoch, identity, settings};
-use crate::session::settings::{Announced, GracefulRestart, OwnRole};
+use crate::session::settings::{Announced, GracefulRestart, OwnRole, StaleTimes};
 
 const LOCAL: Asn = Asn(64_512);
 
@@ -404,7 +404,8 @@ fn long_lived_graceful_restart_keeps_the_shorter_time_of_each_family() {
         LongLived::NONE,
         "not without our own wish"
     );
-    settings.graceful_restart.as_mut().unwrap().long_lived = Some(Duration::from_secs(3_600));
+    settings.graceful_restart.as_mut().unwrap().long_lived =
+        Some(StaleTimes::all(Duration::from_secs(3_600)));
     for (asked, ipv4, ipv6) in [(600, 600, 300), (4_000, 3_600, 2_000), (86_400, 3_600, 3_600)] {
         let agreement = agreed(&settings, &with(asked));
         let long_lived = agreement.graceful_restart.unwrap().long_lived;
@@ -417,4 +418,12 @@ fn long_lived_graceful_restart_keeps_the_shorter_time_of_each_family() {
     let ours = ours(&settings);
     assert_eq!(ours.long_lived_graceful_restart()[0].stale_time_s, 3_600);
     assert!(!ours.long_lived_graceful_restart()[0].forwarding);
+    let first_alone = StaleTimes::each([Some(Duration::from_secs(60)), None]);
+    settings.graceful_restart.as_mut().unwrap().long_lived = Some(first_alone);
+    let own = self::ours(&settings);
+    let told = own.long_lived_graceful_restart();
+    assert_eq!((told.len(), told[0].stale_time_s), (1, 60));
+    let kept = agreed(&settings, &with(600)).graceful_restart.unwrap().long_lived;
+    assert_eq!(kept.time(Family::IPV4_UNICAST), Some(Duration::from_secs(60)));
+    assert_eq!(kept.time(Family::IPV6_UNICAST), None);
 }

@@ -77,10 +77,14 @@ impl Naive {
             if !peer.negotiated.families.contains(family) {
                 continue;
             }
-            let all = peer.negotiated.add_path_send.contains(family);
-            let sent = paths.iter().enumerate().filter(|(at, _)| all || *at == best);
+            let sent = if peer.negotiated.add_path_send.contains(family) {
+                self.sent_by_path(paths, peer.policy.sent_paths)
+            } else {
+                vec![paths[best].clone()]
+            };
             let told: Vec<Told> = sent
-                .filter_map(|(_, path)| self.export(prefix, path, peer))
+                .iter()
+                .filter_map(|path| self.export(prefix, path, peer))
                 .collect();
             if !told.is_empty() {
                 held.insert(prefix, told);
@@ -88,6 +92,21 @@ impl Naive {
         }
         held.values_mut().for_each(|told| told.sort());
         held
+    }
+
+    /// What goes to a peer that takes path ids, export apart.
+    fn sent_by_path(&self, mut paths: Vec<Path>, choice: SentPaths) -> Vec<Path> {
+        match choice {
+            SentPaths::All => paths,
+            SentPaths::Equal => {
+                let equal = self.equal(&paths);
+                equal.into_iter().map(|at| paths[at].clone()).collect()
+            }
+            SentPaths::Best(count) => {
+                let count = paths.len().min(count.get().into());
+                (0..count).map(|_| paths.remove(self.best(&paths))).collect()
+            }
+        }
     }
 
     /// The best path of each prefix: who sent it, and its next hop; none for our own routes.
@@ -177,8 +196,30 @@ impl Naive {
         }
     }
 
-    /// RFC 4271 §9.1.2.2 by elimination.
+    /// RFC 4271 §9.1.2.2 (f) and (g) among those that are equal until then.
     fn best(&self, paths: &[Path]) -> usize {
+        let mut left = self.equal(paths);
+        let mut keep = |rank: &dyn Fn(&Path) -> u64| {
+            let lowest = left.iter().map(|at| rank(&paths[*at])).min().unwrap();
+            left.retain(|at| rank(&paths[*at]) == lowest);
+        };
+        let peer = |path: &Path| path.from.map(|from| &self.peers[&from]);
+        keep(&|path| {
+            let id = path.attributes.originator_id;
+            id.or_else(|| peer(path).map(|peer| peer.bgp_identifier))
+                .map_or(0, |id| id.to_bits().into())
+        });
+        keep(&|path| path.attributes.cluster_list.len() as u64);
+        keep(&|path| match peer(path).map(|peer| peer.address) {
+            Some(IpAddr::V4(address)) => address.to_bits().into(),
+            _ => 0,
+        });
+        keep(&|path| path.path_id.into());
+        left[0]
+    }
+
+    /// RFC 4271 §9.1.2.2 by elimination, up to the interior cost.
+    fn equal(&self, paths: &[Path]) -> Vec<usize> {
         let mut left: Vec<usize> = (0..paths.len()).collect();
         let mut keep = |rank: &dyn Fn(&Path) -> u64| {
             let lowest = left.iter().map(|at| rank(&paths[*at])).min().unwrap();
@@ -215,18 +256,7 @@ impl Naive {
         if !options.ignore_next_hop_metric {
             keep(&|path| path.metric.into());
         }
-        keep(&|path| {
-            let id = path.attributes.originator_id;
-            id.or_else(|| peer(path).map(|peer| peer.bgp_identifier))
-                .map_or(0, |id| id.to_bits().into())
-        });
-        keep(&|path| path.attributes.cluster_list.len() as u64);
-        keep(&|path| match peer(path).map(|peer| peer.address) {
-            Some(IpAddr::V4(address)) => address.to_bits().into(),
-            _ => 0,
-        });
-        keep(&|path| path.path_id.into());
-        left[0]
+        left
     }
 
     fn export(&self, prefix: Prefix, path: &Path, to: &Peer) -> Option<Told> {
