@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::peer_ids::PeerIds;
+use super::place::Place;
 use super::settings::{PeerAddress, PeerSettings};
 use super::status::Status;
 use super::task::ToPeer;
@@ -32,7 +33,7 @@ pub(super) struct Tables {
     pub(super) ids: PeerIds,
     /// Handles that a restarting RIB waits for, of peers from ranges that have not come back yet.
     awaited: BTreeMap<IpAddr, PeerId>,
-    by_address: HashMap<IpAddr, Arc<str>>,
+    by_place: HashMap<Place, Arc<str>>,
 }
 
 /// A peer that comes from a range.
@@ -59,13 +60,13 @@ impl Tables {
             ranges: BTreeMap::new(),
             ids,
             awaited,
-            by_address: HashMap::new(),
+            by_place: HashMap::new(),
         }
     }
 
     pub(super) fn insert(&mut self, entry: Entry) {
-        if let PeerAddress::Address(address) = entry.settings.address {
-            self.by_address.insert(address, entry.settings.name.clone());
+        if let Some(place) = Place::of_peer(&entry.settings) {
+            self.by_place.insert(place, entry.settings.name.clone());
         }
         self.peers.insert(entry.settings.name.clone(), entry);
     }
@@ -75,7 +76,7 @@ impl Tables {
         for name in names {
             self.ranges.remove(name);
             if let Some(entry) = self.peers.remove(name) {
-                self.by_address.retain(|_, owner| owner != name);
+                self.by_place.retain(|_, owner| owner != name);
                 entries.push(entry);
             }
         }
@@ -94,24 +95,24 @@ impl Tables {
         }
         let entry = self.peers.get_mut(name)?;
         entry.settings = settings.clone();
-        self.by_address.retain(|_, owner| owner != name);
-        if let PeerAddress::Address(address) = settings.address {
-            self.by_address.insert(address, Arc::clone(name));
+        self.by_place.retain(|_, owner| owner != name);
+        if let Some(place) = Place::of_peer(settings) {
+            self.by_place.insert(place, Arc::clone(name));
         }
         Some(entry.mailbox.clone())
     }
 
-    pub(super) fn mailbox_at(&self, address: IpAddr) -> Option<mpsc::Sender<ToPeer>> {
-        let entry = self.peers.get(self.by_address.get(&address)?)?;
+    pub(super) fn mailbox_at(&self, place: &Place) -> Option<mpsc::Sender<ToPeer>> {
+        let entry = self.peers.get(self.by_place.get(place)?)?;
         // One from a range whose task has ended makes room for another.
         (!entry.mailbox.is_closed()).then(|| entry.mailbox.clone())
     }
 
     /// Makes a peer of the most specific range that has this address and room for one more.
-    pub(super) fn admit_from_range(&mut self, address: IpAddr) -> Option<FromRange> {
+    pub(super) fn admit_from_range(&mut self, place: &Place) -> Option<FromRange> {
         self.sweep();
         let holds = |settings: &&PeerSettings| match settings.address {
-            PeerAddress::Range(range) => range.contains(&address),
+            PeerAddress::Range(range) => range.contains(&place.address) && is_on_link(settings, place),
             PeerAddress::Address(_) => false,
         };
         let range = self
@@ -130,8 +131,8 @@ impl Tables {
         if members >= range.range_limit {
             return None;
         }
-        let (peer, range) = (member(range, address), range.name.clone());
-        let id = self.awaited.remove(&address);
+        let (peer, range) = (member(range, place), range.name.clone());
+        let id = self.awaited.remove(&place.address);
         let id = id.unwrap_or_else(|| self.ids.allocate());
         Some(FromRange { id, peer, range })
     }
@@ -211,28 +212,26 @@ impl Tables {
 
     /// What changes for peers that came from ranges.
     fn plan_members(&self, plan: &mut Plan, wanted: &[PeerSettings]) {
-        let configured: BTreeSet<IpAddr> = wanted
-            .iter()
-            .filter_map(|settings| match settings.address {
-                PeerAddress::Address(address) => Some(address),
-                PeerAddress::Range(_) => None,
-            })
-            .collect();
+        let configured: BTreeSet<Place> = wanted.iter().filter_map(Place::of_peer).collect();
         for entry in self.peers.values() {
-            let (Some(range), PeerAddress::Address(address)) = (&entry.range, entry.settings.address) else {
+            let (Some(range), Some(place)) = (&entry.range, Place::of_peer(&entry.settings)) else {
                 continue;
             };
             let holds = |settings: &&PeerSettings| match settings.address {
-                PeerAddress::Range(network) => settings.name == *range && network.contains(&address),
+                PeerAddress::Range(network) => {
+                    settings.name == *range
+                        && network.contains(&place.address)
+                        && is_on_link(settings, &place)
+                }
                 PeerAddress::Address(_) => false,
             };
             let name = entry.settings.name.clone();
             match wanted.iter().find(holds) {
                 // A configured peer wins over a range.
-                Some(_) if configured.contains(&address) => plan.removed.push(name),
+                Some(_) if configured.contains(&place) => plan.removed.push(name),
                 None => plan.removed.push(name),
                 Some(range) => {
-                    let settings = member(range, address);
+                    let settings = member(range, &place);
                     if settings != entry.settings {
                         plan.changed.push((name, settings));
                     }
@@ -246,11 +245,20 @@ fn is_range(settings: &PeerSettings) -> bool {
     matches!(settings.address, PeerAddress::Range(_))
 }
 
+/// Whether a range takes what comes from there: with an interface, no link-local address of another.
+fn is_on_link(range: &PeerSettings, place: &Place) -> bool {
+    match (&range.interface, &place.link) {
+        (Some(interface), Some(link)) => interface == link,
+        (None, _) | (_, None) => true,
+    }
+}
+
 /// The settings of one peer of a range.
-fn member(range: &PeerSettings, address: IpAddr) -> PeerSettings {
+fn member(range: &PeerSettings, place: &Place) -> PeerSettings {
     PeerSettings {
-        name: address.to_string().into(),
-        address: PeerAddress::Address(address),
+        name: place.to_string().into(),
+        address: PeerAddress::Address(place.address),
+        interface: range.interface.clone().or_else(|| place.link.clone()),
         passive: true,
         ..range.clone()
     }

@@ -4,7 +4,7 @@
 //! for ever, with the reason shown. Accepting never waits for a peer: a connection goes to the mailbox of the peer with
 //! its address, and where that is full, or no peer has that address, it is closed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 
 use super::handover::Handed;
+use super::place::Place;
 use super::socket;
-use super::task::{ToPeer, source};
+use super::task::ToPeer;
 use crate::route::Secret;
 
 /// The first and the longest wait before an address is tried again.
@@ -28,8 +29,8 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// Who gets a connection, and which keys are in force; the supervisor knows.
 pub(super) trait Directory: Send + Sync + 'static {
-    /// Yields the mailbox of the peer with this address.
-    fn peer_at(&self, address: IpAddr) -> Option<mpsc::Sender<ToPeer>>;
+    /// Yields the mailbox of the peer that is there.
+    fn peer_at(&self, place: &Place) -> Option<mpsc::Sender<ToPeer>>;
     /// Yields all keys.
     fn keys(&self) -> Vec<(IpNet, Secret)>;
 }
@@ -201,7 +202,7 @@ impl Listener {
     }
 
     fn give(&self, stream: TcpStream, remote: SocketAddr, directory: &impl Directory) {
-        let Some(peer) = directory.peer_at(source(remote)) else {
+        let Some(peer) = directory.peer_at(&Place::of_socket(remote)) else {
             self.unknown.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%remote, "connection from an address that is no peer's");
             return reject(&stream);

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 
+use super::place::{Place, is_link_local};
 use crate::rib::interface::SelfAddresses;
 
 /// All addresses of all interfaces at one moment.
@@ -55,10 +56,10 @@ impl LocalAddresses {
         Ok(Self(addresses.collect()))
     }
 
-    /// Whether the address is one of this machine's.
+    /// Whether the address is one of this machine's, on its link if it is link-local.
     #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|entry| entry.address == address)
+    pub(super) fn contains(&self, place: &Place) -> bool {
+        self.0.iter().any(|entry| entry.is_at(place))
     }
 
     /// The index of the interface that has the address; 0 for none.
@@ -70,14 +71,15 @@ impl LocalAddresses {
             .unwrap_or(0)
     }
 
-    /// Yields what "next hop self" means on a connection from `local` to `remote`, and whether both share a link.
+    /// Yields what "next hop self" means on a connection from `place` to `remote`, and whether both share a link.
     #[must_use]
-    pub fn of_connection(&self, local: IpAddr, remote: IpAddr) -> (SelfAddresses, bool) {
+    pub(super) fn of_connection(&self, place: &Place, remote: IpAddr) -> (SelfAddresses, bool) {
         let interface = self
             .0
             .iter()
-            .find(|entry| entry.address == local)
+            .find(|entry| entry.is_at(place))
             .map(|entry| &entry.interface);
+        let local = place.address;
         let same = || {
             self.0
                 .iter()
@@ -113,10 +115,9 @@ impl LocalAddresses {
     }
 }
 
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(address) => address.is_unicast_link_local(),
+impl InterfaceAddress {
+    fn is_at(&self, place: &Place) -> bool {
+        self.address == place.address && place.link.as_ref().is_none_or(|link| **link == *self.interface)
     }
 }
 
@@ -152,8 +153,12 @@ mod tests {
         ])
     }
 
+    fn on(address: &str, interface: &str) -> Place {
+        Place::new(address.parse().unwrap(), Some(&interface.into()))
+    }
+
     fn check(local: &str, remote: &str, expected: [Option<&str>; 3], shared_link: bool) {
-        let (addresses, shared) = machine().of_connection(local.parse().unwrap(), remote.parse().unwrap());
+        let (addresses, shared) = machine().of_connection(&on(local, "eth0"), remote.parse().unwrap());
         let parse = |text: Option<&str>| text.map(|text| text.parse::<IpAddr>().unwrap());
         let [ipv4, ipv6, link_local] = expected;
         assert_eq!(addresses.ipv4.map(IpAddr::V4), parse(ipv4));
@@ -188,9 +193,22 @@ mod tests {
     }
 
     #[test]
+    fn a_link_local_address_is_ours_on_its_own_link_alone() {
+        assert!(machine().contains(&on("fe80::199", "eth0")));
+        assert!(
+            !machine().contains(&on("fe80::199", "wg0")),
+            "that is somebody else's"
+        );
+        assert!(
+            machine().contains(&on("172.16.40.199", "wg0")),
+            "others belong to the machine"
+        );
+    }
+
+    #[test]
     fn this_machine_has_a_loopback_address() {
         let addresses = LocalAddresses::read().unwrap();
-        assert!(addresses.contains([127, 0, 0, 1].into()) || addresses.0.is_empty());
-        assert!(!addresses.contains([192, 0, 2, 77].into()));
+        assert!(addresses.contains(&on("127.0.0.1", "lo")) || addresses.0.is_empty());
+        assert!(!addresses.contains(&on("192.0.2.77", "lo")));
     }
 }

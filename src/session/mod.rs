@@ -28,6 +28,7 @@ pub mod negotiate;
 pub mod outbox;
 pub mod peer;
 pub mod peer_ids;
+mod place;
 pub mod settings;
 mod socket;
 pub mod status;

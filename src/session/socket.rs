@@ -19,6 +19,7 @@ use socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, Protocol, SockAddr, S
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use super::place::is_link_local;
 use super::settings::PeerSettings;
 use crate::route::Secret;
 
@@ -74,6 +75,7 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, SocketError> {
     }
     .asked(what)?;
     socket.bind(&address.into()).asked(what)?;
+    save_syns(&socket).asked(what)?;
     socket.listen(BACKLOG).asked(what)?;
     TcpListener::from_std(socket.into()).asked(what)
 }
@@ -87,6 +89,7 @@ pub(super) fn inherit(socket: OwnedFd) -> Result<TcpListener, SocketError> {
     let what = || "cannot use the socket that was handed over".into();
     let socket = Socket::from(socket);
     socket.set_nonblocking(true).asked(what)?;
+    save_syns(&socket).asked(what)?;
     TcpListener::from_std(socket.into()).asked(what)
 }
 
@@ -143,6 +146,80 @@ fn with_scope(address: IpAddr, port: u16, scope_id: u32) -> SocketAddr {
     match address {
         IpAddr::V4(_) => SocketAddr::new(address, port),
         IpAddr::V6(address) => SocketAddrV6::new(address, port, 0, scope_id).into(),
+    }
+}
+
+/// Whether an accepted connection of a peer with `ttl_security` began near enough, RFC 5082 §3: what came in before
+/// [`adopt`] has had no other check, and a whole session fits into it.
+///
+/// # Errors
+///
+/// [`SocketError`]: it began too far away.
+pub(super) fn came_from_near(stream: &TcpStream, settings: &PeerSettings) -> Result<(), SocketError> {
+    let (_, Some(least)) = hops(settings) else {
+        return Ok(());
+    };
+    // Where the kernel saw a flood it keeps no SYN (SYN cookies).
+    let Some(hops) = saved_hops(stream) else {
+        return Ok(());
+    };
+    if hops >= least {
+        return Ok(());
+    }
+    Err(io::Error::from(io::ErrorKind::PermissionDenied))
+        .asked(|| format!("it began with TTL {hops}, and ttl_security asks for {least}"))
+}
+
+/// Has the kernel keep the first packet of each connection for [`came_from_near`].
+fn save_syns(listener: &Socket) -> io::Result<()> {
+    let on: c_int = 1;
+    set_option(listener, libc::IPPROTO_TCP, libc::TCP_SAVE_SYN, &on)
+}
+
+/// IPv4 and IPv6 headers with all their options, and TCP's.
+const SYN_LEN: usize = 512;
+
+/// The TTL or hop limit with which the first packet of an accepted connection came.
+fn saved_hops(stream: &TcpStream) -> Option<u8> {
+    let mut header = [0_u8; SYN_LEN];
+    let mut len = socklen_t::try_from(header.len()).ok()?;
+    // SAFETY: the descriptor is open for as long as it is borrowed, and `header` is valid for writes of `len` octets.
+    let outcome = unsafe {
+        libc::getsockopt(
+            stream.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_SAVED_SYN,
+            header.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    let header = header.get(..usize::try_from(len).ok()?)?;
+    if outcome != 0 {
+        return None;
+    }
+    match header.first()? >> 4 {
+        4 => header.get(8).copied(),
+        6 => header.get(7).copied(),
+        _ => None,
+    }
+}
+
+/// Keeps an accepted connection to the peer's interface, as `prepare` does for one of ours: what comes in elsewhere is not for
+/// it. The kernel does so for link-local addresses, and the listener has looked at their link.
+///
+/// # Errors
+///
+/// [`SocketError`]: the interface is not there.
+pub(super) fn stay_on_interface(
+    stream: &TcpStream,
+    settings: &PeerSettings,
+    remote: SocketAddr,
+) -> Result<(), SocketError> {
+    match &settings.interface {
+        Some(interface) if !is_link_local(remote.ip()) => SockRef::from(stream)
+            .bind_device(Some(interface.as_bytes()))
+            .asked(|| format!("cannot bind to interface {interface}")),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -17,6 +17,7 @@ use super::local_addresses::LocalAddresses;
 use super::md5_counters::{Counts, Recent};
 use super::peer::{Command, Core, Stop};
 use super::peer_ids::PeerIds;
+use super::place::Place;
 use super::settings::{PeerAddress, PeerSettings, SpeakerIdentity};
 use super::status::{State, Status};
 use super::task::{Surroundings, Task, ToPeer};
@@ -252,12 +253,12 @@ impl Sessions {
 }
 
 impl Directory for Shared {
-    fn peer_at(&self, address: IpAddr) -> Option<mpsc::Sender<ToPeer>> {
+    fn peer_at(&self, place: &Place) -> Option<mpsc::Sender<ToPeer>> {
         let mut tables = self.tables();
-        if let Some(mailbox) = tables.mailbox_at(address) {
+        if let Some(mailbox) = tables.mailbox_at(place) {
             return Some(mailbox);
         }
-        let FromRange { id, peer, range } = tables.admit_from_range(address)?;
+        let FromRange { id, peer, range } = tables.admit_from_range(place)?;
         Some(self.spawn(&mut tables, id, peer, Some(range)))
     }
 

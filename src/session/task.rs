@@ -23,6 +23,7 @@ use self::rib_side::Session;
 use super::collision::Direction;
 use super::local_addresses::LocalAddresses;
 use super::peer::{Closing, Command, ConnectionId, Core, Endpoints, Input, Output, Stop};
+use super::place::Place;
 use super::settings::{PeerAddress, PeerSettings};
 use super::socket::{self, SocketError};
 use super::status::{State, Status};
@@ -238,7 +239,11 @@ impl Task {
         let Some(endpoints) = self.endpoints(&stream) else {
             return;
         };
-        if let Err(error) = socket::adopt(&stream, self.core.settings(), endpoints.remote) {
+        let settings = self.core.settings();
+        let adopted = socket::adopt(&stream, settings, endpoints.remote)
+            .and_then(|()| socket::came_from_near(&stream, settings))
+            .and_then(|()| socket::stay_on_interface(&stream, settings, endpoints.remote));
+        if let Err(error) = adopted {
             tracing::warn!(%error, "connection not taken");
             return;
         }
@@ -323,15 +328,15 @@ impl Task {
 
     /// Keeps away from itself: one configuration serves all nodes of a cluster.
     async fn check_self(&mut self) {
-        let PeerAddress::Address(address) = self.core.settings().address else {
+        let Some(place) = Place::of_peer(self.core.settings()) else {
             return;
         };
-        let is_self = self.addresses.borrow_and_update().contains(address);
+        let is_self = self.addresses.borrow_and_update().contains(&place);
         if self.stopping || is_self == self.core.is_self() {
             return;
         }
         if is_self {
-            tracing::info!(%address, "the address is one of ours: no session with ourselves");
+            tracing::info!(address = %place, "the address is one of ours: no session with ourselves");
             self.feed(Input::Stop(Stop::IsSelf)).await;
         } else {
             self.feed(Input::Start).await;
@@ -456,13 +461,14 @@ impl Task {
     fn endpoints(&self, stream: &TcpStream) -> Option<Endpoints> {
         let (local, remote) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
         let known = Arc::clone(&self.addresses.borrow());
-        let (self_addresses, shared_link) = if known.contains(local.ip()) {
-            known.of_connection(local.ip(), remote.ip())
+        let place = Place::of_socket(local);
+        let (self_addresses, shared_link) = if known.contains(&place) {
+            known.of_connection(&place, remote.ip())
         } else {
             // An address that is newer than the last look.
             LocalAddresses::read()
                 .unwrap_or_default()
-                .of_connection(local.ip(), remote.ip())
+                .of_connection(&place, remote.ip())
         };
         Some(Endpoints {
             local,
@@ -527,9 +533,4 @@ fn link(local: SocketAddr, known: &LocalAddresses) -> u32 {
         SocketAddr::V6(local) if local.scope_id() != 0 => local.scope_id(),
         SocketAddr::V4(_) | SocketAddr::V6(_) => known.link(local.ip()),
     }
-}
-
-/// The address that a connection comes from, as peers are configured.
-pub(super) fn source(remote: SocketAddr) -> IpAddr {
-    remote.ip().to_canonical()
 }

@@ -351,6 +351,7 @@ mod tests {
         assert_eq!(orders(bindings), []);
     }
 
+    /// Trap 20.
     #[test]
     fn an_address_is_added_and_removed_a_while_after_it_was_released() {
         let now = now();

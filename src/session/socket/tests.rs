@@ -150,6 +150,26 @@ async fn ttl_security_passes_full_ttl_and_drops_less() {
     assert!(silence.await.is_err());
 }
 
+/// What a distant peer sends before its connection is accepted has passed no check of its own.
+#[tokio::test]
+async fn a_connection_that_began_far_away_is_known_by_its_first_packet() {
+    let listener = listen(SocketAddr::new(loopback(1), 0)).unwrap();
+    let plain = to(&listener);
+    let secure = PeerSettings {
+        ttl_security: Some(2),
+        ..plain.clone()
+    };
+    for (ttl, near) in [(255, true), (254, true), (253, false), (64, false)] {
+        let remote = destination(&plain, loopback(1)).unwrap();
+        let socket = prepare(&plain, remote).unwrap();
+        SockRef::from(&socket).set_ttl_v4(ttl).unwrap();
+        let (stream, accepted) = tokio::join!(socket.connect(remote), listener.accept());
+        let (_stream, (accepted, _)) = (stream.unwrap(), accepted.unwrap());
+        assert_eq!(came_from_near(&accepted, &secure).is_ok(), near, "{ttl}");
+        came_from_near(&accepted, &plain).unwrap();
+    }
+}
+
 /// Whether the kernel offers TCP MD5 at all; says so where it does not.
 fn has_md5(listener: &TcpListener) -> bool {
     let set = set_key(
