@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::drain::{self, Wish};
+use super::shutdown::Shutdowns;
 use crate::control::announcers::{Identity, VipReport};
 use crate::control::protocol::{Reset, RoutesRequest};
 use crate::control::show::{DaemonStatus, PeerReport, WhyReport, no_such_peer};
@@ -60,6 +61,22 @@ pub(super) enum Order {
     Undrain {
         /// Which.
         targets: Vec<Target>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Response>,
+    },
+    /// End a peer's session and keep it down.
+    Shutdown {
+        /// Its name or address.
+        name: String,
+        /// What the peer is told, RFC 9003.
+        text: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Response>,
+    },
+    /// Let a peer come up again.
+    Enable {
+        /// Its name or address.
+        name: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Response>,
     },
@@ -119,6 +136,7 @@ pub(super) struct Answerer {
     pub(super) kernel: KernelHandle,
     pub(super) reloads: Arc<Mutex<Reloads>>,
     pub(super) drains: drain::Shared,
+    pub(super) shutdowns: Shutdowns,
     pub(super) orders: mpsc::Sender<Order>,
 }
 
@@ -165,6 +183,10 @@ impl Answerer {
                     self.order(Order::Drain { wish, reply }).await;
                 }
                 Request::Undrain { targets } => self.order(Order::Undrain { targets, reply }).await,
+                Request::ShutdownPeer { name, text } => {
+                    self.order(Order::Shutdown { name, text, reply }).await;
+                }
+                Request::EnablePeer { name } => self.order(Order::Enable { name, reply }).await,
                 Request::Stop => self.order(Order::Stop { reply }).await,
                 request => drop(reply.send(self.respond(request).await.unwrap_or_else(Response::Failed))),
             },
@@ -211,16 +233,13 @@ impl Answerer {
                 };
                 self.reset(&name, how).await
             }
-            Request::ShutdownPeer { name, text } => {
-                let done = "shut down until `stonechat enable` or a restart of the daemon; `shutdown` in its section is for good";
-                self.command(&name, Command::Shutdown(text), done).await
-            }
-            Request::EnablePeer { name } => self.command(&name, Command::Enable, "enabled").await,
             Request::Drains => Ok(Response::Drains(self.drains.statuses())),
             Request::Reload { .. }
             | Request::Confirm
             | Request::Drain { .. }
             | Request::Undrain { .. }
+            | Request::ShutdownPeer { .. }
+            | Request::EnablePeer { .. }
             | Request::Takeover
             | Request::Stop => Err(Failure::Unanswered),
         }
@@ -345,7 +364,12 @@ impl Answerer {
         }
     }
 
-    async fn command(&self, name: &str, command: Command, done: &str) -> Result<Response, Failure> {
+    pub(super) async fn command(
+        &self,
+        name: &str,
+        command: Command,
+        done: &str,
+    ) -> Result<Response, Failure> {
         let status = self.find(name)?;
         let given = self.sessions.command(&status.name, command).await;
         given.map_err(|error| Failure::Other {
@@ -357,7 +381,7 @@ impl Answerer {
     }
 
     /// The peer of this name or address.
-    fn find(&self, name: &str) -> Result<Status, Failure> {
+    pub(super) fn find(&self, name: &str) -> Result<Status, Failure> {
         let statuses = self.sessions.statuses();
         let address = name.parse().ok();
         let found = statuses

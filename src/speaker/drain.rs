@@ -106,7 +106,7 @@ impl Speaker {
             (drains.vips(), peers(&drains, &self.config.peers))
         };
         self.rooms.vips.drain(stages);
-        self.rooms.sessions.apply(peers).await;
+        self.rooms.sessions.apply(self.rooms.shutdowns.over(peers)).await;
         self.save(false).await;
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bgp_codec::{Family, FamilySet};
@@ -23,6 +24,8 @@ const BOUND: &str = "bound";
 const MEMBERS: &str = "members";
 /// The key of the drains.
 const DRAINS: &str = "drains";
+/// The key of the peers that the operator shut down.
+const SHUTDOWNS: &str = "shutdowns";
 /// Writes follow each other no faster: thousands of VIPs may change at once.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -104,6 +107,11 @@ impl Legacy {
         self.extra(DRAINS)
     }
 
+    /// Names of the peers that the operator shut down, and the texts.
+    pub(super) fn shutdowns(&self) -> Vec<(Arc<str>, String)> {
+        self.extra(SHUTDOWNS)
+    }
+
     /// Addresses of the peers from ranges whose routes we had; none where the file does not say.
     pub(super) fn members(&self) -> Option<Vec<IpAddr>> {
         let state = self.state.as_ref()?;
@@ -177,11 +185,13 @@ impl Memory {
         let bound = serde_json::to_value(rooms.vips.bound()).unwrap_or(Value::Null);
         let members = serde_json::to_value(&*rooms.sessions.members().borrow()).unwrap_or(Value::Null);
         let drains = serde_json::to_value(rooms.drains.statuses()).unwrap_or(Value::Null);
+        let shutdowns = serde_json::to_value(rooms.shutdowns.all()).unwrap_or(Value::Null);
         let extra = Map::from_iter([
             (String::from(VERDICTS), verdicts),
             (String::from(BOUND), bound),
             (String::from(MEMBERS), members),
             (String::from(DRAINS), drains),
+            (String::from(SHUTDOWNS), shutdowns),
         ]);
         let state = SavedState {
             boot_id: self.boot_id.clone(),

@@ -20,6 +20,7 @@ mod memory;
 mod privileges;
 mod reload;
 mod report;
+mod shutdown;
 mod start;
 mod tables;
 mod takeover;
@@ -220,6 +221,14 @@ impl Speaker {
                     }
                     Order::Drain { wish, reply } => drop(reply.send(self.drain(wish).await)),
                     Order::Undrain { targets, reply } => drop(reply.send(self.undrain(targets).await)),
+                    Order::Shutdown { name, text, reply } => {
+                        let response = self.shut_down(&name, text).await;
+                        drop(reply.send(response.unwrap_or_else(Response::Failed)));
+                    }
+                    Order::Enable { name, reply } => {
+                        let response = self.enable(&name).await;
+                        drop(reply.send(response.unwrap_or_else(Response::Failed)));
+                    }
                     Order::Takeover { reply } => break End::Restart(Some(reply)),
                     Order::Stop { reply } => break End::Leave(Some(reply)),
                 },

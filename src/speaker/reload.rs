@@ -163,7 +163,8 @@ impl Speaker {
         self.announce().await;
         // Equal peers are left alone; a filter that changed is in the settings of those that use it.
         let peers = drain::peers(&self.rooms.drains.lock(), &result.peers);
-        self.rooms.sessions.apply(peers).await;
+        self.rooms.shutdowns.retain(&result.peers);
+        self.rooms.sessions.apply(self.rooms.shutdowns.over(peers)).await;
         self.config = result;
     }
 

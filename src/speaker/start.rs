@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::answer::{Answerer, Facts, ORDERS, Reloads};
 use super::http::Http;
 use super::memory::{self, Legacy, Memory};
+use super::shutdown::Shutdowns;
 use super::{Inputs, Signals, Speaker, drain, tables as watched};
 use crate::cli::{EntryError, RunOptions};
 use crate::config::{Config, Loaded, LogFormat, Report};
@@ -69,7 +70,9 @@ pub(super) async fn start(
 
     let mut ids = PeerIds::default();
     let drains = Drains::restored(legacy.drains(), drain::now());
-    let peers = with_ids(drain::peers(&drains, &config.peers), &mut ids);
+    let shutdowns = Shutdowns::restored(legacy.shutdowns(), &config.peers);
+    let peers = shutdowns.over(drain::peers(&drains, &config.peers));
+    let peers = with_ids(peers, &mut ids);
     let back = members(&config, &legacy, &mut ids);
     let restarting = legacy.is_restart().then(|| awaited(&config, &peers, &back));
     let settings = rib_settings(&config, router_id, restarting);
@@ -98,6 +101,7 @@ pub(super) async fn start(
         kernel: kernel.handle.clone(),
         reloads: Arc::new(Mutex::new(Reloads::default())),
         drains: drain::Shared::new(drains),
+        shutdowns,
         orders: orders_sender,
     };
     let http = serve(&config, ground.socket, answerer.clone());
