@@ -55,6 +55,8 @@ pub(crate) struct Core {
     reachability: BTreeMap<IpAddr, Reachability>,
     table_changes: BTreeSet<Key>,
     full_table_due: bool,
+    /// Somebody else's routes that changed, and what follows from them is to be found out.
+    unsettled: BTreeSet<Key>,
 }
 
 impl Core {
@@ -79,6 +81,7 @@ impl Core {
             reachability: BTreeMap::new(),
             table_changes: BTreeSet::new(),
             full_table_due: false,
+            unsettled: BTreeSet::new(),
         }
     }
 
@@ -169,15 +172,19 @@ impl Core {
         self.fib.leave();
     }
 
-    /// A notification.
+    /// A notification. The importer can be told of a route before anything else follows from it: that is for [`Core::tick`].
     pub(crate) fn notified(&mut self, message: Message, now: Instant) {
+        if let Message::Route(verb, flags, route) = message {
+            self.route(verb, flags, route);
+            return self.note_changes();
+        }
+        self.settle();
         match message {
-            Message::Route(verb, flags, route) => self.route(verb, flags, route),
             Message::Link(verb, link) => self.link(verb, link, now),
             Message::Address(verb, address) => self.address(verb, address, now),
             Message::Nexthop(verb, nexthop) => self.nexthop(verb, &nexthop, now),
             Message::Overrun => self.overrun(now),
-            Message::Answer { .. } | Message::Done(_) | Message::Other => {}
+            Message::Route(..) | Message::Answer { .. } | Message::Done(_) | Message::Other => {}
         }
         self.settle();
     }
@@ -265,8 +272,9 @@ impl Core {
         [dump, audit, retry, self.stale_at].into_iter().flatten().min()
     }
 
-    /// Does what has become due.
+    /// Does what has become due, and what follows from notifications about routes.
     pub(crate) fn tick(&mut self, now: Instant) {
+        self.settle();
         if self.stale_at.is_some_and(|at| at <= now) {
             self.stale_at = None;
             self.fib.family_complete(false);
@@ -431,6 +439,21 @@ impl Core {
         }
     }
 
+    /// What somebody else's routes have become is for the importer.
+    fn note_changes(&mut self) {
+        if !self.is_ready() {
+            return;
+        }
+        for key in self.mirror.take_changed() {
+            self.unsettled.insert(key);
+            self.table_changes.insert(key);
+        }
+        if self.table_changes.len() > MAX_TABLE_CHANGES {
+            self.table_changes.clear();
+            self.full_table_due = true;
+        }
+    }
+
     /// Carries changes through until nothing follows from them.
     fn settle(&mut self) {
         if !self.is_ready() {
@@ -440,14 +463,10 @@ impl Core {
             for prefix in self.fib.take_resolution_changed() {
                 self.next_hops.prefix_changed(prefix);
             }
-            for key in self.mirror.take_changed() {
+            self.note_changes();
+            for key in std::mem::take(&mut self.unsettled) {
                 self.next_hops.prefix_changed(key.1);
                 self.fib.stranger_changed((key.0, key.1));
-                self.table_changes.insert(key);
-            }
-            if self.table_changes.len() > MAX_TABLE_CHANGES {
-                self.table_changes.clear();
-                self.full_table_due = true;
             }
             let lookup = self.lookup();
             let changes = self.next_hops.update(lookup, &self.mirror, &self.fib);

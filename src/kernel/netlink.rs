@@ -274,6 +274,8 @@ fn change_of(route: &RouteOperation) -> Change<'_> {
 pub(crate) struct Notifications {
     socket: TokioSocket,
     buffer: Vec<u8>,
+    /// Another datagram has come right behind the last one.
+    burst: bool,
 }
 
 impl Notifications {
@@ -292,6 +294,7 @@ impl Notifications {
         let mut notifications = Self {
             socket: TokioSocket::new(NETLINK_ROUTE)?,
             buffer: Vec::with_capacity(READ_BUFFER),
+            burst: false,
         };
         let socket = notifications.socket.socket_mut();
         socket.bind_auto()?;
@@ -312,13 +315,25 @@ impl Notifications {
     ///
     /// The socket failed, or (ENOBUFS) notifications were lost.
     pub(crate) async fn wait(&mut self) -> io::Result<()> {
-        let Self { socket, buffer } = self;
+        let Self {
+            socket,
+            buffer,
+            burst,
+        } = self;
         buffer.clear();
-        std::future::poll_fn(|context| socket.poll_recv(context, buffer)).await
+        std::future::poll_fn(|context| {
+            let received = socket.poll_recv(context, buffer);
+            *burst &= received.is_ready();
+            received
+        })
+        .await
     }
 
     /// Reads what is there, up to a bound, beginning with what [`Notifications::wait`] came to; an overrun is a message
     /// as well.
+    ///
+    /// One that comes alone is read alone: whoever is to be told of it does not wait for a second read that finds nothing.
+    /// The next wait finds out whether there is more.
     ///
     /// # Errors
     ///
@@ -338,7 +353,7 @@ impl Notifications {
                 Err(error) => return Err(error),
             }
             left -= 1;
-            if left == 0 {
+            if left == 0 || !std::mem::replace(&mut self.burst, true) {
                 return Ok(());
             }
             received = receive(self.socket.socket_ref(), &mut self.buffer);

@@ -55,9 +55,12 @@ impl KernelTable {
             }
             KernelTableChange::Added(route) => {
                 let place = (route.table, route.prefix);
-                // One of ours that replaced somebody else's under the same key leaves nothing to announce.
-                self.routes.remove(&(route.table, route.prefix, route.metric));
-                self.insert(route);
+                if route.protocol == self.own_protocol {
+                    // One of ours that replaced somebody else's under the same key leaves nothing to announce.
+                    self.routes.remove(&(route.table, route.prefix, route.metric));
+                } else {
+                    self.insert(route);
+                }
                 Some(place)
             }
             KernelTableChange::Removed {
@@ -90,6 +93,9 @@ impl KernelTable {
 
     /// What a source announces for one prefix.
     pub(super) fn route(&self, source: &Source, wanted: &KernelMatch, prefix: Prefix) -> Option<LocalRoute> {
+        if !has_prefix(wanted, prefix) {
+            return None;
+        }
         let mut metrics = self
             .routes
             .range((wanted.table, prefix, 0)..=(wanted.table, prefix, u32::MAX));
@@ -131,7 +137,6 @@ fn is_wanted(wanted: &KernelMatch, route: &KernelRoute) -> bool {
     fn any<T: PartialEq>(list: &[T], value: &T) -> bool {
         list.is_empty() || list.contains(value)
     }
-    let length = route.prefix.prefix_len();
     let kind = match route.kind {
         _ if !wanted.kinds.is_empty() => wanted.kinds.contains(&route.kind),
         KernelRouteKind::Unicast
@@ -148,17 +153,23 @@ fn is_wanted(wanted: &KernelMatch, route: &KernelRoute) -> bool {
     kind && wanted.table == route.table
         && any(&wanted.protocols, &route.protocol)
         && any(&wanted.scopes, &route.scope)
-        && (wanted.within.is_empty() || wanted.within.iter().any(|outer| outer.contains(&route.prefix)))
-        && wanted.ge.is_none_or(|ge| length >= ge)
-        && wanted.le.is_none_or(|le| length <= le)
+        && has_prefix(wanted, route.prefix)
         && wanted
             .metric
             .is_none_or(|(low, high)| (low..=high).contains(&route.metric))
         && wanted
             .realm
             .is_none_or(|(low, high)| (low..=high).contains(&route.realm))
-        && !is_link_scoped(route.prefix)
         && interface()
+}
+
+/// Whether a route to this prefix may be wanted at all.
+fn has_prefix(wanted: &KernelMatch, prefix: Prefix) -> bool {
+    let length = prefix.prefix_len();
+    (wanted.within.is_empty() || wanted.within.iter().any(|outer| outer.contains(&prefix)))
+        && wanted.ge.is_none_or(|ge| length >= ge)
+        && wanted.le.is_none_or(|le| length <= le)
+        && !is_link_scoped(prefix)
 }
 
 /// Prefixes that mean nothing beyond a link or a host: every interface has fe80::/64 and ff00::/8.

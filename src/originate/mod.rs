@@ -194,7 +194,11 @@ impl Originator {
     }
 
     fn set_one(&mut self, key: &(OriginKind, Arc<str>), prefix: Prefix, route: Option<LocalRoute>) {
-        let routes = self.announced.entry(key.clone()).or_default();
+        let routes = match self.announced.get_mut(key) {
+            Some(routes) => routes,
+            None if route.is_none() => return,
+            None => self.announced.entry(key.clone()).or_default(),
+        };
         match (routes.entry(prefix), route) {
             (Entry::Occupied(known), Some(route)) if *known.get() == route => {}
             (Entry::Occupied(mut known), Some(route)) => {
@@ -203,6 +207,10 @@ impl Originator {
             }
             (Entry::Occupied(known), None) => {
                 known.remove();
+                let was_last = routes.is_empty();
+                if was_last {
+                    self.announced.remove(key);
+                }
                 self.output.push_back(LocalChange::Withdraw {
                     kind: key.0,
                     name: Arc::clone(&key.1),
@@ -216,9 +224,6 @@ impl Originator {
                 self.count(prefix, true);
             }
             (Entry::Vacant(_), None) => {}
-        }
-        if self.announced.get(key).is_some_and(BTreeMap::is_empty) {
-            self.announced.remove(key);
         }
     }
 

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::{Key, key_of};
 use crate::kernel::wire::Route;
 
@@ -84,9 +86,13 @@ impl Users {
     }
 }
 
-fn things(route: &Route) -> BTreeSet<Thing> {
+/// Each once.
+fn things(route: &Route) -> SmallVec<[Thing; 4]> {
     let interfaces = route.hops.iter().map(|hop| Thing::Interface(hop.interface));
     let source = route.preferred_source.map(Thing::Source);
     let nexthop = Some(route.nexthop_id).filter(|id| *id != 0).map(Thing::Nexthop);
-    interfaces.chain(source).chain(nexthop).collect()
+    let mut things: SmallVec<[Thing; 4]> = interfaces.chain(source).chain(nexthop).collect();
+    things.sort_unstable();
+    things.dedup();
+    things
 }
