@@ -467,6 +467,7 @@ pub(crate) fn settings() -> Settings {
         blackhole: true,
         unreachable: false,
         next_hop_via_default: true,
+        onlink: false,
         ipv4_source: None,
         ipv6_source: None,
         mtu: None,

@@ -24,6 +24,8 @@ pub struct Settings {
     pub unreachable: bool,
     /// A next hop may be resolved by the default route.
     pub next_hop_via_default: bool,
+    /// The kernel takes gateways for being on their link, whatever it knows of the way there (`RTNH_F_ONLINK`).
+    pub onlink: bool,
     /// The address that this node's own packets carry as source on IPv4 routes of ours (`RTA_PREFSRC`).
     pub ipv4_source: Option<Ipv4Addr>,
     /// The same on IPv6 routes.

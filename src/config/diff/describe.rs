@@ -125,6 +125,7 @@ pub(super) fn kernel(old: &Settings, new: &Settings) -> Differences {
         &old.next_hop_via_default,
         &new.next_hop_via_default,
     );
+    live.plain("onlink", &old.onlink, &new.onlink);
     live.setting("on_stop", &old.on_stop, &new.on_stop, |on_stop| match on_stop {
         OnStop::Keep => "keep".to_owned(),
         OnStop::Remove => "remove".to_owned(),

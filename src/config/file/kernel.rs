@@ -36,6 +36,9 @@ keys! {
         advmss: u32 = scalar::number::<u32, 8, 65_495> => number(8, 65_495), "what follows from the MTU", LIVE;
         /// A BGP next hop may be reached over the default route.
         next_hop_via_default: bool = scalar::boolean => BOOLEAN, "`true`", LIVE;
+        /// The kernel takes gateways for being on their link, whatever it knows of the way there: for a subnet whose route is not
+        /// of link scope, or is in a table that the kernel does not look at.
+        onlink: bool = scalar::boolean => BOOLEAN, "`false`", LIVE;
         /// What SIGTERM does to installed routes: `keep` (a planned restart) or `remove`.
         on_stop: OnStop = on_stop => Shape::Words(&["keep", "remove"]), "`\"keep\"`", LIVE;
     }

@@ -181,6 +181,7 @@ fn kernel(reader: &Reader<'_>, keys: &KernelKeys) -> Settings {
         blackhole: blackhole != Blackhole::No,
         unreachable: blackhole == Blackhole::Unreachable,
         next_hop_via_default: or(keys.next_hop_via_default.as_ref(), true),
+        onlink: or(keys.onlink.as_ref(), false),
         on_stop: or(keys.on_stop.as_ref(), OnStop::Keep),
     }
 }

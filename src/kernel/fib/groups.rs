@@ -18,7 +18,7 @@ use crate::rib::interface::{FibNextHop, FibRoute};
 
 /// A handle on a group.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct GroupId(NonZeroU32);
+pub(crate) struct GroupId(pub(super) NonZeroU32);
 
 /// What stands in the way: a next hop, and why it cannot be used.
 pub(crate) type Obstacle = (IpAddr, Unreachable);
@@ -45,6 +45,8 @@ pub(crate) struct Groups {
     multipath: usize,
     /// Routes with the community BLACKHOLE discard packets.
     blackhole: bool,
+    /// Gateways are on their link, whatever the kernel knows of the way there.
+    onlink: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,7 @@ impl Groups {
             suspects: BTreeSet::new(),
             multipath: 1,
             blackhole: false,
+            onlink: false,
         }
     }
 
@@ -81,6 +84,7 @@ impl Groups {
     pub(crate) fn configure(&mut self, settings: Option<&Settings>) {
         self.multipath = settings.map_or(1, |settings| usize::from(settings.multipath.max(1)));
         self.blackhole = settings.is_some_and(|settings| settings.blackhole);
+        self.onlink = settings.is_some_and(|settings| settings.onlink);
     }
 
     /// Whether packets to what wants this route are discarded.
@@ -264,6 +268,9 @@ impl Groups {
             return Err(failure);
         }
         union.truncate(self.multipath);
+        for hop in &mut union {
+            hop.onlink |= self.onlink && hop.gateway.is_some();
+        }
         Ok(union)
     }
 

@@ -23,8 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[test]
 fn routes_of_every_form_go_in_and_are_adopted_by_the_next_daemon() {
     in_namespace(async {
-        let net = Net::new().await;
-        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let (net, mut daemon) = started().await;
         let wanted = [
             "10.1.0.0/16 192.0.2.9".to_owned(),
             "10.2.0.0/16 192.0.2.9 198.51.100.9".to_owned(),
@@ -84,8 +83,7 @@ fn routes_of_every_form_go_in_and_are_adopted_by_the_next_daemon() {
 #[test]
 fn what_nobody_wants_any_more_is_removed_when_the_rib_is_complete() {
     in_namespace(async {
-        let _net = Net::new().await;
-        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let (_net, mut daemon) = started().await;
         daemon
             .want(&[
                 "10.1.0.0/16 192.0.2.9",
@@ -115,8 +113,7 @@ fn what_nobody_wants_any_more_is_removed_when_the_rib_is_complete() {
 #[test]
 fn a_strangers_route_stays_and_ours_follows_when_it_goes() {
     in_namespace(async {
-        let net = Net::new().await;
-        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let (net, mut daemon) = started().await;
         for prefix in ["10.1.0.0/16", "2001:db8:1::/48"] {
             net.by_hand(STATIC, prefix, 200, Action::Create);
         }
@@ -145,8 +142,7 @@ fn a_strangers_route_stays_and_ours_follows_when_it_goes() {
 #[test]
 fn every_change_of_form_arrives_in_both_families() {
     in_namespace(async {
-        let _net = Net::new().await;
-        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let (_net, mut daemon) = started().await;
         let steps: [(&[&str], &[&str]); 4] = [
             (&["192.0.2.9"], &["2001:db8::9"]),
             (&["192.0.2.9", "198.51.100.9"], &["2001:db8::8", "2001:db8::9"]),
@@ -178,8 +174,7 @@ fn every_change_of_form_arrives_in_both_families() {
 #[test]
 fn a_route_that_somebody_deletes_or_a_link_takes_comes_back() {
     in_namespace(async {
-        let net = Net::new().await;
-        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let (net, mut daemon) = started().await;
         daemon
             .want(&["10.1.0.0/16 192.0.2.9", "2001:db8:1::/48 2001:db8::9"])
             .await;
@@ -203,8 +198,7 @@ fn a_route_that_somebody_deletes_or_a_link_takes_comes_back() {
 #[test]
 fn what_is_flushed_comes_back_and_what_cannot_be_reached_says_so() {
     in_namespace(async {
-        let net = Net::new().await;
-        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let (net, mut daemon) = started().await;
         let wants: Vec<String> = (0..50)
             .map(|index| format!("10.1.{index}.0/24 192.0.2.9"))
             .collect();
@@ -252,11 +246,34 @@ fn what_is_flushed_comes_back_and_what_cannot_be_reached_says_so() {
     });
 }
 
+/// A subnet whose route is not of link scope, in both families and for a single route as for a nexthop object.
+#[test]
+fn with_onlink_a_gateway_needs_no_connected_subnet() {
+    in_namespace(async {
+        const KERNEL: u8 = 2;
+        let (net, mut daemon) = started().await;
+        net.by_hand(KERNEL, "192.0.2.0/24", 0, Action::Delete);
+        net.through(STATIC, "192.0.2.0/24", net.d0);
+        let many = (0..100).map(|index| format!("10.1.{index}.0/24 192.0.2.9"));
+        let one = ["10.2.0.0/16 192.0.2.8", "2001:db8:1::/48 2001:db8::9"].map(str::to_owned);
+        let wants: Vec<String> = many.chain(one).collect();
+        daemon.want(&wants).await;
+        daemon
+            .until(|status| status.routes.rejected == 101 && status.routes.installed == 1)
+            .await;
+        let changed = Settings {
+            onlink: true,
+            ..settings()
+        };
+        daemon.handle.reconfigure(Some(changed), BTreeSet::new()).await;
+        daemon.until(|status| status.routes.installed == 102).await;
+    });
+}
+
 #[test]
 fn a_route_whose_address_goes_is_pending_until_it_returns() {
     in_namespace(async {
-        let net = Net::new().await;
-        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let (net, mut daemon) = started().await;
         daemon.want(&["10.1.0.0/16 192.0.2.9"]).await;
         daemon.until(|status| status.routes.installed == 1).await;
         net.drop_address(net.d0, "192.0.2.1").await;
@@ -327,8 +344,7 @@ fn leaving_and_cleanup_take_all_of_ours_and_only_that() {
 #[test]
 fn many_routes_share_nexthop_objects_and_survive_their_loss() {
     in_namespace(async {
-        let net = Net::new().await;
-        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let (net, mut daemon) = started().await;
         let wants = |next_hops: &str| -> Vec<String> {
             let both = (0..100).map(|index| format!("10.1.{index}.0/24 {next_hops}"));
             both.collect()
@@ -423,8 +439,7 @@ fn the_router_id_is_the_source_of_the_default_route() {
 #[ignore = "a measurement"]
 fn twenty_thousand_routes() {
     in_namespace(async {
-        let _net = Net::new().await;
-        let mut daemon = Daemon::start(Some(settings()), &[]).await;
+        let (_net, mut daemon) = started().await;
         let wants: Vec<String> = (0..20_000_u32)
             .map(|index| {
                 format!(
@@ -556,6 +571,13 @@ impl Net {
             answers.text
         );
     }
+}
+
+/// A namespace with its links, and an edge in it that installs.
+async fn started() -> (Net, Daemon) {
+    let net = Net::new().await;
+    let daemon = Daemon::start(Some(settings()), &[]).await;
+    (net, daemon)
 }
 
 /// A running edge, and the far ends of its channels.
