@@ -16,7 +16,7 @@ pub(super) struct Running {
     started: Instant,
     links: BTreeSet<u32>,
     addresses: BTreeSet<(u32, IpAddr)>,
-    ours: Vec<Seen>,
+    ours: Seen,
     nexthops: Vec<Nexthop>,
     others: Vec<Route>,
     interrupted: bool,
@@ -31,7 +31,7 @@ impl Core {
             started: now,
             links: self.mirror.link_indices(),
             addresses: self.mirror.address_keys(),
-            ours: Vec::new(),
+            ours: Seen::default(),
             nexthops: Vec::new(),
             others: Vec::new(),
             interrupted: false,
@@ -53,10 +53,11 @@ impl Core {
                 {
                     return;
                 }
-                if self.fib.is_ours(&route) {
-                    running.ours.push(self.fib.seen(&route));
-                } else {
+                if !self.fib.is_ours(&route) {
                     running.others.push(route);
+                } else if self.settings.is_some() {
+                    // At once: a table of hundreds of thousands is taken in as it is read, in slices.
+                    self.fib.seen(&route, &mut running.ours);
                 }
             }
             Message::Link(Verb::New, link) => {
@@ -106,7 +107,7 @@ impl Core {
             (_, table, ipv6, interface) => {
                 self.mirror.reconcile(table, ipv6, interface, running.others);
                 if self.settings.is_some() {
-                    self.fib.reconcile(table, ipv6, interface, &running.ours);
+                    self.fib.drop_unseen((table, ipv6, interface), running.ours);
                 }
             }
         }

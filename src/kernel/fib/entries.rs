@@ -1,22 +1,22 @@
-//! One entry a key, in a slab: found by key with one look at a hash index, and by slot without any.
+//! One entry a key, found by key with one look at a hash index, and by slot without any.
 //!
-//! Hundreds of thousands of them are touched in one go, so they are small, and they do not move when there are more.
+//! Hundreds of thousands of them are touched in one go, so they lie packed, and they do not move when there are more.
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 
 use hashbrown::HashTable;
 
 use super::FibKey;
 use super::groups::GroupId;
+use super::packed::{Packed, Slab, TableNumber, Tables};
 use super::stamps::StampId;
 use super::status::State;
 use super::ways::WayId;
 use crate::route::{Prefix, TableId};
 
-/// Entries allocated at once.
-const CHUNK: usize = 4_096;
-
-/// Where an entry is; it stays there as long as it lives.
+/// Where an entry is; it stays there as long as it lives. The last bit is the family.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Slot(u32);
 
@@ -32,18 +32,14 @@ pub(super) struct Held {
 }
 
 /// The routes of one key that the kernel holds of ours: mostly none or one, more where the metric changed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Holdings {
     first: Option<Held>,
-    #[expect(
-        clippy::box_collection,
-        reason = "nearly always none, and then 8 octets and not 24"
-    )]
-    more: Option<Box<Vec<Held>>>,
+    more: Vec<Held>,
 }
 
 /// What is known of a key.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Entry {
     pub(super) key: FibKey,
     /// What the RIB wants.
@@ -60,14 +56,16 @@ pub(super) struct Entry {
     pub(super) busy: bool,
     pub(super) queued: bool,
     pub(super) attempts: u8,
-    live: bool,
 }
 
 /// All entries.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    chunks: Vec<Vec<Entry>>,
-    free: Vec<Slot>,
+    ipv4: Slab<[u8; 4]>,
+    ipv6: Slab<[u8; 16]>,
+    tables: Tables,
+    /// What the kernel holds beside the first of a key.
+    more: BTreeMap<Slot, Vec<Held>>,
     index: HashTable<Slot>,
     hasher: foldhash::fast::RandomState,
 }
@@ -75,55 +73,77 @@ pub(super) struct Entries {
 impl Entries {
     /// Where the key's entry is.
     pub(super) fn find(&self, key: FibKey) -> Option<Slot> {
-        let chunks = &self.chunks;
-        let is_it = |slot: &Slot| at(chunks, *slot).is_some_and(|entry| entry.key == key);
+        let table = self.tables.find(key.0)?;
+        let is_it = |slot: &Slot| self.is_at(*slot, table, key.1);
         self.index.find(hash(&self.hasher, key), is_it).copied()
     }
 
-    /// Where the key's entry is, made if need be.
+    /// Where the key's entry is, made if need be; for a table too many a slot where nobody lives.
     pub(super) fn ensure(&mut self, key: FibKey) -> Slot {
         if let Some(slot) = self.find(key) {
             return slot;
         }
-        let entry = Entry {
-            key,
-            live: true,
-            ..Entry::nobody()
+        let (Some(table), entry) = (self.tables.number(key.0), Entry::nobody()) else {
+            return Slot::NOWHERE;
         };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                if let Some(place) = at_mut(&mut self.chunks, slot) {
-                    *place = entry;
-                }
-                slot
+        let length = key.1.prefix_len();
+        let slot = match key.1.addr() {
+            IpAddr::V4(address) => {
+                Slot::ipv4(
+                    self.ipv4
+                        .put(Packed::new(address.octets(), length, table, &entry)),
+                )
             }
-            None => self.push(entry),
+            IpAddr::V6(address) => {
+                Slot::ipv6(
+                    self.ipv6
+                        .put(Packed::new(address.octets(), length, table, &entry)),
+                )
+            }
         };
-        let (chunks, hasher) = (&self.chunks, &self.hasher);
-        let rehash = |slot: &Slot| at(chunks, *slot).map_or(0, |entry| hash(hasher, entry.key));
+        let (ipv4, ipv6, tables, hasher) = (&self.ipv4, &self.ipv6, &self.tables, &self.hasher);
+        let rehash = |slot: &Slot| {
+            let key = match slot.place() {
+                (place, false) => ipv4
+                    .get(place)
+                    .map(|packed| (packed.table(tables), packed.prefix())),
+                (place, true) => ipv6
+                    .get(place)
+                    .map(|packed| (packed.table(tables), packed.prefix())),
+            };
+            key.map_or(0, |key| hash(hasher, key))
+        };
         self.index.insert_unique(hash(hasher, key), slot, rehash);
         slot
     }
 
-    fn push(&mut self, entry: Entry) -> Slot {
-        let full = self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK);
-        if full {
-            self.chunks.push(Vec::with_capacity(CHUNK));
+    pub(super) fn get(&self, slot: Slot) -> Option<Entry> {
+        let more = || self.more_of(slot);
+        match slot.place() {
+            (place, false) => Some(self.ipv4.get(place)?.get(&self.tables, more)),
+            (place, true) => Some(self.ipv6.get(place)?.get(&self.tables, more)),
         }
-        let before = (self.chunks.len() - 1) * CHUNK;
-        let place = self.chunks.last_mut().map_or(0, |chunk| {
-            chunk.push(entry);
-            chunk.len() - 1
-        });
-        Slot(u32::try_from(before + place).unwrap_or(u32::MAX))
     }
 
-    pub(super) fn get(&self, slot: Slot) -> Option<&Entry> {
-        at(&self.chunks, slot).filter(|entry| entry.live)
-    }
-
-    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
-        at_mut(&mut self.chunks, slot).filter(|entry| entry.live)
+    /// Puts an entry back where it was found.
+    pub(super) fn set(&mut self, slot: Slot, entry: &Entry) {
+        let had_several = match slot.place() {
+            (place, false) => self.ipv4.get_mut(place).map(|packed| {
+                let before = packed.has_several();
+                packed.set(entry);
+                before
+            }),
+            (place, true) => self.ipv6.get_mut(place).map(|packed| {
+                let before = packed.has_several();
+                packed.set(entry);
+                before
+            }),
+        };
+        if entry.held.has_several() {
+            self.more.insert(slot, entry.held.more.clone());
+        } else if had_several.unwrap_or_default() {
+            self.more.remove(&slot);
+        }
     }
 
     /// Forgets an entry.
@@ -135,58 +155,80 @@ impl Entries {
         if let Ok(place) = self.index.find_entry(hash, |other| *other == slot) {
             place.remove();
         }
-        if let Some(entry) = self.get_mut(slot) {
-            entry.live = false;
+        self.more.remove(&slot);
+        match slot.place() {
+            (place, false) => self.ipv4.remove(place),
+            (place, true) => self.ipv6.remove(place),
         }
-        self.free.push(slot);
         if self.index.is_empty() {
             // Nothing refers to any slot but what is checked when it is used.
-            self.chunks = Vec::new();
-            self.free = Vec::new();
-            self.index = HashTable::new();
+            *self = Self::default();
         }
     }
 
     /// All entries, in no order that means anything, but the same in every run.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Entry)> {
-        let chunks = self.chunks.iter().enumerate();
-        let all = chunks.flat_map(|(chunk, entries)| {
-            let places = entries.iter().enumerate();
-            places.map(move |(place, entry)| (slot_at(chunk, place), entry))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, Entry)> {
+        let more = move |slot| move || self.more_of(slot);
+        let ipv4 = self.ipv4.iter().map(move |(place, packed)| {
+            let slot = Slot::ipv4(place);
+            (slot, packed.get(&self.tables, more(slot)))
         });
-        all.filter(|(_, entry)| entry.live)
+        let ipv6 = self.ipv6.iter().map(move |(place, packed)| {
+            let slot = Slot::ipv6(place);
+            (slot, packed.get(&self.tables, more(slot)))
+        });
+        ipv4.chain(ipv6)
     }
 
     /// Slots are below this.
     pub(super) fn bound(&self) -> usize {
-        self.chunks.len() * CHUNK
+        self.ipv4.bound().max(self.ipv6.bound()) * 2
+    }
+
+    fn is_at(&self, slot: Slot, table: TableNumber, prefix: Prefix) -> bool {
+        match slot.place() {
+            (place, false) => self
+                .ipv4
+                .get(place)
+                .is_some_and(|packed| packed.is_at(table, prefix)),
+            (place, true) => self
+                .ipv6
+                .get(place)
+                .is_some_and(|packed| packed.is_at(table, prefix)),
+        }
+    }
+
+    fn more_of(&self, slot: Slot) -> Vec<Held> {
+        self.more.get(&slot).cloned().unwrap_or_default()
     }
 }
 
 impl Slot {
+    /// Nobody is ever there.
+    const NOWHERE: Self = Self(u32::MAX);
+
+    fn ipv4(place: u32) -> Self {
+        Self(place.saturating_mul(2))
+    }
+
+    fn ipv6(place: u32) -> Self {
+        Self(place.saturating_mul(2).saturating_add(1))
+    }
+
+    /// Where in the slab of its family, and whether that is IPv6.
+    const fn place(self) -> (u32, bool) {
+        (self.0 / 2, self.0 % 2 == 1)
+    }
+
     pub(super) fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
 
-fn slot_at(chunk: usize, place: usize) -> Slot {
-    Slot(u32::try_from(chunk * CHUNK + place).unwrap_or(u32::MAX))
-}
-
-fn at(chunks: &[Vec<Entry>], slot: Slot) -> Option<&Entry> {
-    chunks.get(slot.index() / CHUNK)?.get(slot.index() % CHUNK)
-}
-
-fn at_mut(chunks: &mut [Vec<Entry>], slot: Slot) -> Option<&mut Entry> {
-    chunks
-        .get_mut(slot.index() / CHUNK)?
-        .get_mut(slot.index() % CHUNK)
-}
-
 fn hash(hasher: &foldhash::fast::RandomState, (table, prefix): FibKey) -> u64 {
     let bits = match prefix.addr() {
-        std::net::IpAddr::V4(address) => u128::from(address.to_bits()),
-        std::net::IpAddr::V6(address) => address.to_bits(),
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
     };
     let rest = u64::from(table.0) << 8 | u64::from(prefix.prefix_len());
     hasher.hash_one((bits, rest))
@@ -206,7 +248,6 @@ impl Entry {
             busy: false,
             queued: false,
             attempts: 0,
-            live: false,
         }
     }
 
@@ -221,9 +262,17 @@ impl Entry {
 }
 
 impl Holdings {
+    /// Of the first and those beside it.
+    pub(super) fn new(first: Option<Held>, more: Vec<Held>) -> Self {
+        Self { first, more }
+    }
+
+    pub(super) fn first(&self) -> Option<Held> {
+        self.first
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = Held> {
-        let more = self.more.iter().flat_map(|more| more.iter());
-        self.first.iter().chain(more).copied()
+        self.first.iter().chain(&self.more).copied()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -231,7 +280,7 @@ impl Holdings {
     }
 
     pub(super) fn has_several(&self) -> bool {
-        self.more.is_some()
+        !self.more.is_empty()
     }
 
     pub(super) fn at(&self, metric: u32) -> Option<Held> {
@@ -240,13 +289,14 @@ impl Holdings {
 
     /// Puts one in; what it takes the place of.
     pub(super) fn put(&mut self, new: Held) -> Option<Held> {
-        if let Some(held) = self.iter_mut().find(|held| held.metric == new.metric) {
+        let mut all = self.first.iter_mut().chain(&mut self.more);
+        if let Some(held) = all.find(|held| held.metric == new.metric) {
             return Some(std::mem::replace(held, new));
         }
         if self.first.is_none() {
             self.first = Some(new);
         } else {
-            self.more.get_or_insert_default().push(new);
+            self.more.push(new);
         }
         None
     }
@@ -254,26 +304,11 @@ impl Holdings {
     /// Takes one out.
     pub(super) fn take(&mut self, metric: u32) -> Option<Held> {
         if let Some(held) = self.first.filter(|held| held.metric == metric) {
-            self.first = self.more.as_mut().and_then(|more| more.pop());
-            self.shrink();
+            self.first = self.more.pop();
             return Some(held);
         }
-        let more = self.more.as_mut()?;
-        let place = more.iter().position(|held| held.metric == metric)?;
-        let held = more.swap_remove(place);
-        self.shrink();
-        Some(held)
-    }
-
-    fn shrink(&mut self) {
-        if self.more.as_ref().is_some_and(|more| more.is_empty()) {
-            self.more = None;
-        }
-    }
-
-    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
-        let more = self.more.iter_mut().flat_map(|more| more.iter_mut());
-        self.first.iter_mut().chain(more)
+        let place = self.more.iter().position(|held| held.metric == metric)?;
+        Some(self.more.swap_remove(place))
     }
 }
 
@@ -291,13 +326,54 @@ mod tests {
         entries.remove(first);
         assert_eq!(entries.find(key("10.0.0.0/8")), None);
         assert!(entries.get(first).is_none());
-        assert_eq!(entries.ensure(key("fd00::/8")), first);
+        assert_ne!(entries.ensure(key("fd00::/8")), first);
+        assert_eq!(entries.ensure(key("10.64.0.0/10")), first);
         assert_eq!(entries.find(key("10.0.0.0/9")), Some(second));
-        assert_eq!(entries.iter().count(), 2);
+        assert_eq!(entries.iter().count(), 3);
     }
 
     #[test]
-    fn an_entry_stays_small() {
-        assert!(size_of::<Entry>() <= 64, "{}", size_of::<Entry>());
+    fn what_is_set_is_found_and_goes_with_its_entry() {
+        let held = |metric| Held {
+            metric,
+            way: WayId(1),
+            stamp: StampId(std::num::NonZeroU8::MIN),
+        };
+        let mut entries = Entries::default();
+        let keys = ["10.0.0.0/8", "fd00::/8"].map(|text| (TableId(7), text.parse().unwrap()));
+        for key in keys {
+            let slot = entries.ensure(key);
+            let mut entry = entries.get(slot).unwrap();
+            entry.held.put(held(1));
+            entry.held.put(held(2));
+            entry.queued = true;
+            entries.set(slot, &entry);
+            assert_eq!(entries.get(slot), Some(entry.clone()));
+            assert_eq!(entries.iter().last(), Some((slot, entry.clone())));
+            assert!(slot.index() < entries.bound());
+            entry.held.take(1);
+            entries.set(slot, &entry);
+            assert_eq!(
+                entries.get(slot).unwrap().held.iter().collect::<Vec<_>>(),
+                [held(2)]
+            );
+            assert!(entries.more.is_empty());
+        }
+        for key in keys {
+            entries.remove(entries.find(key).unwrap());
+        }
+        assert_eq!(entries.bound(), 0);
+    }
+
+    #[test]
+    fn a_table_too_many_has_no_entries() {
+        let mut entries = Entries {
+            tables: Tables::full(),
+            ..Entries::default()
+        };
+        let key = |table| (TableId(table), "10.0.0.0/8".parse().unwrap());
+        let [nowhere, somewhere] = [70_000, 65_535].map(|table| entries.ensure(key(table)));
+        assert_eq!(entries.get(nowhere), None);
+        assert!(entries.get(somewhere).is_some());
     }
 }

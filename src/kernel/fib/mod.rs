@@ -15,6 +15,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `entries.rs` | one entry a key |
+//! | `packed.rs` | entries as they lie in memory |
 //! | `groups.rs` | what the RIB wants, and the hops that it comes to |
 //! | `ways.rs` | nexthop objects, and hops that routes carry themselves |
 //! | `plan.rs` | the next operation of a key, and the kernel's answer |
@@ -29,6 +30,7 @@
 mod entries;
 mod groups;
 mod observe;
+mod packed;
 mod plan;
 mod removal;
 mod stamps;
@@ -333,9 +335,10 @@ impl Fib {
     pub(crate) fn held(&self, ipv6: bool) -> Vec<(FibKey, u32)> {
         let all = self.entries.iter().map(|(_, entry)| entry);
         let of_family = all.filter(|entry| entry.key.1.addr().is_ipv6() == ipv6);
-        let mut held: Vec<_> = of_family
-            .flat_map(|entry| entry.held.iter().map(|held| (entry.key, held.metric)))
-            .collect();
+        let mut held = Vec::new();
+        for entry in of_family {
+            held.extend(entry.held.iter().map(|route| (entry.key, route.metric)));
+        }
         held.sort_unstable();
         held
     }
@@ -391,14 +394,15 @@ impl Fib {
 
     /// Changes an entry that is there, and keeps the counts right.
     fn edit<T>(&mut self, slot: Slot, change: impl FnOnce(&mut Entry) -> T) -> T {
-        let Some(entry) = self.entries.get_mut(slot) else {
+        let Some(mut entry) = self.entries.get(slot) else {
             // Slots come from entries that live; a change of one that does not is a change of nothing.
             return change(&mut Entry::nobody());
         };
         let before = entry.state;
         self.counts
             .forget(entry.is_wanted(), !entry.held.is_empty(), before);
-        let result = change(entry);
+        let result = change(&mut entry);
+        self.entries.set(slot, &entry);
         self.counts
             .count(entry.is_wanted(), !entry.held.is_empty(), entry.state);
         match (before.is_failed(), entry.state.is_failed()) {
@@ -419,10 +423,11 @@ impl Fib {
     }
 
     fn enqueue(&mut self, slot: Slot) {
-        if let Some(entry) = self.entries.get_mut(slot)
+        if let Some(mut entry) = self.entries.get(slot)
             && !entry.queued
         {
             entry.queued = true;
+            self.entries.set(slot, &entry);
             self.queue.push_back(slot);
         }
     }

@@ -5,13 +5,15 @@ use super::ways::WayId;
 use super::{Fib, FibKey};
 use crate::kernel::mirror::Mirror;
 use crate::kernel::wire::{Hops, Nexthop, Route, Verb};
-use crate::route::{KernelRouteKind, Prefix, TableId};
+use crate::route::{KernelRouteKind, TableId};
 
-/// A route of ours in a dump.
-#[derive(Clone, Copy, Debug)]
+/// Which routes of ours a dump has shown.
+#[derive(Debug, Default)]
 pub(crate) struct Seen {
-    prefix: Prefix,
-    held: Held,
+    /// By slot.
+    slots: Vec<bool>,
+    /// With their metrics, where a key has several.
+    several: Vec<(Slot, u32)>,
 }
 
 impl Fib {
@@ -33,63 +35,49 @@ impl Fib {
         }
     }
 
-    /// A route of ours that a dump shows; for [`Fib::reconcile`].
-    pub(crate) fn seen(&mut self, route: &Route) -> Seen {
-        Seen {
-            prefix: route.prefix,
-            held: self.held_as(route),
+    /// A route of ours that a dump shows: it is held. What the dump does not show is for [`Fib::drop_unseen`].
+    pub(crate) fn seen(&mut self, route: &Route, seen: &mut Seen) {
+        let (slot, held) = (self.ensure((route.table, route.prefix)), self.held_as(route));
+        let Some(entry) = self.entries.get(slot) else {
+            return;
+        };
+        if entry.held.at(held.metric) != Some(held) {
+            self.hold(slot, held);
+            self.enqueue(slot);
+        }
+        if seen.slots.len() <= slot.index() {
+            seen.slots
+                .resize(self.entries.bound().max(slot.index() + 1), false);
+        }
+        let Some(place) = seen.slots.get_mut(slot.index()) else {
+            return;
+        };
+        let before = std::mem::replace(place, true);
+        if entry.held.iter().any(|other| other.metric != held.metric) {
+            // One that was alone when it was shown is not in the list yet.
+            let first = entry.held.first().filter(|_| before && !entry.held.has_several());
+            seen.several.extend(first.map(|first| (slot, first.metric)));
+            seen.several.push((slot, held.metric));
         }
     }
 
-    /// Replaces what is known to be held in a table and family (perhaps only through one interface).
-    pub(crate) fn reconcile(&mut self, table: TableId, ipv6: bool, interface: Option<u32>, seen: &[Seen]) {
-        let mut slots = Vec::with_capacity(seen.len());
-        for route in seen {
-            let slot = self.ensure((table, route.prefix));
-            slots.push(slot);
-            let known = self
-                .entries
-                .get(slot)
-                .and_then(|entry| entry.held.at(route.held.metric));
-            if known != Some(route.held) {
-                self.hold(slot, route.held);
-                self.enqueue(slot);
-            }
-        }
-        let mut shown = vec![false; self.entries.bound()];
-        let mut beside = Vec::new();
-        for (slot, route) in slots.into_iter().zip(seen) {
-            if let Some(shown) = shown.get_mut(slot.index()) {
-                *shown = true;
-            }
-            if self
-                .entries
-                .get(slot)
-                .is_some_and(|entry| entry.held.has_several())
-            {
-                beside.push((slot, route.held.metric));
-            }
-        }
-        beside.sort_unstable();
-        self.drop_unseen((table, ipv6, interface), &shown, &beside);
-    }
-
-    /// Drops what a dump should have shown and did not. Which metric it showed matters where there are several.
-    fn drop_unseen(
+    /// Drops what a dump of a table and family (perhaps only through one interface) should have shown and did not.
+    pub(crate) fn drop_unseen(
         &mut self,
         (table, ipv6, interface): (TableId, bool, Option<u32>),
-        shown: &[bool],
-        beside: &[(Slot, u32)],
+        mut seen: Seen,
     ) {
+        seen.several.sort_unstable();
         let mut gone: Vec<(FibKey, Slot, u32)> = Vec::new();
         for (slot, entry) in self.entries.iter() {
             if entry.key.0 != table || entry.key.1.addr().is_ipv6() != ipv6 {
                 continue;
             }
-            let is_shown = shown.get(slot.index()).copied().unwrap_or_default();
+            let is_shown = seen.slots.get(slot.index()).copied().unwrap_or_default();
             let several = entry.held.has_several();
             for held in entry.held.iter() {
-                let there = is_shown && (!several || beside.binary_search(&(slot, held.metric)).is_ok());
+                let there =
+                    is_shown && (!several || seen.several.binary_search(&(slot, held.metric)).is_ok());
                 let hops = self.ways.content(held.way);
                 let in_scope =
                     interface.is_none_or(|interface| hops.iter().any(|hop| hop.interface == interface));

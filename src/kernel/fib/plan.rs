@@ -211,8 +211,8 @@ impl Fib {
             self.entries.remove(slot);
             return;
         }
-        match self.target(entry, view.mirror) {
-            Ok((metric, form)) if self.step(entry, metric, &form, view.mirror).is_none() => {
+        match self.target(&entry, view.mirror) {
+            Ok((metric, form)) if self.step(&entry, metric, &form, view.mirror).is_none() => {
                 self.edit(slot, |entry| entry.state = State::Installed);
             }
             Ok(_) | Err(_) => self.enqueue(slot),
@@ -283,14 +283,14 @@ impl Fib {
 
     /// The next step for a key, if there is one.
     fn plan(&mut self, slot: Slot, view: View<'_>) -> Option<RouteOperation> {
-        let entry = self.entries.get_mut(slot).filter(|entry| entry.queued)?;
+        let mut entry = self.entries.get(slot).filter(|entry| entry.queued)?;
         entry.queued = false;
+        self.entries.set(slot, &entry);
         if entry.busy {
             return None;
         }
-        let entry = self.entries.get(slot)?;
         let (key, wanted) = (entry.key, entry.wanted);
-        let target = self.target(entry, view.mirror);
+        let target = self.target(&entry, view.mirror);
         let [ipv4_complete, ipv6_complete] = self.complete;
         let complete = if key.1.addr().is_ipv6() {
             ipv6_complete
@@ -299,7 +299,7 @@ impl Fib {
         };
         let undecided = !entry.decided && !complete && !self.leaving;
         let step = match &target {
-            Ok((metric, form)) => self.step(entry, *metric, form, view.mirror),
+            Ok((metric, form)) => self.step(&entry, *metric, form, view.mirror),
             Err(_) if undecided => None,
             Err(_) => entry.held.iter().next().map(Step::Delete),
         };
@@ -330,7 +330,7 @@ impl Fib {
         if waits {
             // For a nexthop object; it is asked for first.
             self.queue.push_front(slot);
-        } else if self.entries.get(slot).is_some_and(Entry::is_idle) {
+        } else if self.entries.get(slot).is_some_and(|entry| entry.is_idle()) {
             self.entries.remove(slot);
         }
         operation

@@ -70,7 +70,7 @@ impl Fib {
             return true;
         }
         let stays = |entry: &Entry| entry.held.iter().any(|held| held.way == way) && !self.is_doomed(entry);
-        if self.entries.iter().any(|(_, entry)| stays(entry)) || !self.ways.remove_whole(way) {
+        if self.entries.iter().any(|(_, entry)| stays(&entry)) || !self.ways.remove_whole(way) {
             self.withheld.needed.insert(way);
             return false;
         }

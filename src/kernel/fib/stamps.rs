@@ -12,7 +12,7 @@ const MOST: usize = 250;
 
 /// The number of a stamp.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct StampId(NonZeroU8);
+pub(super) struct StampId(pub(super) NonZeroU8);
 
 /// All stamps in use.
 #[derive(Debug)]

@@ -72,9 +72,40 @@ impl Obstacle {
 }
 
 impl State {
+    /// Where the numbers of errors begin.
+    const FAILED: u16 = 0x8000;
+
+    /// As a number.
+    pub(super) fn to_code(self) -> u16 {
+        match self {
+            Self::Pending => 0,
+            Self::Installed => 1,
+            Self::Adopted => 2,
+            Self::NotWanted => 3,
+            Self::NotInstalled => 4,
+            Self::Unresolved => 5,
+            Self::StandsAside => 6,
+            Self::Failed(errno) => Self::FAILED | errno,
+        }
+    }
+
+    /// From such a number.
+    pub(super) fn from_code(code: u16) -> Self {
+        match code {
+            1 => Self::Installed,
+            2 => Self::Adopted,
+            3 => Self::NotWanted,
+            4 => Self::NotInstalled,
+            5 => Self::Unresolved,
+            6 => Self::StandsAside,
+            code if code & Self::FAILED != 0 => Self::Failed(code & !Self::FAILED),
+            _ => Self::Pending,
+        }
+    }
+
     /// The kernel refused.
     pub(super) fn failed(errno: i32) -> Self {
-        Self::Failed(u16::try_from(errno).unwrap_or(u16::MAX))
+        Self::Failed(u16::try_from(errno).unwrap_or(Self::FAILED - 1))
     }
 
     /// Whether the kernel refused.
@@ -148,7 +179,7 @@ impl Fib {
 
 struct Description<'a> {
     fib: &'a Fib,
-    entry: &'a Entry,
+    entry: Entry,
     mirror: &'a Mirror,
 }
 
@@ -167,7 +198,7 @@ impl fmt::Display for Description<'_> {
                 )
             }
             State::NotWanted | State::NotInstalled | State::Unresolved | State::StandsAside => {
-                match self.fib.target(self.entry, self.mirror) {
+                match self.fib.target(&self.entry, self.mirror) {
                     Ok(_) => f.write_str("pending: what stood against it has just gone"),
                     Err(obstacle) => self.obstacle(f, obstacle),
                 }

@@ -35,7 +35,7 @@ const MAX_OBJECTS: usize = 4_096;
 
 /// A handle on a way.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct WayId(u32);
+pub(crate) struct WayId(pub(super) u32);
 
 /// One request about a nexthop object.
 #[derive(Clone, Debug, Eq, PartialEq)]
