@@ -89,3 +89,80 @@ async fn work(mut changes: mpsc::Receiver<Change>, turns: Arc<Semaphore>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    use std::path::Path;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::vip::settings::Vip;
+    use crate::vip::status::Verdict;
+
+    /// A node whose backends all die at once does not start a process for each VIP at once.
+    #[tokio::test]
+    async fn so_many_hooks_run_at_once_and_the_others_after_them() {
+        let template = std::env::temp_dir().join("stonechat-hooks-XXXXXX");
+        let directory = nix::unistd::mkdtemp(&template).unwrap();
+        let everybody = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(&directory, everybody.clone()).unwrap();
+        // Each says that it runs, and waits until somebody writes into the pipe.
+        let pipe = directory.join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::fs::set_permissions(&pipe, everybody).unwrap();
+        let script = format!(
+            ": > {0}/began.$STONECHAT_VIP; read _ < {0}/pipe; exit 0",
+            directory.display()
+        );
+        let mut hooks = Hooks::default();
+        let all = MOST + 1;
+        for number in 0..all {
+            let mut vip = Vip::new(format!("v{number}").into(), "192.0.2.1/32".parse().unwrap());
+            vip.on_change = Some(vec!["/bin/sh".into(), "-c".into(), script.clone()]);
+            hooks.changed(Change {
+                vip: Arc::new(vip),
+                from: Verdict::Unknown,
+                to: Verdict::Up,
+                result: String::new(),
+                held: None,
+            });
+        }
+        until_begun(&directory, MOST, || {}).await;
+        assert_eq!(hooks.turns.available_permits(), 0);
+        let release = || {
+            let writer = std::fs::File::options()
+                .write(true)
+                .custom_flags(libc::O_NONBLOCK)
+                .open(&pipe);
+            // Nobody reads yet, or any more.
+            drop(writer.ok());
+        };
+        until_begun(&directory, all, release).await;
+        while hooks.turns.available_permits() < MOST {
+            release();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    async fn until_begun(directory: &Path, wanted: usize, meanwhile: impl Fn()) {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            let files = std::fs::read_dir(directory).unwrap();
+            let began = files.filter(|file| {
+                let name = file.as_ref().unwrap().file_name();
+                name.to_string_lossy().starts_with("began.")
+            });
+            let began = began.count();
+            assert!(began <= wanted, "{began} at once");
+            if began == wanted {
+                return;
+            }
+            assert!(Instant::now() < patience, "{began} of {wanted}");
+            meanwhile();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
