@@ -4,15 +4,14 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use anyhow::{Result, bail};
+use nix::sys::signal::Signal;
 
 use crate::lab::{DUT, Lab, PEERS};
+use crate::process::Process;
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,8 +23,7 @@ pub enum Kind {
 
 /// A daemon that runs in the namespace under test.
 pub struct Daemon {
-    processes: Vec<Child>,
-    log: PathBuf,
+    processes: Vec<Process>,
 }
 
 /// What a daemon has used.
@@ -63,12 +61,7 @@ impl Kind {
             Self::Bird => vec![start_bird(lab, directory)?],
             Self::Frr => start_frr(lab, directory)?,
         };
-        let log = directory.join(match self {
-            Self::Stonechat => "stonechat.log",
-            Self::Bird => "bird.log",
-            Self::Frr => "bgpd.log",
-        });
-        Ok(Daemon { processes, log })
+        Ok(Daemon { processes })
     }
 }
 
@@ -76,14 +69,7 @@ impl Daemon {
     /// Whether it still runs; if not, with what it said last.
     pub fn check(&mut self) -> Result<()> {
         for process in &mut self.processes {
-            if let Some(status) = process.try_wait()? {
-                let log = fs::read_to_string(&self.log).unwrap_or_default();
-                let last: Vec<&str> = log.lines().rev().take(8).collect();
-                bail!(
-                    "it ended ({status}): {}",
-                    last.into_iter().rev().collect::<Vec<_>>().join("\n")
-                );
-            }
+            process.check()?;
         }
         Ok(())
     }
@@ -92,7 +78,7 @@ impl Daemon {
     pub fn cost(&self) -> Result<Cost> {
         let mut cost = Cost::default();
         for process in &self.processes {
-            let path = format!("/proc/{}", process.id());
+            let path = format!("/proc/{}", process.pid());
             let stat = fs::read_to_string(format!("{path}/stat"))?;
             let fields: Vec<&str> = stat
                 .rsplit(')')
@@ -120,7 +106,7 @@ impl Daemon {
 impl Daemon {
     /// The process, of those that have one.
     pub fn pid(&self) -> i32 {
-        self.processes.first().map_or(0, |process| process.id() as i32)
+        self.processes.first().map_or(0, |process| process.pid().as_raw())
     }
 
     /// What it holds now, KiB, and how often it has gone to sleep by itself.
@@ -136,7 +122,9 @@ impl Daemon {
 
     /// Sends a signal and waits for the end.
     pub fn end(&mut self, signal: Signal) -> Result<()> {
-        kill(Pid::from_raw(self.pid()), signal)?;
+        if let Some(process) = self.processes.first() {
+            process.signal(signal)?;
+        }
         for process in &mut self.processes {
             process.wait()?;
         }
@@ -144,17 +132,7 @@ impl Daemon {
     }
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        for process in &mut self.processes {
-            // It may have ended by itself; then there is nothing to end.
-            process.kill().ok();
-            process.wait().ok();
-        }
-    }
-}
-
-fn start_stonechat(lab: &Lab, directory: &Path, program: &Path) -> Result<Child> {
+fn start_stonechat(lab: &Lab, directory: &Path, program: &Path) -> Result<Process> {
     let state = &lab.state;
     // A file of an earlier run would make this one a restart.
     fs::remove_dir_all(state).ok();
@@ -171,16 +149,10 @@ fn start_stonechat(lab: &Lab, directory: &Path, program: &Path) -> Result<Child>
     }
     let file = directory.join("stonechat.toml");
     fs::write(&file, config)?;
-    let mut command = inside(lab, program);
-    command
-        .args(["run", "--config"])
-        .arg(file)
-        .arg("--socket")
-        .arg(directory.join("control"));
-    spawn(command, &directory.join("stonechat.log"))
+    Ok(Process::stonechat(inside(lab, program), &file, directory, &[])?)
 }
 
-fn start_bird(lab: &Lab, directory: &Path) -> Result<Child> {
+fn start_bird(lab: &Lab, directory: &Path) -> Result<Process> {
     let mut config = String::from(
         "router id 10.0.1.2;\nprotocol device {}\nprotocol direct { ipv4; }\n\
          protocol kernel kernel1 { learn; persist; merge paths on; metric 200; ipv4 { import all; export where source = RTS_BGP; }; }\n",
@@ -201,10 +173,10 @@ fn start_bird(lab: &Lab, directory: &Path) -> Result<Child> {
         .arg(file)
         .arg("-s")
         .arg(directory.join("bird.ctl"));
-    spawn(command, &directory.join("bird.log"))
+    Ok(Process::spawn(command, &directory.join("bird.log"))?)
 }
 
-fn start_frr(lab: &Lab, directory: &Path) -> Result<Vec<Child>> {
+fn start_frr(lab: &Lab, directory: &Path) -> Result<Vec<Process>> {
     let mut config = String::from(
         "router bgp 64512\n bgp router-id 10.0.1.2\n no bgp default ipv4-unicast\n no bgp network import-check\n",
     );
@@ -219,7 +191,7 @@ fn start_frr(lab: &Lab, directory: &Path) -> Result<Vec<Child>> {
     start_frr_with(directory, &config, |program| inside(lab, program))
 }
 
-fn start_frr_with(directory: &Path, config: &str, inside: impl Fn(&Path) -> Command) -> Result<Vec<Child>> {
+fn start_frr_with(directory: &Path, config: &str, inside: impl Fn(&Path) -> Command) -> Result<Vec<Process>> {
     fs::write(directory.join("bgpd.conf"), config)?;
     fs::write(directory.join("zebra.conf"), "")?;
     if let Some(user) = nix::unistd::User::from_name("frr")? {
@@ -235,7 +207,7 @@ fn start_frr_with(directory: &Path, config: &str, inside: impl Fn(&Path) -> Comm
         command.arg("-z").arg(directory.join("zserv.api"));
         command.arg("--vty_socket").arg(directory);
         command.args(["-P", "0", "--log", "stdout"]);
-        processes.push(spawn(command, &directory.join(format!("{daemon}.log")))?);
+        processes.push(Process::spawn(command, &directory.join(format!("{daemon}.log")))?);
         let deadline = Instant::now() + Duration::from_secs(10);
         while !ready.exists() {
             if Instant::now() > deadline {
@@ -255,15 +227,6 @@ fn inside(lab: &Lab, program: &Path) -> Command {
         .arg(program)
         .current_dir(&lab.directory);
     command
-}
-
-fn spawn(mut command: Command, log: &Path) -> Result<Child> {
-    let file = fs::File::create(log)?;
-    command
-        .stdin(Stdio::null())
-        .stdout(file.try_clone()?)
-        .stderr(file);
-    command.spawn().with_context(|| format!("cannot run {command:?}"))
 }
 
 /// Stonechat for the restarts: it announces `near` and installs what the helper announces.
@@ -295,18 +258,9 @@ pub fn take_over(lab: &Lab, program: &Path, config: &Path, before: &mut Daemon) 
 }
 
 fn start_with(lab: &Lab, program: &Path, config: &Path, options: &[&str]) -> Result<Daemon> {
-    let directory = &lab.directory;
-    let mut command = inside(lab, program);
-    command
-        .args(["run", "--config"])
-        .arg(config)
-        .arg("--socket")
-        .arg(directory.join("control"))
-        .args(options);
-    let log = directory.join("stonechat.log");
+    let process = Process::stonechat(inside(lab, program), config, &lab.directory, options)?;
     Ok(Daemon {
-        processes: vec![spawn(command, &log)?],
-        log,
+        processes: vec![process],
     })
 }
 
@@ -333,8 +287,7 @@ pub fn spawn_helper(lab: &Lab, which: &str, far: Ipv4Addr) -> Result<Daemon> {
                 .arg(lab.directory.join("helper.ctl"));
             let log = lab.directory.join("helper.log");
             Ok(Daemon {
-                processes: vec![spawn(command, &log)?],
-                log,
+                processes: vec![Process::spawn(command, &log)?],
             })
         }
         _ => {
@@ -347,10 +300,7 @@ pub fn spawn_helper(lab: &Lab, which: &str, far: Ipv4Addr) -> Result<Daemon> {
             let directory = lab.directory.join("helper");
             fs::create_dir_all(&directory)?;
             let processes = start_frr_with(&directory, &config, |program| inside_peers(lab, program))?;
-            Ok(Daemon {
-                processes,
-                log: directory.join("bgpd.log"),
-            })
+            Ok(Daemon { processes })
         }
     }
 }

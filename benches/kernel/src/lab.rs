@@ -10,9 +10,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// The peers' addresses, each on a link of its own.
-pub const PEERS: [[u8; 4]; 2] = [[10, 0, 1, 1], [10, 0, 2, 1]];
+pub const PEERS: [[u8; 4]; 4] = [[10, 0, 1, 1], [10, 0, 2, 1], [10, 0, 3, 1], [10, 0, 4, 1]];
 /// The other ends of those links.
-pub const DUT: [[u8; 4]; 2] = [[10, 0, 1, 2], [10, 0, 2, 2]];
+pub const DUT: [[u8; 4]; 4] = [[10, 0, 1, 2], [10, 0, 2, 2], [10, 0, 3, 2], [10, 0, 4, 2]];
 
 /// One lab; everything goes with it.
 pub struct Lab {

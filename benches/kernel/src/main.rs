@@ -6,6 +6,8 @@ mod daemon;
 mod lab;
 mod measure;
 mod netlink;
+#[path = "../../process.rs"]
+mod process;
 mod restart;
 mod session;
 

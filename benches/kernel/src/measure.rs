@@ -234,12 +234,13 @@ pub struct Rest {
     pub wakes: f64,
 }
 
-/// Two peers with 250 routes each, and two that never come.
+/// Every peer is up, with its share of 500 routes.
 pub fn idle(kind: Kind, size: &Size) -> Result<Rest> {
-    let mut scene = Scene::start(kind, size, "idle", 2)?;
+    let mut scene = Scene::start(kind, size, "idle", PEERS.len())?;
     let prefixes = prefixes(500);
-    scene.announce(&prefixes[..250], &[0])?;
-    scene.announce(&prefixes[250..], &[1])?;
+    for (index, share) in prefixes.chunks(500 / PEERS.len()).enumerate() {
+        scene.announce(share, &[index])?;
+    }
     std::thread::sleep(Duration::from_secs(2));
     let (cpu, (_, woken), start) = (scene.daemon.cost()?.cpu, scene.daemon.rest()?, Instant::now());
     std::thread::sleep(REST);

@@ -1,16 +1,16 @@
 //! The daemon under test: its configuration, its process, and SIGHUP.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
+use crate::process::{Process, socket};
 use crate::session::ASN;
 
 /// Where the daemon listens; nobody else does on this machine.
@@ -28,7 +28,7 @@ pub type Export<'a> = &'a dyn Fn(usize) -> &'a str;
 
 /// A running daemon with a directory of its own; both go when this is dropped.
 pub struct Daemon {
-    child: Child,
+    process: Process,
     dir: PathBuf,
     program: PathBuf,
     peers: usize,
@@ -39,27 +39,18 @@ impl Daemon {
         let dir = std::env::temp_dir().join(format!("sc{}", std::process::id()));
         fs::create_dir_all(&dir)?;
         fs::write(dir.join("node.toml"), config(&dir, peers, export))?;
-        let log = File::create(dir.join("log"))?;
-        let child = Command::new(program)
-            .args(["run", "--config"])
-            .arg(dir.join("node.toml"))
-            .arg("--socket")
-            .arg(dir.join("ctl"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        let process = Process::stonechat(Command::new(program), &dir.join("node.toml"), &dir, &[])?;
         let mut daemon = Self {
-            child,
+            process,
             dir,
             program: program.to_owned(),
             peers,
         };
         let begun = Instant::now();
         while TcpStream::connect(SocketAddr::from(LISTEN)).is_err() {
-            if begun.elapsed() > START || daemon.child.try_wait()?.is_some() {
-                let log = fs::read_to_string(daemon.dir.join("log")).unwrap_or_default();
-                return Err(io::Error::other(format!("{} does not listen: {log}", program.display())));
+            daemon.process.check()?;
+            if begun.elapsed() > START {
+                return Err(io::Error::other(format!("{} does not listen", program.display())));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -71,8 +62,7 @@ impl Daemon {
     }
 
     pub fn hangup(&self) -> io::Result<Instant> {
-        let pid = Pid::from_raw(self.child.id().cast_signed());
-        kill(pid, Signal::SIGHUP)?;
+        self.process.signal(Signal::SIGHUP)?;
         Ok(Instant::now())
     }
 
@@ -81,7 +71,7 @@ impl Daemon {
         let begun = Instant::now();
         let output = Command::new(&self.program)
             .args(["reload", "--socket"])
-            .arg(self.dir.join("ctl"))
+            .arg(socket(&self.dir))
             .output()?;
         let text = [output.stdout, output.stderr].concat();
         Ok((begun.elapsed(), String::from_utf8_lossy(&text).trim().to_owned()))
@@ -90,8 +80,9 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _status = self.child.wait();
+        // Before its files go.
+        let _killed = self.process.signal(Signal::SIGKILL);
+        let _status = self.process.wait();
         let _removed = fs::remove_dir_all(&self.dir);
     }
 }
@@ -107,8 +98,14 @@ fn config(dir: &Path, peers: usize, export: Export<'_>) -> String {
         ("all", "action = \"accept\""),
         ("quiet", "prefix = \"203.0.0.0/8 ge 8\", action = \"reject\""),
         ("short", "prefix = \"0.0.0.0/1 ge 24\", action = \"reject\""),
-        ("marked", "action = \"accept\", set = { community.add = [\"64512:1\"], med = 5 }"),
-        ("marked_again", "action = \"accept\", set = { community.add = [\"64512:2\"], med = 6 }"),
+        (
+            "marked",
+            "action = \"accept\", set = { community.add = [\"64512:1\"], med = 5 }",
+        ),
+        (
+            "marked_again",
+            "action = \"accept\", set = { community.add = [\"64512:2\"], med = 6 }",
+        ),
     ];
     for (name, rule) in filters {
         write!(text, "[[filter]]\nname = \"{name}\"\nrules = [{{ {rule} }}]\n\n").expect("a string takes it");

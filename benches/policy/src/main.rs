@@ -15,6 +15,8 @@ use std::process::ExitCode;
 
 mod daemon;
 mod filter;
+#[path = "../../process.rs"]
+mod process;
 mod reload;
 mod session;
 mod unit;
@@ -26,7 +28,10 @@ fn main() -> ExitCode {
     let mut parts = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        match (argument.as_str(), ["filter", "unit", "reload"].contains(&argument.as_str())) {
+        match (
+            argument.as_str(),
+            ["filter", "unit", "reload"].contains(&argument.as_str()),
+        ) {
             ("--stonechat", _) => stonechat = arguments.next().map_or(stonechat, PathBuf::from),
             (_, true) => parts.push(argument),
             _ => {
