@@ -353,13 +353,18 @@ impl Site {
 
 /// Stonechat of a node; `vip` are more lines of its `[[vip]]`.
 fn config(node: usize, vip: &str) -> String {
+    config_with(node, vip, "")
+}
+
+/// With something more to say of the check.
+fn config_with(node: usize, vip: &str, check: &str) -> String {
     format!(
         "[speaker]\nasn = 64512\nrouter_id = \"{address}\"\n\n\
          [[filter]]\nname = \"any\"\ndefault = \"accept\"\nrules = []\n\n\
          [[peer]]\nname = \"router\"\naddress = \"{ROUTER}\"\nasn = 65001\nconnect_retry_time = \"1s\"\n\
          import = [\"any\"]\nexport = [\"any\"]\nallow_own_as = 1\n\n\
          [[vip]]\nname = \"shop\"\naddress = \"{VIP}/32\"\nbind = \"lo\"\ndrain = \"500ms\"\n{vip}\
-         check = {{ http = \"http://127.0.0.1:8080/\", interval = \"250ms\", rise = 2, fall = 4 }}\n",
+         check = {{ http = \"http://127.0.0.1:8080/\", interval = \"250ms\", rise = 2, fall = 4{check} }}\n",
         address = NODES[node],
     )
 }

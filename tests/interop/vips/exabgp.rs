@@ -6,27 +6,42 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
-use super::{NAMES, NODES, ROUTER, Site, VIP};
+use super::{NAMES, NODES, ROUTER, Site, VIP, config_with};
 use crate::lab::link::add_address;
 use crate::lab::process::Process;
+use crate::lab::stonechat::Stonechat;
 use crate::lab::{Lab, Namespace, Need, skipped};
 
-/// Backends killed on each node. Both check four times a second and give up at the fourth failure.
+/// Backends killed on each node. Both check four times a second, and give up at the fourth failure.
 const ROUNDS: usize = 10;
 
 #[test]
-#[ignore = "a measurement of a minute, for docs/vips.md"]
+#[ignore = "a measurement of two minutes, for docs/vips.md"]
 fn time_to_withdraw_beside_exabgps_health_check() {
     if skipped(&[Need::Frr, Need::Exabgp]) {
         return;
     }
     let lab = Lab::new();
     let mut site = Site::build(&lab);
-    let _stonechat = site.start(&lab, 0, "");
     add_address(&site.nodes[2], "lo", &format!("{VIP}/32"));
-    let _exabgp = exabgp(&lab, &site.nodes[2]);
     site.backends[1] = None;
-    site.await_next_hops(&[0, 2]);
+    for (rhythm, check, fast_interval) in [
+        ("always every 250 ms", "", 0.25),
+        (
+            "every 50 ms from the first failure on",
+            ", fast_interval = \"50ms\"",
+            0.05,
+        ),
+    ] {
+        let _stonechat = Stonechat::start(&lab, &site.nodes[0], &config_with(0, "", check));
+        let _exabgp = exabgp(&lab, &site.nodes[2], fast_interval);
+        site.await_next_hops(&[0, 2]);
+        measure(&mut site, rhythm);
+    }
+}
+
+/// Kills a backend again and again, on one node and on the other, and prints how long the router sends requests there.
+fn measure(site: &mut Site, rhythm: &str) {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for (place, node, other) in [(0, 0, 2), (1, 2, 0)] {
@@ -45,7 +60,7 @@ fn time_to_withdraw_beside_exabgps_health_check() {
     for (name, times) in ["stonechat", "exabgp"].iter().zip(&mut times) {
         times.sort();
         println!(
-            "{name}: withdrawn after {:?} (median of {ROUNDS}), {:?} to {:?}",
+            "{rhythm}, {name}: withdrawn after {:?} (median of {ROUNDS}), {:?} to {:?}",
             times[ROUNDS / 2],
             times[0],
             times[ROUNDS - 1]
@@ -54,10 +69,10 @@ fn time_to_withdraw_beside_exabgps_health_check() {
 }
 
 /// ExaBGP with its health check in the rhythm that `config` gives Stonechat's.
-fn exabgp(lab: &Lab, node: &Namespace) -> Process {
+fn exabgp(lab: &Lab, node: &Namespace, fast_interval: f64) -> Process {
     let dir = lab.dir("exabgp.healthcheck");
     let config = format!(
-        "process check {{ run /usr/bin/python3 -m exabgp healthcheck --interval 0.25 --fast-interval 0.25 --timeout 1 \
+        "process check {{ run /usr/bin/python3 -m exabgp healthcheck --interval 0.25 --fast-interval {fast_interval} --timeout 1 \
          --rise 2 --fall 4 --withdraw-on-down --no-syslog --no-ip-setup --ip {VIP}/32 --up-metric 0 \
          --command \"curl -sf -m 1 http://127.0.0.1:8080/\"; encoder text; }}\n\
          neighbor {ROUTER} {{ local-address {address}; router-id {address}; local-as 64512; peer-as 65001; \
