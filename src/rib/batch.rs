@@ -173,10 +173,8 @@ impl Store<'_> {
     fn count(&mut self) {
         let family = self.table.data.family;
         if let Some(counts) = self.core.peers.family_mut(self.peer, family) {
-            counts.received += self.received;
-            counts.accepted = counts
-                .accepted
-                .saturating_add_signed(i32::try_from(self.accepted).unwrap_or_default());
+            let more = [i64::from(self.received), self.accepted];
+            counts.count(more.map(|more| i32::try_from(more).unwrap_or_default()));
         }
         (self.received, self.accepted) = (0, 0);
     }

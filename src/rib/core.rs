@@ -12,7 +12,7 @@ use super::fib::FibTable;
 use super::ids::{AttributesId, PeerIndex};
 use super::interface::{Event, Output, Settings};
 use super::peers::Peers;
-use super::share::Share;
+use super::share::{Share, Totals};
 use super::watch::Watched;
 use crate::policy::{Edits, Source};
 use crate::route::{FromKernel, OriginKind, Prefix};
@@ -22,6 +22,8 @@ use crate::route::{FromKernel, OriginKind, Prefix};
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) share: Share,
+    /// Where there are several shards.
+    pub(crate) totals: Option<Totals>,
     pub(crate) attributes: AttributeTable,
     pub(crate) peers: Peers,
     pub(crate) sources: Sources,
@@ -37,7 +39,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(settings: Settings, share: Share) -> Self {
+    pub(crate) fn new(settings: Settings, share: Share, totals: Option<Totals>) -> Self {
         let identity = Identity {
             asn: settings.asn,
             cluster_id: settings.cluster_id,
@@ -46,6 +48,7 @@ impl Core {
             attributes: AttributeTable::new(identity, settings.hash_seed, settings.track_next_hops),
             settings,
             share,
+            totals,
             peers: Peers::default(),
             sources: Sources::default(),
             edits: EditsTable::default(),

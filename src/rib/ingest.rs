@@ -74,6 +74,10 @@ impl Rib {
     fn take_effect(&mut self, peer: PeerIndex, reading: &mut Reading) {
         if let Some(table) = reading.table.take() {
             reading.batch.apply(&mut self.tables[table], &mut self.core, peer);
+            let family = self.tables[table].data.family;
+            if let Some(counts) = self.core.peers.family_mut(peer, family) {
+                counts.disclaim();
+            }
             limits::warn(&mut self.core, peer);
         }
     }

@@ -11,11 +11,11 @@ use super::interface::Event;
 use super::shard::Rib;
 use crate::route::Prefix;
 
-/// The family in which an UPDATE would exceed a limit of its peer, and the limit.
-pub(super) fn exceeded(rib: &Rib, peer: PeerIndex, update: &Update<'_>) -> Option<(Family, u32)> {
+/// The family in which an UPDATE would exceed a limit of its peer, and the limit. One that exceeds none has its places.
+pub(super) fn exceeded(rib: &mut Rib, peer: PeerIndex, update: &Update<'_>) -> Option<(Family, u32)> {
     let policy = &rib.core.peers.settings(peer)?.policy;
-    let unlimited = policy.max_prefixes.is_none() && policy.max_prefixes_accepted.is_none();
-    if unlimited || policy.max_prefix_warn_only {
+    let limits = [policy.max_prefixes, policy.max_prefixes_accepted];
+    if limits == [None, None] || policy.max_prefix_warn_only {
         return None;
     }
     if update.treatment() >= Some(Treatment::TreatAsWithdraw) {
@@ -23,37 +23,35 @@ pub(super) fn exceeded(rib: &Rib, peer: PeerIndex, update: &Update<'_>) -> Optio
     }
     for block in update.nlri().into_iter().chain(update.mp_nlri()) {
         let family = block.family;
-        let counts = rib.core.peers.family(peer, family)?;
+        let counts = rib.core.peers.family(peer, family)?.paths();
         let new = u32::try_from(block.ip_prefixes().count()).unwrap_or(u32::MAX);
-        // A limit that was lowered beneath what is there is for what comes on top: a replacement is innocent.
-        let grows = |limit: u32, before: u32, after: u32| after > limit && after > before;
-        // Most UPDATEs fit even if all that they announce were new.
-        let suspect = |limit: &u32, count: u32| count.saturating_add(new) > *limit;
-        if let Some(limit) = policy
-            .max_prefixes
-            .filter(|limit| suspect(limit, counts.received))
-            && grows(limit, counts.received, after(rib, peer, family, update).0)
-        {
-            return Some((family, limit));
+        // Most UPDATEs fit even if all that they announce were new; where others count as well, the exact number is needed.
+        let suspect =
+            |(limit, count): (Option<u32>, u32)| limit.is_some_and(|limit| count.saturating_add(new) > limit);
+        let exact = rib.core.totals.is_some();
+        if !exact && !limits.into_iter().zip(counts).any(suspect) {
+            continue;
         }
-        if let Some(limit) = policy
-            .max_prefixes_accepted
-            .filter(|limit| suspect(limit, counts.accepted))
-            && grows(limit, counts.accepted, after(rib, peer, family, update).1)
-        {
+        let more = growth(rib, peer, family, update);
+        let counts = rib.core.peers.family_mut(peer, family)?;
+        let after = counts.claim(more);
+        // A limit that was lowered beneath what is there is for what comes on top: a replacement is innocent.
+        let over = (0..limits.len()).filter(|at| more[*at] > 0);
+        let mut over = over.filter_map(|at| limits[at].filter(|limit| after[at] > *limit));
+        if let Some(limit) = over.next() {
+            counts.disclaim();
             return Some((family, limit));
         }
     }
     None
 }
 
-/// How many paths there would be after an UPDATE: received, and accepted by import policy.
-fn after(rib: &Rib, peer: PeerIndex, family: Family, update: &Update<'_>) -> (u32, u32) {
+/// How many paths more this shard would have after an UPDATE: received, and accepted by import policy.
+fn growth(rib: &Rib, peer: PeerIndex, family: Family, update: &Update<'_>) -> [i32; 2] {
     let Some(table) = rib.table_of(peer, family).map(|table| &rib.tables[table]) else {
-        return (0, 0);
+        return [0; 2];
     };
-    let counts = rib.core.peers.family(peer, family);
-    let (mut received, mut accepted) = counts.map_or((0, 0), |counts| (counts.received, counts.accepted));
+    let [mut received, mut accepted] = [0; 2];
     // What becomes of each path that the UPDATE names: gone, or there and accepted or not.
     let mut named: BTreeMap<(Prefix, u32), Option<bool>> = BTreeMap::new();
     for nlri in update
@@ -76,6 +74,9 @@ fn after(rib: &Rib, peer: PeerIndex, family: Family, update: &Update<'_>) -> (u3
         named.insert((nlri.prefix, nlri.path_id), Some(accept));
     }
     for ((prefix, path_id), now) in named {
+        if !rib.core.share.holds(prefix) {
+            continue;
+        }
         let known = table
             .data
             .prefixes
@@ -83,14 +84,14 @@ fn after(rib: &Rib, peer: PeerIndex, family: Family, update: &Update<'_>) -> (u3
             .and_then(|id| table.data.rib_in.find(id, peer, path_id));
         if let Some(path) = known.map(|slot| table.data.rib_in.path(slot)) {
             received -= 1;
-            accepted -= u32::from(path.accepted.some().is_some());
+            accepted -= i32::from(path.accepted.some().is_some());
         }
         if let Some(accept) = now {
             received += 1;
-            accepted += u32::from(accept);
+            accepted += i32::from(accept);
         }
     }
-    (received, accepted)
+    [received, accepted]
 }
 
 /// Warns once, and once more when a limit changes: when three quarters of it are reached, or where it only warns, when it is
@@ -111,7 +112,8 @@ pub(super) fn warn(core: &mut Core, peer: PeerIndex) {
             };
             limit.filter(over).map(|limit| (count, limit))
         };
-        let over = reached(received, counts.received).or_else(|| reached(accepted, counts.accepted));
+        let [all, passed] = counts.paths();
+        let over = reached(received, all).or_else(|| reached(accepted, passed));
         if let Some((count, limit)) = over.filter(|_| !counts.warned) {
             counts.warned = true;
             events.push(Event::MaxPrefixWarning {

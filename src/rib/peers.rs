@@ -1,12 +1,14 @@
 //! What a shard knows of each peer beside its routes.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp_codec::{DecodeContext, Family, FamilySet};
 
 use super::ids::PeerIndex;
 use super::interface::Peer;
+use super::share::Total;
 use crate::policy::Chain;
 use crate::route::{PeerId, TableId};
 
@@ -42,11 +44,17 @@ pub(crate) struct PeerFamily {
     pub(crate) end_of_rib_sent: bool,
     /// The warning of max-prefix was given in this session.
     pub(crate) warned: bool,
+    /// Paths in all shards, where there are several.
+    total: Option<Arc<Total>>,
+    /// Paths that stand in the total and are yet to be stored: received, accepted.
+    claimed: [u32; 2],
 }
 
 impl PeerFamily {
-    pub(crate) const fn new(table: TableId) -> Self {
+    pub(crate) const fn new(table: TableId, total: Option<Arc<Total>>) -> Self {
         Self {
+            total,
+            claimed: [0; 2],
             table,
             received: 0,
             accepted: 0,
@@ -61,6 +69,63 @@ impl PeerFamily {
             settles_at: None,
             end_of_rib_sent: false,
             warned: false,
+        }
+    }
+
+    /// Takes note of so many paths more (or fewer), received and accepted.
+    pub(crate) fn count(&mut self, more: [i32; 2]) {
+        self.received = self.received.saturating_add_signed(more[0]);
+        self.accepted = self.accepted.saturating_add_signed(more[1]);
+        let Some(total) = &self.total else { return };
+        let mut unclaimed = more;
+        for (more, claimed) in unclaimed.iter_mut().zip(&mut self.claimed) {
+            let known = u32::try_from(*more).unwrap_or(0).min(*claimed);
+            *claimed -= known;
+            *more -= known.cast_signed();
+        }
+        total.add(unclaimed);
+    }
+
+    /// Paths in all shards: received, accepted.
+    pub(crate) fn paths(&self) -> [u32; 2] {
+        match &self.total {
+            Some(total) => total.paths(),
+            None => [self.received, self.accepted],
+        }
+    }
+
+    /// How many paths there would be with so many more. Where there are several shards, these have their place in the total
+    /// before they are stored, so that two that are at work at the same time cannot both use the last.
+    pub(crate) fn claim(&mut self, more: [i32; 2]) -> [u32; 2] {
+        let Some(total) = &self.total else {
+            return [
+                self.received.saturating_add_signed(more[0]),
+                self.accepted.saturating_add_signed(more[1]),
+            ];
+        };
+        let more = more.map(|more| more.max(0));
+        for (claimed, more) in self.claimed.iter_mut().zip(more) {
+            *claimed += more.cast_unsigned();
+        }
+        total.add(more)
+    }
+
+    /// Gives back what was claimed and is not needed.
+    pub(crate) fn disclaim(&mut self) {
+        let left = std::mem::take(&mut self.claimed);
+        if let Some(total) = &self.total {
+            total.add(left.map(|left| left.cast_signed().saturating_neg()));
+        }
+    }
+}
+
+/// Paths that another shard has stay with it.
+impl Drop for PeerFamily {
+    fn drop(&mut self) {
+        self.disclaim();
+        if let Some(total) = &self.total {
+            let own = [self.received, self.accepted];
+            total.add(own.map(|own| own.cast_signed().saturating_neg()));
         }
     }
 }

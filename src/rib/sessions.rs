@@ -131,11 +131,12 @@ impl Rib {
             .filter(|family| is_carried(*family))
         {
             self.ensure_table(settings.table, family);
+            let total = self.core.totals.as_ref().map(|all| all.of(settings.id, family));
             if let Some(state) = self.core.peers.get_mut(peer) {
                 let at = state
                     .families
                     .entry(family)
-                    .or_insert_with(|| PeerFamily::new(settings.table));
+                    .or_insert_with(|| PeerFamily::new(settings.table, total));
                 at.settles_at = silent.then(|| now + SETTLE_TIME);
             }
         }

@@ -20,7 +20,7 @@ use super::jobs::{Job, JobKind};
 use super::next_hop::NextHopId;
 use super::refresh::Refresh;
 use super::selection::Selection;
-use super::share::Share;
+use super::share::{Share, Totals};
 use super::table::Table;
 use super::update_group::UpdateGroup;
 use crate::route::{Prefix, TableId, UNICAST};
@@ -53,23 +53,26 @@ pub struct Rib {
 }
 
 impl Rib {
-    /// An empty shard.
+    /// An empty shard, the only one.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self::with_share(settings, Share::WHOLE)
+        Self::with_share(settings, Share::WHOLE, None)
     }
 
-    /// Shard `number`, from 0 on, of `of` that are told everything and divide the prefixes among them.
+    /// Several shards that are told everything and divide the prefixes among them. Limits of a peer count what all of them hold.
     #[must_use]
-    pub fn shard(settings: Settings, number: u16, of: u16) -> Self {
-        Self::with_share(settings, Share { number, of })
+    pub fn shards(settings: &Settings, of: u16) -> Vec<Self> {
+        let totals = (of > 1).then(Totals::default);
+        let share = |number| Share { number, of };
+        (0..of)
+            .map(|number| Self::with_share(settings.clone(), share(number), totals.clone()))
+            .collect()
     }
 
-    /// One of several shards: it takes in what its share holds and ignores other prefixes.
-    pub(crate) fn with_share(settings: Settings, share: Share) -> Self {
+    fn with_share(settings: Settings, share: Share, totals: Option<Totals>) -> Self {
         Self {
             selection: Selection::new(settings.restarting.clone()),
-            core: Core::new(settings, share),
+            core: Core::new(settings, share, totals),
             tables: Vec::new(),
             jobs: VecDeque::new(),
             serial: 0,

@@ -34,6 +34,11 @@ pub(crate) struct Table {
     pub(crate) moves_of_gone_groups: u64,
 }
 
+/// One if there is a set.
+fn present(set: AttributesId) -> i32 {
+    i32::from(set != AttributesId::NONE)
+}
+
 /// The best path, then those equal to it.
 type Winners = SmallVec<[PathSlot; 4]>;
 
@@ -88,9 +93,7 @@ impl Table {
         let (slot, new) = self.data.rib_in.find_or_insert(prefix, source, path_id);
         let before = self.data.rib_in.replace(slot, (received, accepted), epoch, now_s);
         if let Some(counts) = counts {
-            counts.received += u32::from(new);
-            counts.accepted += u32::from(accepted != AttributesId::NONE);
-            counts.accepted -= u32::from(before.1 != AttributesId::NONE);
+            counts.count([i32::from(new), present(accepted) - present(before.1)]);
         }
         core.attributes.release(before.0);
         core.attributes.release(before.1);
@@ -108,8 +111,7 @@ impl Table {
         after: AttributesId,
     ) {
         if let Some(counts) = core.peers.family_mut(peer, self.data.family) {
-            counts.accepted += u32::from(after != AttributesId::NONE);
-            counts.accepted -= u32::from(before != AttributesId::NONE);
+            counts.count([0, present(after) - present(before)]);
         }
     }
 
@@ -121,8 +123,7 @@ impl Table {
             self.set_best(core, prefix, None);
         }
         if let Some(counts) = core.peers.family_mut(path.peer, self.data.family) {
-            counts.received -= 1;
-            counts.accepted -= u32::from(path.accepted != AttributesId::NONE);
+            counts.count([-1, -present(path.accepted)]);
         }
         core.attributes.release(path.received);
         core.attributes.release(path.accepted);

@@ -44,9 +44,8 @@ enum Marker {
 
 impl Shards {
     pub(crate) fn new(settings: &Settings, count: u16) -> Self {
-        let shard = |number| Rib::shard(settings.clone(), number, count);
         Self {
-            ribs: (0..count).map(shard).collect(),
+            ribs: Rib::shards(settings, count),
             outputs: VecDeque::new(),
             streams: BTreeMap::new(),
             complete: BTreeMap::new(),

@@ -14,6 +14,7 @@ mod oracle;
 mod pacing;
 mod policy;
 mod random;
+mod shards;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};

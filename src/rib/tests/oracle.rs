@@ -13,7 +13,6 @@ use crate::policy::{
     Action, CanonicalBlock, Condition, Edit, Edits, Fallthrough, Filter, Location, Marks, NextHopEdit,
     PrefixPattern, RouteView, Rule, Source,
 };
-use crate::rib::share::Share;
 
 const PEERS: u8 = 7;
 const PREFIXES: u32 = 120;
@@ -41,9 +40,10 @@ impl World {
             multipath: 1 + dice.roll(3) as u16,
             ..settings()
         };
-        let shards = (0..shards)
-            .map(|number| Lab {
-                rib: Rib::with_share(settings.clone(), Share { number, of: shards }),
+        let shards = Rib::shards(&settings, shards)
+            .into_iter()
+            .map(|rib| Lab {
+                rib,
                 ..Lab::new(settings.clone())
             })
             .collect();
