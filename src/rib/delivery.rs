@@ -9,7 +9,7 @@ use super::core::Core;
 use super::ids::PeerIndex;
 use super::interface::{Chunk, Event, Output};
 use super::membership::Position;
-use super::pack::{self, Entries};
+use super::pack::{self, Entries, ITEM_BYTES};
 use super::ring::{Audience, Chunks, Cursor, Item, ItemKind, MemberId, Ring};
 use super::stream::{Marker, STREAM_BYTES, Stream, Walk};
 use super::table_data::TableData;
@@ -161,11 +161,13 @@ impl UpdateGroup {
     }
 
     fn encode(&mut self, index: usize, core: &Core, data: &TableData) {
+        let bytes = self.batch_bytes(index, core);
         let Some(stream) = self.streams[index].as_mut() else {
             return;
         };
-        let mut ids = Vec::with_capacity(BATCH.min(stream.ready()));
-        let of_walk = stream.take(BATCH, &mut ids);
+        let limit = BATCH * bytes / BATCH_BYTES;
+        let mut ids = Vec::with_capacity(limit.min(stream.ready()));
+        let of_walk = stream.take(limit, &mut ids);
         let members = stream.members.clone();
         self.take_withdrawals(index, &mut ids, (core, data));
         let mut entries = Entries::with_capacity(ids.len());
@@ -178,7 +180,7 @@ impl UpdateGroup {
                 self.stream_entries((*id, held), &members, (core, data), &mut entries);
             }
         }
-        let packed = self.pack(entries, BATCH_BYTES, core, data);
+        let packed = self.pack(entries, bytes, core, data);
         let Some(stream) = self.streams[index].as_mut() else {
             return;
         };
@@ -193,6 +195,18 @@ impl UpdateGroup {
             }
         }
         packed.items.into_iter().for_each(|item| stream.ring.push(item));
+    }
+
+    /// How much of a stream to encode at once. For members that lag it is what the readiest of them can take, so that little is
+    /// kept for one that hardly reads; a table for those that come up is better packed in one piece.
+    fn batch_bytes(&self, index: usize, core: &Core) -> usize {
+        let Some(stream) = self.streams[index].as_ref().filter(|stream| !stream.fresh) else {
+            return BATCH_BYTES;
+        };
+        let peers = stream.members.iter();
+        let peers = peers.filter_map(|id| core.peers.get(self.member(*id)?.peer));
+        let credit = peers.map(|peer| peer.credit).max().unwrap_or(0);
+        credit.clamp(ITEM_BYTES, BATCH_BYTES)
     }
 
     /// RFC 4271 §9.2.1.1: what the member of a paced stream is to hold no longer does not wait for its turn.
@@ -401,6 +415,31 @@ impl UpdateGroup {
 
     /// Takes the slowest member off the ring.
     pub(crate) fn detach_slowest(&mut self) {
+        if let Some((_, slowest)) = self.slowest() {
+            self.split_off(slowest);
+        }
+    }
+
+    /// Takes the slowest member off the ring if it can take nothing; whether it did.
+    pub(crate) fn detach_stuck(&mut self, core: &Core) -> bool {
+        let Some((_, slowest)) = self.slowest() else {
+            return false;
+        };
+        let peer = self.member(slowest).map(|at| at.peer);
+        let credit = peer
+            .and_then(|peer| core.peers.get(peer))
+            .map_or(0, |peer| peer.credit);
+        // It may stand before what its stream has left for it.
+        let next = self.reading(slowest).and_then(|(queue, at)| queue.peek(at));
+        let stuck = next.is_some_and(|item| item.len() > credit);
+        if stuck {
+            self.split_off(slowest);
+        }
+        stuck
+    }
+
+    /// The member that has read the least of the ring.
+    fn slowest(&self) -> Option<(Cursor, MemberId)> {
         let place = |id: MemberId| match self.member(id)?.position {
             Position::Ring(cursor)
             | Position::Stream {
@@ -408,9 +447,7 @@ impl UpdateGroup {
             } => Some((cursor, id)),
             Position::Waiting { .. } | Position::Stream { then: None, .. } => None,
         };
-        if let Some((_, slowest)) = self.by_peer.values().filter_map(|id| place(*id)).min() {
-            self.split_off(slowest);
-        }
+        self.by_peer.values().filter_map(|id| place(*id)).min()
     }
 
     /// Bytes in all queues of the group.

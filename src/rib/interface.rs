@@ -138,6 +138,8 @@ pub struct Chunk {
     pub bytes: Bytes,
     /// Next-hop fields that the session overwrites with its own addresses while writing; empty in most chunks.
     pub next_hops: Arc<[NextHopField]>,
+    /// How many, if all of them are UPDATEs; else zero.
+    pub updates: u32,
 }
 
 /// A next-hop field inside a [`Chunk`].

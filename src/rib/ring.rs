@@ -133,6 +133,8 @@ impl Item {
 pub(crate) struct Chunks {
     done: Vec<Chunk>,
     open: Part<Bytes>,
+    /// UPDATEs in that.
+    updates: u32,
 }
 
 impl Chunks {
@@ -148,15 +150,18 @@ impl Chunks {
             && part.range.end - open.range.start <= ITEM_BYTES;
         if !open.range.is_empty() && follows && item.next_hops.is_empty() {
             open.range.end = part.range.end;
+            self.updates += item.updates;
             return;
         }
         self.close();
         if item.next_hops.is_empty() {
             self.open = part.clone();
+            self.updates = item.updates;
         } else {
             self.done.push(Chunk {
                 bytes: part.of.slice(part.range.clone()),
                 next_hops: Arc::clone(&item.next_hops),
+                updates: item.updates,
             });
         }
     }
@@ -167,6 +172,7 @@ impl Chunks {
             self.done.push(Chunk {
                 bytes: open.of.slice(open.range),
                 next_hops: Arc::default(),
+                updates: self.updates,
             });
         }
     }

@@ -29,8 +29,9 @@ use crate::route::{Prefix, TableId, UNICAST};
 const SLICE: usize = 2_048;
 /// Bytes in all queues together; beyond, the slowest members of the largest ring fall off.
 const QUEUED_BYTES: usize = 16 * 1024 * 1024;
-/// Items in one ring at most. Churn makes small items: a member so far behind is told the state rather than its history.
-const RING_ITEMS: usize = 2_048;
+/// Items in one ring, beyond which members that can take none fall off. Churn makes small items, which take much more than
+/// their octets: a member so far behind is told the state rather than its history.
+const RING_ITEMS: usize = 512;
 /// Prefixes in one [`Output::Fib`].
 const FIB_BATCH: usize = 1_024;
 
@@ -409,13 +410,7 @@ impl Rib {
     /// Keeps queues within their budget, and ids that lagging members pin within theirs.
     fn shed(&mut self) {
         for group in self.tables.iter_mut().flat_map(|table| &mut table.groups) {
-            while group.ring.len() > RING_ITEMS {
-                let before = group.ring.len();
-                group.detach_slowest();
-                if group.ring.len() == before {
-                    break;
-                }
-            }
+            while group.ring.len() > RING_ITEMS && group.detach_stuck(&self.core) {}
         }
         let groups = || self.tables.iter().flat_map(|table| &table.groups);
         let mut queued: usize = groups().map(UpdateGroup::queued_bytes).sum();

@@ -462,5 +462,6 @@ fn request_refresh(family: Family) -> ToSession {
     ToSession::Write(vec![Chunk {
         bytes: bytes.into(),
         next_hops: Arc::default(),
+        updates: 0,
     }])
 }

@@ -17,6 +17,13 @@ use crate::rib::interface::{Chunk, SelfAddresses};
 
 /// Pieces offered to one system call.
 const SLICES: usize = 64;
+/// Chunks that wait before small ones are put together: a peer that hardly reads costs the octets that wait for it, not also
+/// an allocation for each change.
+const LOOSE: usize = 16;
+/// A chunk below this is small.
+const SMALL: usize = 2 * 1024;
+/// Octets of small chunks in one piece.
+const PIECE: usize = 32 * 1024;
 
 /// The sending end of one connection. Bounded by the credit that the RIB was given, and a few messages of the session.
 #[derive(Debug)]
@@ -27,8 +34,20 @@ pub struct Outbox {
     own: VecDeque<Bytes>,
     keepalive: Bytes,
     keepalive_due: bool,
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Piece>,
+    /// Small chunks behind those.
+    tail: BytesMut,
+    /// UPDATEs in them; there is nothing else.
+    tail_updates: u32,
     queued: usize,
+}
+
+/// Whole messages of the RIB's.
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    /// How many, if all of them are UPDATEs; else zero.
+    updates: u32,
 }
 
 /// What came of one write.
@@ -49,6 +68,8 @@ impl Default for Outbox {
             keepalive: keepalive_bytes(),
             keepalive_due: false,
             chunks: VecDeque::new(),
+            tail: BytesMut::new(),
+            tail_updates: 0,
             queued: 0,
         }
     }
@@ -72,12 +93,39 @@ impl Outbox {
     pub fn push_chunk(&mut self, chunk: &Chunk, addresses: &SelfAddresses) {
         let bytes = with_next_hops(chunk, addresses);
         self.queued += bytes.len();
-        self.chunks.push_back(bytes);
+        let updates = chunk.updates;
+        let small = bytes.len() < SMALL && updates > 0 && self.chunks.len() >= LOOSE;
+        if !small || self.tail.len() + bytes.len() > PIECE {
+            self.end_piece();
+        }
+        if small {
+            if self.tail.capacity() == 0 {
+                self.tail.reserve(PIECE);
+            }
+            self.tail.extend_from_slice(&bytes);
+            self.tail_updates += updates;
+        } else {
+            self.chunks.push_back(Piece { bytes, updates });
+        }
+    }
+
+    fn end_piece(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(Piece {
+                bytes: std::mem::take(&mut self.tail).freeze(),
+                updates: std::mem::take(&mut self.tail_updates),
+            });
+        }
     }
 
     /// Drops what the RIB has queued, except a message that has begun: only a NOTIFICATION follows.
     pub fn finish(&mut self) {
-        self.queued -= self.chunks.drain(..).map(|chunk| chunk.len()).sum::<usize>();
+        self.end_piece();
+        self.queued -= self
+            .chunks
+            .drain(..)
+            .map(|piece| piece.bytes.len())
+            .sum::<usize>();
     }
 
     /// Octets that wait.
@@ -86,7 +134,7 @@ impl Outbox {
         self.queued
     }
 
-    /// What to offer to the socket.
+    /// What to offer to the socket: the front of the queue, and all of it where that is short.
     #[must_use]
     pub fn slices(&self) -> SmallVec<[IoSlice<'_>; 4]> {
         let begun = (!self.begun.is_empty()).then_some(&self.begun);
@@ -95,7 +143,7 @@ impl Outbox {
             .into_iter()
             .chain(&self.own)
             .chain(keepalive)
-            .chain(&self.chunks);
+            .chain(self.chunks.iter().map(|piece| &piece.bytes));
         all.take(SLICES).map(|bytes| IoSlice::new(bytes)).collect()
     }
 
@@ -123,13 +171,16 @@ impl Outbox {
             } else if self.keepalive_due {
                 self.keepalive_due = false;
                 rest -= self.begin(self.keepalive.clone(), rest, false);
-            } else if let Some(chunk) = self.chunks.pop_front() {
-                let taken = self.begin_chunk(chunk, rest, &mut accepted.progress.messages);
+            } else if let Some(piece) = self.chunks.pop_front() {
+                let taken = self.begin_piece(piece, rest, &mut accepted.progress.messages);
                 accepted.credit += taken;
                 rest -= taken;
             } else {
                 break;
             }
+        }
+        if self.chunks.len() < LOOSE {
+            self.end_piece();
         }
         accepted
     }
@@ -143,21 +194,28 @@ impl Outbox {
         taken
     }
 
-    fn begin_chunk(&mut self, mut chunk: Bytes, rest: usize, counts: &mut MessageCounts) -> usize {
+    fn begin_piece(&mut self, piece: Piece, rest: usize, counts: &mut MessageCounts) -> usize {
+        let Piece { mut bytes, updates } = piece;
+        if rest >= bytes.len() && updates > 0 {
+            counts.update += u64::from(updates);
+            return self.begin(bytes, rest, true);
+        }
         // The first message boundary that is not before what was accepted.
-        let mut boundary = 0;
-        while boundary < rest.min(chunk.len()) {
-            let Some((kind, len)) = chunk.get(boundary..).and_then(message_at) else {
+        let (mut boundary, mut counted) = (0, 0);
+        while boundary < rest.min(bytes.len()) {
+            let Some((kind, len)) = bytes.get(boundary..).and_then(message_at) else {
                 // No message of ours looks like that; it goes in one piece.
-                boundary = chunk.len();
+                boundary = bytes.len();
                 break;
             };
             counts.count(kind);
-            boundary = boundary.saturating_add(len).min(chunk.len());
+            counted += 1;
+            boundary = boundary.saturating_add(len).min(bytes.len());
         }
-        let first = chunk.split_to(boundary);
-        if !chunk.is_empty() {
-            self.chunks.push_front(chunk);
+        let first = bytes.split_to(boundary);
+        if !bytes.is_empty() {
+            let updates = updates.saturating_sub(counted);
+            self.chunks.push_front(Piece { bytes, updates });
         }
         self.begin(first, rest, true)
     }
@@ -212,7 +270,13 @@ mod tests {
     }
 
     fn chunk(messages: &[Vec<u8>]) -> Chunk {
+        let updates = messages.iter().all(|message| message[18] == 2);
         Chunk {
+            updates: if updates {
+                u32::try_from(messages.len()).unwrap()
+            } else {
+                0
+            },
             bytes: messages.concat().into(),
             next_hops: Arc::default(),
         }
@@ -292,6 +356,22 @@ mod tests {
     }
 
     #[test]
+    fn many_small_chunks_take_little_more_than_their_octets() {
+        let mut outbox = Outbox::default();
+        let mut expected: Vec<u8> = Vec::new();
+        for number in 0..4_000_u16 {
+            let [high, low] = number.to_be_bytes();
+            let update = message(2, &[high, low, 0, 0, 9]);
+            expected.extend(&update);
+            outbox.push_chunk(&chunk(&[update]), &SelfAddresses::default());
+        }
+        assert!(outbox.chunks.len() <= LOOSE + expected.len() / PIECE + 1);
+        let (written, sum) = drain(&mut outbox, 1_500, |_, _| {});
+        assert_eq!(written, expected);
+        assert_eq!(sum.progress.messages.update, 4_000);
+    }
+
+    #[test]
     fn finishing_keeps_the_message_in_hand_and_the_notification() {
         let updates = vec![message(2, &[1; 30]); 4];
         let mut outbox = Outbox::default();
@@ -319,6 +399,7 @@ mod tests {
         let bytes = Bytes::from(vec![0xee; 80]);
         let field = |offset, len| NextHopField { offset, len };
         let chunk = Chunk {
+            updates: 0,
             bytes: bytes.clone(),
             next_hops: Arc::new([field(2, 4), field(10, 16), field(40, 32), field(78, 4)]),
         };

@@ -180,6 +180,37 @@ fn a_stuck_member_falls_off_and_catches_up_by_state() {
     );
 }
 
+/// Trap 17: a member that reads a little now and then costs little, wherever in its queues it stands.
+#[test]
+fn a_member_that_hardly_reads_keeps_few_messages() {
+    let mut lab = Lab::new(settings());
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    let c = lab.connect(client(3), false);
+    lab.settle();
+    let all = many(1_500);
+    let mut most = 0;
+    for round in 0..20_000_u32 {
+        let attributes = PathAttributes {
+            med: Some(round),
+            ..via("10.0.0.1")
+        };
+        let at = (round as usize * 7) % all.len();
+        lab.announce_nlri(a, &attributes, &all[at..=at]);
+        if round % 10 == 0 {
+            lab.input(Input::Credit { peer: c, bytes: 40 });
+        }
+        lab.settle();
+        let memory = lab.counters().memory;
+        let queued = memory.iter().find(|of| &*of.kind == "messages queued").unwrap();
+        most = most.max(queued.count);
+    }
+    assert!(most <= 1_000, "{most} messages");
+    lab.credit(c, 64 << 20);
+    assert_eq!(lab.remotes[&c].routes, lab.remotes[&b].routes);
+}
+
 /// So many octets of an attribute that nobody knows.
 fn padding(len: usize) -> Vec<bgp_codec::UnknownAttribute> {
     vec![bgp_codec::UnknownAttribute {
