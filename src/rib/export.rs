@@ -208,8 +208,17 @@ fn view<'a>(route: &ExportRoute<'a>, attributes: &'a CanonicalBlock<'a>, local_a
 
 /// [`filter`] without the rule that decided.
 pub(crate) fn passes(chain: &Chain, route: &ExportRoute<'_>, local_asn: Asn) -> bool {
+    viewed(route, local_asn, |view| chain.passes(view))
+}
+
+/// Looks at a route as filters do; several of them look at the same.
+pub(crate) fn viewed<T>(
+    route: &ExportRoute<'_>,
+    local_asn: Asn,
+    look: impl FnOnce(&RouteView<'_>) -> T,
+) -> T {
     let attributes = CanonicalBlock::new(route.set.canonical());
-    chain.passes(&view(route, &attributes, local_asn))
+    look(&view(route, &attributes, local_asn))
 }
 
 /// Whether a member's own filter, one that only drops, lets the route pass.

@@ -220,14 +220,18 @@ impl UpdateGroup {
         if self.classes.is_empty() {
             return;
         }
+        let classes = self.classes.iter_mut().flatten().filter(|class| class.covers(id));
+        let Some(slot) = new else {
+            return classes.for_each(|class| class.note(id, old, None));
+        };
         let prefix = prefix_id(&self.key, id, data);
-        let route = new.map(|slot| route(core, data, prefix, (slot.source, slot.attributes)));
-        for class in self.classes.iter_mut().flatten().filter(|class| class.covers(id)) {
-            let accepted = route
-                .as_ref()
-                .is_some_and(|route| export::passes(&class.chain, route, self.key.local_asn));
-            class.note(id, old, new.filter(|_| accepted));
-        }
+        let route = route(core, data, prefix, (slot.source, slot.attributes));
+        export::viewed(&route, self.key.local_asn, |view| {
+            for class in classes {
+                let accepted = class.chain.passes(view);
+                class.note(id, old, new.filter(|_| accepted));
+            }
+        });
     }
 
     /// Looks at up to `limit` slots for filters that are new to the group; whether all are done.
