@@ -58,13 +58,7 @@ impl Lane {
     /// The session can take this many more bytes. The shard hears of it with the lane's next word, or when enough has come
     /// together.
     pub fn credit(&self, bytes: usize) {
-        let mut state = self.inbox.lock();
-        state.credit += bytes;
-        let enough = state.credit >= CREDIT_STEP;
-        drop(state);
-        if enough {
-            self.ready.announce(&self.inbox);
-        }
+        self.inbox.credit(bytes, &self.ready);
     }
 
     /// The session has ended. What still waits in the lane is discarded when the routes are flushed, and read first
@@ -145,6 +139,17 @@ impl Inbox {
         state.bytes += messages.len();
         state.queue.push_back(messages.clone());
         true
+    }
+
+    /// See [`Lane::credit`].
+    pub(super) fn credit(self: &Arc<Self>, bytes: usize, ready: &Ready) {
+        let mut state = self.lock();
+        state.credit += bytes;
+        let enough = state.credit >= CREDIT_STEP;
+        drop(state);
+        if enough {
+            ready.announce(self);
+        }
     }
 
     /// Forgets that the lane is listed, so that its next word lists it again.

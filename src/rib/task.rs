@@ -1,7 +1,8 @@
 //! The edge of the shard: one task that owns a [`Rib`], feeds it from the sessions' lanes and passes on what it wants done.
 //!
 //! Which thread drives a shard is decided here alone. Lanes are served in turn with a budget each. Nothing here waits for a
-//! session or for the kernel: what they cannot take is kept, and while the kernel lags the lanes are not served.
+//! session or for the kernel: what they cannot take is kept, and while the kernel lags the lanes are not served. What a
+//! session's socket takes at once is written from here, without a turn of the session's task.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -30,6 +31,12 @@ const CONTROL_QUEUE: usize = 64;
 const LANE_BUDGET: usize = 64 * 1024;
 /// How long lanes are served before the sockets have their turn; one visit to a lane is the least.
 const SLICE_TIME: Duration = Duration::from_millis(2);
+/// Octets written past the sessions' tasks before the sockets have their turn, about 2 ms; what comes beyond, the tasks write.
+const WRITTEN_ASIDE: usize = 1024 * 1024;
+/// What a write costs beside its octets, as octets.
+const WRITE_COST: usize = 2 * 1024;
+/// Octets above which a write is left to the session's task: what it costs is then in the kernel, and the shard goes on.
+const SHORT: usize = 16 * 1024;
 /// Kernel updates that may wait before peers are held back.
 const FIB_BACKLOG: usize = 64;
 /// Events that may wait for the log; a peer that causes more than can be read loses the rest, counted.
@@ -70,7 +77,7 @@ pub enum FibUpdate {
 /// What a session is told.
 #[derive(Clone, Debug)]
 pub enum ToSession {
-    /// Write these, in order.
+    /// Write these, in order, behind what waits already.
     Write(Vec<Chunk>),
     /// Close the session.
     Close {
@@ -79,6 +86,38 @@ pub enum ToSession {
         /// How long it stays down beyond the usual idle hold; `None`: until an operator resets it.
         idle: Option<Duration>,
     },
+}
+
+/// A session's socket, for the shard's edge to write to while nothing else waits there.
+pub trait Outlet: std::fmt::Debug + Send + Sync {
+    /// Writes chunks in order, after `handed_over` times that the session was told to write something.
+    fn write(&self, chunks: Vec<Chunk>, handed_over: u64) -> Written;
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub enum Written {
+    /// The socket took everything: so many octets.
+    All(usize),
+    /// It took so many, or failed. The session is to be told: the rest waits there.
+    Partly(usize),
+    /// Something waits there, so that the session has to be told to write these.
+    Refused(Vec<Chunk>),
+}
+
+/// Where a session is reached.
+#[derive(Debug)]
+pub struct SessionEnd {
+    /// Its task.
+    pub told: mpsc::Sender<ToSession>,
+    /// Its socket, if it may be written to past the task.
+    pub outlet: Option<Arc<dyn Outlet>>,
+}
+
+impl From<mpsc::Sender<ToSession>> for SessionEnd {
+    fn from(told: mpsc::Sender<ToSession>) -> Self {
+        Self { told, outlet: None }
+    }
 }
 
 /// The way to a running shard.
@@ -93,7 +132,7 @@ pub struct RibHandle {
 enum Control {
     PeerUp {
         peer: Box<Peer>,
-        to_session: mpsc::Sender<ToSession>,
+        end: SessionEnd,
         inbox: Arc<Inbox>,
     },
     Input(Input),
@@ -117,6 +156,7 @@ pub fn spawn(settings: Settings, edges: Edges) -> RibHandle {
         fib: VecDeque::new(),
         events: VecDeque::new(),
         lost_events: 0,
+        aside: 0,
     };
     tokio::spawn(driver.run());
     RibHandle {
@@ -131,12 +171,12 @@ impl RibHandle {
     ///
     /// The shard sends nothing before the session gives [credit](Lane::credit); a session should give at least 256 KiB: small amounts that it
     /// gives back are passed on when 64 KiB have come together, and one chunk may be as long.
-    pub async fn peer_up(&self, peer: Peer, to_session: mpsc::Sender<ToSession>) -> Lane {
+    pub async fn peer_up(&self, peer: Peer, end: impl Into<SessionEnd>) -> Lane {
         let inbox = Arc::new(Inbox::new(peer.id));
         let lane = Lane::new(Arc::clone(&inbox), Arc::clone(&self.ready));
         self.send(Control::PeerUp {
             peer: Box::new(peer),
-            to_session,
+            end: end.into(),
             inbox,
         })
         .await;
@@ -222,7 +262,9 @@ impl RibHandle {
 /// One session as the driver knows it.
 struct Session {
     inbox: Arc<Inbox>,
-    to_session: mpsc::Sender<ToSession>,
+    end: SessionEnd,
+    /// How often it was told to write.
+    handed_over: u64,
     /// What the session's channel had no room for; bounded by the credit that the session gave.
     waiting: VecDeque<ToSession>,
 }
@@ -239,6 +281,8 @@ struct Driver {
     fib: VecDeque<FibUpdate>,
     events: VecDeque<Event>,
     lost_events: u64,
+    /// What is left of [`WRITTEN_ASIDE`].
+    aside: usize,
 }
 
 fn now() -> Instant {
@@ -315,11 +359,7 @@ impl Driver {
 
     fn control(&mut self, control: Control) {
         match control {
-            Control::PeerUp {
-                peer,
-                to_session,
-                inbox,
-            } => {
+            Control::PeerUp { peer, end, inbox } => {
                 // Work goes on only at the end of the loop; outputs for the session that this one replaces must be out.
                 self.deliver();
                 let id = peer.id;
@@ -328,7 +368,8 @@ impl Driver {
                     id,
                     Session {
                         inbox,
-                        to_session,
+                        end,
+                        handed_over: 0,
                         waiting: VecDeque::new(),
                     },
                 );
@@ -382,9 +423,10 @@ impl Driver {
     }
 
     fn deliver(&mut self) {
+        self.aside = WRITTEN_ASIDE;
         while let Some(output) = self.rib.poll_output() {
             match output {
-                Output::Send { peer, chunks } => self.tell(peer, ToSession::Write(chunks)),
+                Output::Send { peer, chunks } => self.write(peer, chunks),
                 Output::Close {
                     peer,
                     notification,
@@ -415,17 +457,46 @@ impl Driver {
         }
     }
 
+    /// Writes to a session's socket, or has the session do it where that cannot take everything at once.
+    fn write(&mut self, peer: PeerId, chunks: Vec<Chunk>) {
+        let Some(session) = self.sessions.get_mut(&peer) else {
+            return;
+        };
+        let bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        let written = match &session.end.outlet {
+            Some(outlet) if self.aside > 0 && bytes <= SHORT => {
+                self.aside = self.aside.saturating_sub(bytes + WRITE_COST);
+                outlet.write(chunks, session.handed_over)
+            }
+            _ => Written::Refused(chunks),
+        };
+        let rest = match written {
+            Written::All(credit) => return session.inbox.credit(credit, &self.ready),
+            Written::Partly(credit) => {
+                session.inbox.credit(credit, &self.ready);
+                Vec::new()
+            }
+            Written::Refused(chunks) => chunks,
+        };
+        session.tell(ToSession::Write(rest));
+    }
+
     fn tell(&mut self, peer: PeerId, what: ToSession) {
         if let Some(session) = self.sessions.get_mut(&peer) {
-            session.waiting.push_back(what);
-            session.pass_on();
+            session.tell(what);
         }
     }
 }
 
 impl Session {
+    fn tell(&mut self, what: ToSession) {
+        self.handed_over += u64::from(matches!(what, ToSession::Write(_)));
+        self.waiting.push_back(what);
+        self.pass_on();
+    }
+
     fn pass_on(&mut self) {
-        pass_on(&mut self.waiting, &self.to_session);
+        pass_on(&mut self.waiting, &self.end.told);
     }
 }
 

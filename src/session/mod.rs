@@ -1,7 +1,7 @@
 //! BGP sessions: the state machine, what it negotiates, and the thin edge that owns the sockets.
 //!
 //! `fsm.rs`, `negotiate.rs`, `collision.rs`, `deadlines.rs`, `change.rs`, `outbox.rs` and `peer.rs` are pure: no sockets, no
-//! clock, no random source. `task.rs` (one for each peer), `wires.rs`, `listener.rs`, `handover.rs` and `socket.rs` do the I/O;
+//! clock, no random source. `task.rs` (one for each peer), `wires.rs`, `outgoing.rs`, `listener.rs`, `handover.rs` and `socket.rs` do the I/O;
 //! `supervisor.rs` is what the speaker holds.
 
 // Bytes and text come from outside; tests may index and panic.
@@ -26,6 +26,7 @@ pub mod local_addresses;
 mod md5_counters;
 pub mod negotiate;
 pub mod outbox;
+mod outgoing;
 pub mod peer;
 pub mod peer_ids;
 mod place;

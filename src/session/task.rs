@@ -140,6 +140,9 @@ impl Task {
             self.feed(Input::Start).await;
         }
         loop {
+            if let Some(written) = self.written_aside() {
+                self.core.handle(written, now());
+            }
             self.publish();
             if self.stopping && self.wires.is_empty() {
                 break;
@@ -259,21 +262,21 @@ impl Task {
         let password = settings.password.clone();
         if password != self.core.settings().password {
             for wire in self.wires.iter_live() {
-                let Ok(remote) = wire.stream.peer_addr() else {
+                let Ok(remote) = wire.stream().peer_addr() else {
                     continue;
                 };
                 let key = password.as_ref().map(|password| &password.key);
-                if let Err(error) = socket::set_key(&wire.stream, IpNet::from(remote.ip()), key) {
+                if let Err(error) = socket::set_key(wire.stream(), IpNet::from(remote.ip()), key) {
                     tracing::warn!(%error, "key not changed on the open connection");
                 }
             }
         }
         for wire in self.wires.iter_live() {
-            let Ok(remote) = wire.stream.peer_addr() else {
+            let Ok(remote) = wire.stream().peer_addr() else {
                 continue;
             };
             // TCP_USER_TIMEOUT, TTL and GTSM follow a reload without a new session.
-            if let Err(error) = socket::adopt(&wire.stream, &settings, remote) {
+            if let Err(error) = socket::adopt(wire.stream(), &settings, remote) {
                 tracing::warn!(%error, "options not changed on the open connection");
             }
         }
@@ -373,13 +376,13 @@ impl Task {
             }
             Output::Write { connection, bytes } => {
                 if let Some(wire) = self.wires.live(connection) {
-                    wire.outbox.push_own(bytes);
+                    wire.outgoing.lock().outbox.push_own(bytes);
                     self.dirty.push(connection);
                 }
             }
             Output::Keepalive { connection } => {
                 if let Some(wire) = self.wires.live(connection) {
-                    wire.outbox.push_keepalive();
+                    wire.outgoing.lock().outbox.push_keepalive();
                     self.dirty.push(connection);
                 }
             }
@@ -405,7 +408,10 @@ impl Task {
             }
             Output::RibUp(peer) => self.rib_up(*peer).await,
             Output::RibReceived(messages) => self.hand_over(messages).await,
-            Output::RibDown(routes) => self.rib_down(routes).await,
+            Output::RibDown(routes) => {
+                inputs.extend(self.written_aside());
+                self.rib_down(routes).await;
+            }
             Output::RibReconfigure(policy) => self.rib.reconfigure(self.core.id(), *policy).await,
             Output::RibReadvertise => self.rib.readvertise(self.core.id()).await,
             Output::Log(event) => log(&event),
@@ -430,7 +436,8 @@ impl Task {
             let Some(wire) = self.wires.live(connection) else {
                 continue;
             };
-            match wire.write() {
+            let written = wire.outgoing.lock().write();
+            match written {
                 Ok(accepted) => {
                     if accepted.credit > 0
                         && let Some(session) = self.session.as_ref().filter(|it| it.connection == connection)

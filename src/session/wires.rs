@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 
-use super::outbox::{Accepted, Outbox};
+use super::outgoing::SharedOutgoing;
 use super::peer::ConnectionId;
 use super::socket;
 
@@ -44,8 +45,8 @@ pub(super) struct Wires {
 /// One connection.
 pub(super) struct Wire {
     pub(super) id: ConnectionId,
-    pub(super) stream: TcpStream,
-    pub(super) outbox: Outbox,
+    incoming: OwnedReadHalf,
+    pub(super) outgoing: SharedOutgoing,
     buffer: BytesMut,
     read_size: usize,
     /// Being closed, by this time at the latest.
@@ -81,10 +82,11 @@ impl Wires {
     }
 
     pub(super) fn add(&mut self, id: ConnectionId, stream: TcpStream) {
+        let (incoming, outgoing) = stream.into_split();
         self.wires.push(Wire {
             id,
-            stream,
-            outbox: Outbox::default(),
+            incoming,
+            outgoing: SharedOutgoing::new(outgoing),
             buffer: BytesMut::new(),
             read_size: READ_SIZES.0,
             farewell: None,
@@ -112,7 +114,10 @@ impl Wires {
     /// Closes a connection once what it must still say has gone.
     pub(super) fn drop_after_farewell(&mut self, id: ConnectionId, now: Instant) {
         if let Some(wire) = self.live(id) {
-            wire.outbox.finish();
+            let mut outgoing = wire.outgoing.lock();
+            outgoing.outbox.finish();
+            outgoing.closing = true;
+            drop(outgoing);
             wire.farewell = Some(now + FAREWELL);
         }
         let leaving = |wire: &Wire| wire.farewell.is_some();
@@ -161,11 +166,11 @@ impl Wires {
             .split_at(self.turn.checked_rem(self.wires.len()).unwrap_or(0));
         for wire in after.iter().chain(before) {
             // An error shows itself in the read or write that follows.
-            if wire.outbox.queued() > 0 && wire.stream.poll_write_ready(cx).is_ready() {
+            if wire.queued() > 0 && wire.stream().poll_write_ready(cx).is_ready() {
                 return Poll::Ready(Ready::Writable(wire.id));
             }
             let reads = reading || wire.farewell.is_some();
-            if reads && wire.stream.poll_read_ready(cx).is_ready() {
+            if reads && wire.stream().poll_read_ready(cx).is_ready() {
                 return Poll::Ready(Ready::Readable(wire.id));
             }
         }
@@ -191,24 +196,13 @@ impl Wires {
 }
 
 impl Wire {
-    /// Writes what the socket takes.
-    pub(super) fn write(&mut self) -> io::Result<Accepted> {
-        let mut sum = Accepted::default();
-        while self.outbox.queued() > 0 {
-            let written = self.stream.try_write_vectored(&self.outbox.slices());
-            match written {
-                Ok(len) => {
-                    let accepted = self.outbox.advance(len);
-                    sum.credit += accepted.credit;
-                    sum.progress.bytes += accepted.progress.bytes;
-                    sum.progress.messages.add(&accepted.progress.messages);
-                }
-                Err(error) if is_transient(&error) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        sum.progress.queued = self.outbox.queued();
-        Ok(sum)
+    pub(super) fn stream(&self) -> &TcpStream {
+        self.incoming.as_ref()
+    }
+
+    /// Octets that wait to be written.
+    fn queued(&self) -> usize {
+        self.outgoing.lock().outbox.queued()
     }
 
     /// Reads one portion. When it is all there is, the runtime takes note that the socket is drained: no second read has to
@@ -217,7 +211,7 @@ impl Wire {
         self.buffer.reserve(self.read_size);
         // Whoever waits for the socket asks for its readiness again, with a waker of its own.
         let mut nobody = Context::from_waker(Waker::noop());
-        let read = pin!(self.stream.read_buf(&mut self.buffer));
+        let read = pin!(self.incoming.read_buf(&mut self.buffer));
         let Poll::Ready(outcome) = read.poll(&mut nobody) else {
             return Heard::Nothing;
         };
@@ -240,7 +234,7 @@ impl Wire {
     /// Reads one portion past the runtime's idea of readiness, which may be older than a suspend.
     pub(super) fn read_now(&mut self) -> Heard {
         let mut buffer = vec![0; READ_SIZES.1];
-        match socket::read_now(&self.stream, &mut buffer) {
+        match socket::read_now(self.stream(), &mut buffer) {
             Ok(0) => Heard::End("connection closed by the peer".into()),
             Ok(len) => {
                 buffer.truncate(len);
@@ -253,11 +247,11 @@ impl Wire {
 
     /// Yields whether the connection is still needed.
     fn say_farewell(&mut self) -> bool {
-        if self.write().is_err() {
+        if self.outgoing.lock().write().is_err() {
             return false;
         }
-        if self.outbox.queued() == 0 && !std::mem::replace(&mut self.shut, true) {
-            let shut = socket::shut(&self.stream);
+        if self.queued() == 0 && !std::mem::replace(&mut self.shut, true) {
+            let shut = socket::shut(self.stream());
             if shut.is_err() {
                 return false;
             }
@@ -273,7 +267,15 @@ impl Wire {
     }
 }
 
-fn is_transient(error: &io::Error) -> bool {
+impl Drop for Wire {
+    fn drop(&mut self) {
+        // The RIB's edge may know of it a little longer.
+        self.outgoing.abandon();
+    }
+}
+
+/// Whether an error only says that the socket can do nothing at the moment.
+pub(super) fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted

@@ -1,4 +1,5 @@
 use std::net::Ipv4Addr;
+use std::sync::Mutex;
 
 use bgp_codec::{Asn, FamilySet, NextHop, Nlri, PathAttributes, PeerKind, UpdateWriter, WriteContext};
 use tokio::sync::mpsc::Receiver;
@@ -178,6 +179,72 @@ async fn a_session_whose_channel_is_full_holds_up_nobody() {
         written(&mut b, &lane_b, 1).await;
     }
     assert!(rib.query(Query::Counters).await.is_some());
+}
+
+/// A socket that takes so many writes, then a part of one, and from then on nothing by this way.
+#[derive(Debug)]
+struct Socket {
+    takes: Mutex<usize>,
+    /// Octets written, and after how many writes of the session.
+    written: Mutex<Vec<(usize, u64)>>,
+}
+
+impl Outlet for Socket {
+    fn write(&self, chunks: Vec<Chunk>, handed_over: u64) -> Written {
+        let bytes = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        let mut takes = self.takes.lock().unwrap();
+        if *takes == 0 {
+            return Written::Refused(chunks);
+        }
+        *takes -= 1;
+        self.written.lock().unwrap().push((bytes, handed_over));
+        if *takes == 0 {
+            Written::Partly(1)
+        } else {
+            Written::All(bytes)
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_is_written_to_past_its_session_until_it_takes_no_more() {
+    let (fib, _kernel) = mpsc::channel(1_000);
+    let (events, _log) = mpsc::channel(1_000);
+    let settings = Settings {
+        track_next_hops: false,
+        ..settings()
+    };
+    let rib = spawn(settings, edges(fib, events));
+    let (to_a, mut a) = mpsc::channel(100);
+    let (told, mut b) = mpsc::channel(100);
+    let socket = Arc::new(Socket {
+        takes: Mutex::new(3),
+        written: Mutex::default(),
+    });
+    let end = SessionEnd {
+        told,
+        outlet: Some(Arc::clone(&socket) as Arc<dyn Outlet>),
+    };
+    let lane_a = rib.peer_up(client(1), to_a).await;
+    let lane_b = rib.peer_up(client(2), end).await;
+    for lane in [&lane_a, &lane_b] {
+        lane.credit(65_536);
+    }
+    written(&mut a, &lane_a, 1).await;
+    for n in 0..2 {
+        while socket.written.lock().unwrap().len() <= n {
+            tokio::task::yield_now().await;
+        }
+        lane_a.received(update(&format!("192.0.{n}.0/24"))).await;
+    }
+    // What the socket took in part is with the session: it is told to go on, and then what came too late for the socket.
+    let first = b.recv().await.expect("the shard runs");
+    assert!(matches!(&first, ToSession::Write(chunks) if chunks.is_empty()));
+    lane_a.received(update("192.0.2.0/24")).await;
+    assert_eq!(written(&mut b, &lane_b, 1).await, update("192.0.2.0/24").len());
+    let written = socket.written.lock().unwrap();
+    let length = update("192.0.0.0/24").len();
+    assert_eq!(*written, [(23, 0), (length, 0), (length, 0)]);
 }
 
 /// Trap 16: who reads waits for one visit to a lane at most, however much is to be done, and the work goes on meanwhile.

@@ -1,6 +1,7 @@
 //! The RIB's side of a session: the lane towards the shard, and what the shard wants written.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bgp_codec::Notification;
@@ -10,7 +11,8 @@ use tokio::sync::mpsc;
 
 use super::Task;
 use crate::rib::interface::{DownRoutes, Peer, SelfAddresses};
-use crate::rib::task::{Lane, ToSession};
+use crate::rib::task::{Lane, SessionEnd, ToSession};
+use crate::session::outgoing::{Direct, SharedOutgoing};
 use crate::session::peer::{ConnectionId, Input};
 
 /// Octets that the RIB may have under way to one peer.
@@ -25,6 +27,8 @@ pub(super) struct Session {
     pub(super) lane: Lane,
     pub(super) from_rib: mpsc::Receiver<ToSession>,
     pub(super) connection: ConnectionId,
+    /// The connection's, which the shard's edge may write to as well.
+    outgoing: SharedOutgoing,
     pub(super) addresses: SelfAddresses,
     /// Read, but not in the lane yet.
     pub(super) unread: VecDeque<Bytes>,
@@ -38,9 +42,7 @@ impl Task {
                 let Some(wire) = self.wires.live(session.connection) else {
                     return;
                 };
-                for chunk in &chunks {
-                    wire.outbox.push_chunk(chunk, &session.addresses);
-                }
+                wire.outgoing.lock().hand_over(&chunks, &session.addresses);
                 self.dirty.push(session.connection);
                 let mut inputs = VecDeque::new();
                 self.flush(&mut inputs);
@@ -65,17 +67,40 @@ impl Task {
         let Some(connection) = self.core.session() else {
             return;
         };
-        let (to_session, from_rib) = mpsc::channel(RIB_QUEUE);
+        let Some(outgoing) = self.wires.live(connection).map(|wire| wire.outgoing.clone()) else {
+            return;
+        };
+        let (told, from_rib) = mpsc::channel(RIB_QUEUE);
         let addresses = peer.self_addresses;
-        let lane = self.rib.peer_up(peer, to_session).await;
+        let direct = Direct {
+            outgoing: outgoing.clone(),
+            addresses,
+            status: self.status(),
+        };
+        let session = SessionEnd {
+            told,
+            outlet: Some(Arc::new(direct)),
+        };
+        let lane = self.rib.peer_up(peer, session).await;
         lane.credit(CREDIT);
         self.session = Some(Session {
             lane,
             from_rib,
             connection,
+            outgoing,
             addresses,
             unread: VecDeque::new(),
         });
+    }
+
+    /// What the shard's edge has written to the socket by itself.
+    pub(super) fn written_aside(&self) -> Option<Input> {
+        let session = self.session.as_ref()?;
+        let progress = session.outgoing.take_aside()?;
+        Some(Input::Written {
+            connection: session.connection,
+            progress,
+        })
     }
 
     pub(super) async fn hand_over(&mut self, messages: Bytes) {
