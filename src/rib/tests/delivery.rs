@@ -191,7 +191,7 @@ fn a_member_that_hardly_reads_keeps_few_messages() {
     lab.settle();
     let all = many(1_500);
     let mut most = 0;
-    for round in 0..20_000_u32 {
+    for round in 0..6_000_u32 {
         let attributes = PathAttributes {
             med: Some(round),
             ..via("10.0.0.1")
