@@ -1,10 +1,13 @@
 //! What an operator does with a file and a question: a wrong file, a doubtful one, settings that change live, and `why`
 //! for a route that is there, absent, rejected, not passed on, or kept from a peer that is down.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
 use crate::lab::speaker::Speaker;
 use crate::lab::stonechat::Stonechat;
+use crate::lab::wait::holds_for;
 use crate::lab::{Lab, await_until, skipped};
 use crate::pair::{LEFT, Pair, RIGHT, stonechat};
 
@@ -139,6 +142,40 @@ fn files_are_taken_or_refused_and_told_with_their_places() {
 }
 
 /// One peer that is there, with an import filter, and one that is not.
+/// Maintenance outlasts an upgrade.
+#[test]
+fn a_shutdown_is_remembered_over_a_restart() {
+    if skipped(&[]) {
+        return;
+    }
+    let lab = Lab::new();
+    let (_pair, mut left, _right) = neighbours(&lab);
+    await_until("the session is up", || left.established(RIGHT));
+    let said = left.cli("shutdown right --text works").expect_success();
+    assert!(said.contains("also when the daemon restarts"), "{said}");
+    let is_down = |left: &Stonechat| {
+        let peer = left.json("peer right")?;
+        if peer["shutdown"] == true && peer["state"] == "Idle" {
+            Ok(())
+        } else {
+            Err(peer.to_string())
+        }
+    };
+    await_until("it is down", || is_down(&left));
+    left.end(Signal::SIGTERM);
+    left.start_again();
+    holds_for(Duration::from_secs(1), "it stays down", || is_down(&left));
+    left.cli("reload").expect_success();
+    is_down(&left).expect("a reload changes nothing");
+    left.cli("enable right").expect_success();
+    await_until("the session is back", || left.established(RIGHT));
+    left.end(Signal::SIGTERM);
+    left.start_again();
+    await_until("the session is back after another restart", || {
+        left.established(RIGHT)
+    });
+}
+
 fn file(speaker: &str, more: &str) -> String {
     let base = stonechat(RIGHT, "import = \"in\"\n").replacen("[kernel]", &format!("{speaker}\n[kernel]"), 1);
     format!(

@@ -63,6 +63,7 @@ fn no_packet_is_lost_across_restarts_reloads_and_upgrades() {
         ));
         stonechat.cli("reload").expect_success();
     });
+    reset_by_a_reload(&pair, &stonechat);
     // Whoever connects while one daemon hands over to the next waits, and is not refused.
     let knocking = Knocking::start(&pair.right);
     check("a takeover", &pair, &mut stonechat, Stonechat::take_over);
@@ -99,6 +100,40 @@ fn check(what: &str, pair: &Pair, stonechat: &mut Stonechat, event: impl FnOnce(
             "{what}: packets lost on the way {direction}, of {sent}"
         );
     }
+}
+
+/// BIRD has no N bit (RFC 8538), so that a NOTIFICATION would make it flush. What it holds of us stays; its own OPEN has the
+/// F bit clear, as always unless it was started with `-R`, and so RFC 4724 §4.2 has us learn its routes anew.
+fn reset_by_a_reload(pair: &Pair, stonechat: &Stonechat) {
+    let inward = Probe::start((&pair.right, &pair.left), NEAR);
+    let flaps = || stonechat.json("peer right").unwrap_or_default()["flaps"].as_u64();
+    let before = flaps();
+    let resets = config("").replace(
+        "asn = 64512\nconnect",
+        "asn = 64512\nextended_message = false\nconnect",
+    );
+    stonechat.write_config(&resets);
+    let plan = stonechat.cli("reload").expect_success();
+    assert!(
+        plan.contains("resets") && plan.contains("extended_message"),
+        "{plan}"
+    );
+    await_until("the session has ended and stands again", || {
+        stonechat.established(RIGHT)?;
+        if flaps() > before {
+            Ok(())
+        } else {
+            Err(format!("{:?} flaps", flaps()))
+        }
+    });
+    holds_for(AFTERMATH, "it stays", || stonechat.established(RIGHT));
+    let (sent, received) = inward.stop();
+    assert!(sent > 30, "the probe sent {sent} packets");
+    assert_eq!(
+        sent - received,
+        0,
+        "packets lost over a reset by a reload, of {sent}"
+    );
 }
 
 /// Whether the daemon that was started last has begun to select IPv4 routes; one that did not restart does so at once.

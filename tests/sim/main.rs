@@ -22,6 +22,7 @@ mod topology;
 mod wire;
 mod world;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -190,6 +191,33 @@ fn all_restart_at_once() {
     });
 }
 
+/// RFC 4271 §6.8: both connect at the same moment. Of two connections that meet in time the one stays that the higher
+/// identifier opened; where the first is Established before the second has said its OPEN, the first stays.
+#[test]
+fn connections_that_collide_leave_one() {
+    let (collided, first) = (Cell::new(0), Cell::new(0));
+    for_each_seed(MANY_SEEDS, |seed| {
+        let mut world = World::new(topology::full_mesh(2, quiet(seed)), seed);
+        settle(&mut world, 1);
+        match world.openers(0, 1)[..] {
+            [1] => collided.set(collided.get() + 1),
+            [0] => first.set(first.get() + 1),
+            ref all => panic!("opened by {all:?}"),
+        }
+        // The other one was told why it had to go, and nobody lost a session.
+        let gone = |(_, sent): &(usize, bgp_codec::Notification)| (sent.code, sent.subcode) == (6, 7);
+        let nodes = || world.nodes.iter().flatten();
+        assert!(nodes().any(|node| node.sent.iter().any(gone)), "no collision");
+        assert!(nodes().all(|node| node.flaps() == 0));
+    });
+    let (collided, first) = (collided.get(), first.get());
+    assert!(
+        collided + first < 20 || collided > 10 * first,
+        "{collided} by identifier, {first} by time"
+    );
+}
+
+/// Trap 18.
 #[test]
 fn a_suspended_machine_finds_its_sessions_as_it_left_them() {
     for_each_seed(MANY_SEEDS, |seed| {

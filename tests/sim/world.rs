@@ -232,6 +232,16 @@ impl World {
         self.carry_out(index);
     }
 
+    /// Who opened the connections that stand between two nodes.
+    pub(crate) fn openers(&self, one: usize, other: usize) -> Vec<usize> {
+        let joining = (0..self.connections.len()).filter(|index| self.joins(*index, one, other));
+        let standing = joining.map(|index| &self.connections[index].ends);
+        standing
+            .filter(|ends| ends.iter().all(|end| end.open))
+            .map(|ends| ends[0].node)
+            .collect()
+    }
+
     fn joins(&self, connection: usize, one: usize, other: usize) -> bool {
         let [a, b] = &self.connections[connection].ends;
         (a.node, b.node) == (one, other) || (a.node, b.node) == (other, one)

@@ -16,6 +16,7 @@ pub(crate) mod needs;
 pub(crate) mod openbgpd;
 pub(crate) mod outcome;
 pub(crate) mod process;
+pub(crate) mod raw;
 pub(crate) mod speaker;
 pub(crate) mod stonechat;
 pub(crate) mod wait;

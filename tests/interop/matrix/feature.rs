@@ -29,6 +29,7 @@ pub(super) enum Feature {
     GracefulHelper,
     GracefulRestarter,
     LongLived,
+    LongLivedRestarter,
     Role,
     ExtendedNextHop,
     TenThousand,
@@ -45,7 +46,7 @@ pub(super) const PLAIN: [Feature; 6] = [
 ];
 
 /// Those that take a session of their own.
-pub(super) const OWN_SESSION: [Feature; 10] = [
+pub(super) const OWN_SESSION: [Feature; 11] = [
     Feature::Communities,
     Feature::Md5,
     Feature::Gtsm,
@@ -53,6 +54,7 @@ pub(super) const OWN_SESSION: [Feature; 10] = [
     Feature::GracefulHelper,
     Feature::GracefulRestarter,
     Feature::LongLived,
+    Feature::LongLivedRestarter,
     Feature::Role,
     Feature::ExtendedNextHop,
     Feature::TenThousand,
@@ -87,7 +89,10 @@ impl Feature {
             Self::AddPath => "two paths of one prefix, both ways (Add-Path, RFC 7911)",
             Self::GracefulHelper => "graceful restart of the peer, with us as helper (RFC 4724)",
             Self::GracefulRestarter => "graceful restart of ours, with the peer as helper (RFC 4724)",
-            Self::LongLived => "long-lived graceful restart (RFC 9494)",
+            Self::LongLived => "long-lived graceful restart of the peer, with us as helper (RFC 9494)",
+            Self::LongLivedRestarter => {
+                "long-lived graceful restart of ours, with the peer as helper (RFC 9494)"
+            }
             Self::Role => "roles (RFC 9234)",
             Self::ExtendedNextHop => "IPv4 routes with IPv6 next hops, both ways (RFC 8950)",
             Self::TenThousand => "10,000 routes each way",
@@ -114,9 +119,10 @@ impl Feature {
             (Self::Gtsm, Exabgp) => of_peer("outgoing-ttl 255; incoming-ttl 255;"),
             (Self::Communities, _) => Some(through::tagging(kind)),
             (Self::AddPath, _) => Some(through::two_paths(kind)),
-            (Self::GracefulHelper | Self::GracefulRestarter | Self::LongLived, _) => {
-                self.graceful_lines(kind)
-            }
+            (
+                Self::GracefulHelper | Self::GracefulRestarter | Self::LongLived | Self::LongLivedRestarter,
+                _,
+            ) => self.graceful_lines(kind),
             (Self::Role, Frr) => of_peer(" neighbor LEFT local-role customer strict-mode"),
             (Self::Role, Bird2) => of_peer("local role customer; require roles yes;"),
             (Self::Role, Openbgpd) => of_peer(" announce policy customer enforce"),
@@ -164,22 +170,22 @@ impl Feature {
             (Self::GracefulRestarter, Openbgpd) => of_peer(" announce restart yes"),
             (Self::GracefulHelper, Exabgp) => of_peer("capability { graceful-restart 60; }"),
             (Self::GracefulRestarter, Exabgp) => None,
-            (Self::LongLived, Frr) => Some(Lines {
+            (Self::LongLived | Self::LongLivedRestarter, Frr) => Some(Lines {
                 global: format!(
                     "{FRR_GRACEFUL} bgp graceful-restart restart-time 1\n \
                      bgp long-lived-graceful-restart stale-time 3600\n"
                 ),
                 ..Lines::default()
             }),
-            (Self::LongLived, Bird2) => of_peer("graceful restart on; graceful restart time 1; long lived graceful restart on;"),
-            (Self::LongLived, Gobgp) => Some(Lines {
+            (Self::LongLived | Self::LongLivedRestarter, Bird2) => of_peer("graceful restart on; graceful restart time 1; long lived graceful restart on;"),
+            (Self::LongLived | Self::LongLivedRestarter, Gobgp) => Some(Lines {
                 peer: "[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = 1\nlong-lived-enabled = true".into(),
                 family: "[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n\
                          [neighbors.afi-safis.long-lived-graceful-restart.config]\nenabled = true\nrestart-time = 3600"
                     .into(),
                 ..Lines::default()
             }),
-            (Self::LongLived, Bird1 | Openbgpd | Exabgp) => None,
+            (Self::LongLived | Self::LongLivedRestarter, Bird1 | Openbgpd | Exabgp) => None,
             _ => Some(Lines::default()),
         }
     }
@@ -206,6 +212,7 @@ impl Feature {
             Self::Gtsm => "ttl_security = 1\n",
             Self::AddPath => "add_path = \"both\"\n",
             Self::LongLived => "graceful_restart = { restart_time = \"120s\", long_lived = \"1h\" }\n",
+            Self::LongLivedRestarter => "graceful_restart = { restart_time = \"1s\", long_lived = \"1h\" }\n",
             Self::Role => "role = \"provider\"\nrole_strict = true\n",
             Self::ExtendedNextHop => "extended_next_hop = true\nnext_hop = \"unchanged\"\n",
             _ => "",
@@ -242,6 +249,7 @@ impl Feature {
             Self::GracefulHelper => peer_restarts(kind, left, right),
             Self::GracefulRestarter => we_restart(left, right),
             Self::LongLived => long_lived(left, right),
+            Self::LongLivedRestarter => we_stay_away(left, right),
             Self::Role => role(left, right),
             Self::TenThousand => ten_thousand(left, right),
             Self::Communities | Self::AddPath | Self::ExtendedNextHop => unreachable!("they are fed"),
@@ -426,6 +434,30 @@ fn long_lived(left: &mut Stonechat, right: &mut Daemon) {
         }
     });
     left.has(FROM_RIGHT, RIGHT).expect("it is still used");
+}
+
+fn we_stay_away(left: &mut Stonechat, right: &mut Daemon) {
+    left.announce(FROM_LEFT, LEFT);
+    await_until("the right learns", || right.speaker().has(FROM_LEFT, LEFT));
+    let marked = |right: &Daemon| {
+        let described = right.describe(FROM_LEFT).to_lowercase();
+        // The community, as each of them writes 65535:6.
+        let marks = ["llgr-stale", "llgr_stale", "65535:6", "(65535,6)", "4294901766"];
+        let found = marks.iter().any(|mark| described.contains(mark));
+        (found, described)
+    };
+    assert!(!marked(right).0, "nothing is stale yet");
+    left.end(Signal::SIGKILL);
+    await_until("our route is its last resort", || match marked(right) {
+        (true, _) => Ok(()),
+        (false, described) => Err(described),
+    });
+    left.start_again();
+    await_until("the session is back", || left.established(RIGHT));
+    await_until("our route is as good as new", || match marked(right) {
+        (false, described) if described.contains("64512") => Ok(()),
+        (_, described) => Err(described),
+    });
 }
 
 fn role(left: &mut Stonechat, right: &mut Daemon) {
