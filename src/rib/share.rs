@@ -33,7 +33,9 @@ impl Share {
 
 /// What the limits of each peer and family count, in all shards of a speaker together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Totals(Arc<Mutex<BTreeMap<(PeerId, Family), Weak<Total>>>>);
+pub(crate) struct Totals(Arc<Mutex<Known>>);
+
+type Known = BTreeMap<(PeerId, Family), Weak<Total>>;
 
 /// Paths of one peer and family, received and accepted, in all shards.
 #[derive(Debug, Default)]

@@ -71,8 +71,7 @@ pub(super) async fn start(
     let mut ids = PeerIds::default();
     let drains = Drains::restored(legacy.drains(), drain::now());
     let shutdowns = Shutdowns::restored(legacy.shutdowns(), &config.peers);
-    let peers = shutdowns.over(drain::peers(&drains, &config.peers));
-    let peers = with_ids(peers, &mut ids);
+    let peers = with_ids(shutdowns.over(drain::peers(&drains, &config.peers)), &mut ids);
     let back = members(&config, &legacy, &mut ids);
     let restarting = legacy.is_restart().then(|| awaited(&config, &peers, &back));
     let settings = rib_settings(&config, router_id, restarting);

@@ -6,7 +6,7 @@ mod daemon;
 mod lab;
 mod measure;
 mod netlink;
-#[path = "../../process.rs"]
+#[path = "../../common/process.rs"]
 mod process;
 mod restart;
 mod session;

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 mod daemon;
 mod filter;
-#[path = "../../process.rs"]
+#[path = "../../common/process.rs"]
 mod process;
 mod reload;
 mod session;

@@ -359,24 +359,7 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
         }
         .to_owned()
     });
-    differences.plain("allow_own_as", &old.allow_own_as, &new.allow_own_as);
-    differences.plain(
-        "local_asn_no_prepend",
-        &old.as_path.no_prepend,
-        &new.as_path.no_prepend,
-    );
-    differences.plain(
-        "local_asn_replace_as",
-        &old.as_path.replace_as,
-        &new.as_path.replace_as,
-    );
-    differences.plain("as_override", &old.as_path.as_override, &new.as_path.as_override);
-    differences.setting(
-        "remove_private_as",
-        &old.as_path.remove_private,
-        &new.as_path.remove_private,
-        |remove| format!("{remove:?}").to_lowercase(),
-    );
+    as_path(differences, old, new);
     max_prefixes(differences, old, new);
     differences.plain("enforce_first_as", &old.enforce_first_as, &new.enforce_first_as);
     differences.plain("install", &old.install, &new.install);
@@ -404,6 +387,27 @@ fn policy(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings)
         .to_owned()
     });
     differences.optional("table", &old.install_table, &new.install_table);
+}
+
+fn as_path(differences: &mut Differences, old: &PeerPolicy, new: &PeerPolicy) {
+    differences.plain("allow_own_as", &old.allow_own_as, &new.allow_own_as);
+    differences.plain(
+        "local_asn_no_prepend",
+        &old.as_path.no_prepend,
+        &new.as_path.no_prepend,
+    );
+    differences.plain(
+        "local_asn_replace_as",
+        &old.as_path.replace_as,
+        &new.as_path.replace_as,
+    );
+    differences.plain("as_override", &old.as_path.as_override, &new.as_path.as_override);
+    differences.setting(
+        "remove_private_as",
+        &old.as_path.remove_private,
+        &new.as_path.remove_private,
+        |remove| format!("{remove:?}").to_lowercase(),
+    );
 }
 
 fn max_prefixes(differences: &mut Differences, old: &PeerPolicy, new: &PeerPolicy) {
