@@ -157,8 +157,11 @@ fn unknown_attributes_reach_a_third_party_as_the_rfc_has_it() {
     }
 }
 
-/// The unknown attributes of each prefix of an UPDATE: flags without the form of the length, type, value.
-fn take(body: &[u8], seen: &mut BTreeMap<Prefix, Vec<(u8, u8, Vec<u8>)>>) {
+/// An attribute: flags without the form of the length, type, value.
+type Attribute = (u8, u8, Vec<u8>);
+
+/// The unknown attributes of each prefix of an UPDATE.
+fn take(body: &[u8], seen: &mut BTreeMap<Prefix, Vec<Attribute>>) {
     let context = DecodeContext {
         peer: PeerKind::External,
         four_octet_asn: true,
