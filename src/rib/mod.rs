@@ -52,5 +52,6 @@ pub mod task;
 mod tests;
 mod update_group;
 mod watch;
+mod why;
 
 pub use shard::Rib;
