@@ -310,7 +310,7 @@ fn source_of<'c>(config: &Config, route: &'c RouteKeys, from: Option<&'c PeerSet
     };
     Source::Peer {
         name: &peer.name,
-        group: peer.group.as_deref(),
+        group: peer.policy.group.as_deref(),
         address,
         asn: if internal { peer.local_asn } else { external_asn },
         kind: if internal {

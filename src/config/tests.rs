@@ -175,14 +175,14 @@ fn a_peer_takes_over_what_its_group_says_and_it_does_not() {
     let [peer, range] = peers.as_slice() else {
         panic!("{peers:?}")
     };
-    assert_eq!((&*peer.name, peer.group.as_deref()), ("p", Some("g")));
+    assert_eq!((&*peer.name, peer.policy.group.as_deref()), ("p", Some("g")));
     assert_eq!(peer.address, PeerAddress::Address([192, 0, 2, 1].into()));
     assert_eq!(
         (peer.hold_time, peer.port, peer.multihop),
         (Duration::from_secs(60), 1179, Some(2))
     );
     assert!(!peer.passive);
-    assert_eq!((&*range.name, range.group.as_deref()), ("g", Some("g")));
+    assert_eq!((&*range.name, range.policy.group.as_deref()), ("g", Some("g")));
     assert_eq!(range.address, PeerAddress::Range("10.0.0.0/8".parse().unwrap()));
     assert_eq!(range.hold_time, Duration::from_secs(30));
     assert!(range.passive);
@@ -287,6 +287,43 @@ fn passwords_come_without_their_line_break_and_with_a_warning_if_public() {
         public.warnings[0]
     );
     assert!(!format!("{public:?}").contains("s3cret"));
+}
+
+#[test]
+fn warnings_are_shown_beside_errors() {
+    let text = "[speaker]\nasn = 64512\n\
+                [[filter]]\nname = \"f\"\n\
+                [[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\nhold_time = \"1s\"\n";
+    let report = parse("test.toml", text).unwrap_err();
+    assert_eq!(report.error_count(), 1, "{report}");
+    let report = report.to_string();
+    assert!(
+        report.contains("test.toml:4:8: warning: no peer uses filter `f`"),
+        "{report}"
+    );
+    assert!(report.ends_with("1 error, 1 warning"), "{report}");
+}
+
+#[test]
+fn keys_of_another_table_are_sent_home() {
+    for (text, expected) in [
+        (
+            "[[vip]]\nname = \"v\"\naddress = \"192.0.2.1/32\"\ninterval = \"1s\"\n",
+            "`interval` belongs in `check` of [[vip]]",
+        ),
+        (
+            "[kernel]\nrouter_id = \"192.0.2.1\"\n",
+            "`router_id` belongs in [speaker]",
+        ),
+        ("[speaker.more]\n", "known here: "),
+        (
+            "[[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nasn = 64512\nadd_paths = \"both\"\n",
+            "did you mean `add_path`?",
+        ),
+    ] {
+        let report = parse("test.toml", &format!("[speaker]\nasn = 64512\n{text}")).unwrap_err();
+        assert!(report.to_string().contains(expected), "{report}");
+    }
 }
 
 #[test]

@@ -115,6 +115,12 @@ impl Chain {
         self.0.drop_only
     }
 
+    /// Whether some rule looks at what may change while a route stays as it is.
+    #[must_use]
+    pub fn reads_surroundings(&self) -> bool {
+        self.filters().iter().any(|filter| filter.reads_surroundings())
+    }
+
     /// Whether this is [`Chain::no_policy`], which operators are told about.
     #[must_use]
     pub fn is_no_policy(&self) -> bool {

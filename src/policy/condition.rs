@@ -185,6 +185,21 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// Whether it looks at what may change while the route itself stays as it is: where its source belongs, and what the kernel
+    /// says of a route of our own.
+    #[must_use]
+    pub fn reads_surroundings(&self) -> bool {
+        match self {
+            Self::Group(_) | Self::KernelMetric(..) | Self::KernelRealm(..) => true,
+            Self::Filter(filter) => filter.reads_surroundings(),
+            Self::Not(condition) => condition.reads_surroundings(),
+            Self::Any(conditions) | Self::All(conditions) => conditions.iter().any(Self::reads_surroundings),
+            _ => false,
+        }
+    }
+}
+
 impl SourcePattern {
     fn matches(&self, source: &Source<'_>) -> bool {
         match (self, source) {

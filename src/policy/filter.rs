@@ -64,6 +64,12 @@ impl Filter {
         self.rules.iter().all(|rule| rule.edits.is_empty())
     }
 
+    /// Whether some rule looks at what may change while a route stays as it is.
+    #[must_use]
+    pub fn reads_surroundings(&self) -> bool {
+        self.rules.iter().any(|rule| rule.condition.reads_surroundings())
+    }
+
     /// Stands where an equal filter stands, for all who hold it.
     pub fn move_to(&self, equal: &Self) {
         self.location.move_to(&equal.location);

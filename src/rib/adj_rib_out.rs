@@ -1,5 +1,6 @@
 //! Adj-RIB-Out of one update group: one dense array, 12 octets a prefix (or path, with Add-Path), for all members together.
 
+use super::id_set::IdSet;
 use super::ids::{AttributesId, PeerIndex};
 
 /// What a group is sent for one id.
@@ -172,6 +173,23 @@ impl AdjRibOut {
     /// Every id that has a slot, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, OutSlot)> + '_ {
         (0..self.bound()).filter_map(|id| self.at(id).map(|slot| (id, slot)))
+    }
+
+    /// The ids of slots that are as wanted; empty ones are none.
+    pub(crate) fn ids(&self, wanted: impl Fn(OutSlot) -> bool) -> IdSet {
+        let mut ids = IdSet::default();
+        for (number, slots) in self.slots.chunks(64).enumerate() {
+            let bit = |slot: &OutSlot| u64::from(slot.some().is_some_and(&wanted));
+            let word = slots.iter().rev().fold(0, |word, slot| word << 1 | bit(slot));
+            ids.add_word(number, word);
+        }
+        ids
+    }
+
+    /// Takes up to `limit` slots out, the last ones first, without counting; none are left when there are none.
+    pub(crate) fn dismantle(&mut self, limit: usize) -> impl Iterator<Item = OutSlot> + '_ {
+        let from = self.slots.len().saturating_sub(limit);
+        self.slots.drain(from..).filter_map(OutSlot::some)
     }
 
     /// How many slots are sent to a member that is this peer.

@@ -77,7 +77,7 @@ pub(crate) struct AttributeSet {
     rank: u64,
     next_hop: u32,
     references: u32,
-    /// Grows whenever the id gets a new meaning.
+    /// The number of the set among all that there have been.
     generation: u32,
     med: u32,
     first_as: u32,
@@ -174,7 +174,7 @@ impl AttributeSet {
         self.flags & LLGR_STALE != 0
     }
 
-    /// Tells apart the sets that one id stands for in turn.
+    /// Tells apart the sets that one id stands for in turn; a later set of the shard has a higher one, with wrapping.
     #[inline]
     pub(crate) const fn generation(&self) -> u32 {
         self.generation
@@ -243,6 +243,8 @@ pub(crate) struct AttributeTable {
     ids: IdTable,
     sets: Vec<AttributeSet>,
     free: Vec<AttributesId>,
+    /// Of the latest set.
+    generation: u32,
     raw: Vec<Option<RawLine>>,
     scratch: Vec<u8>,
     /// Octets that the sets own.
@@ -258,11 +260,17 @@ impl AttributeTable {
             ids: IdTable::default(),
             sets: Vec::new(),
             free: Vec::new(),
+            generation: 0,
             raw: Vec::new(),
             scratch: Vec::new(),
             octets: 0,
             next_hops: NextHopTable::new(track_next_hops),
         }
+    }
+
+    /// [`AttributeSet::generation`] of the latest set.
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// How many distinct sets there are.
@@ -393,9 +401,10 @@ impl AttributeTable {
         let key = key_values(attributes, self.identity);
         let mut set = AttributeSet::new(octets, lens, next_hop, &key);
         self.octets += octets.len();
+        self.generation = self.generation.wrapping_add(1);
+        set.generation = self.generation;
         let id = match self.free.pop() {
             Some(id) => {
-                set.generation = self.sets[id.index()].generation.wrapping_add(1);
                 self.sets[id.index()] = set;
                 id
             }

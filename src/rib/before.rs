@@ -7,7 +7,7 @@ use super::core::Core;
 use super::export;
 use super::group::GroupKey;
 use super::id_set::IdSet;
-use super::ids::PrefixId;
+use super::ids::{PeerIndex, PrefixId};
 use super::table_data::TableData;
 use super::update_group::route;
 
@@ -15,34 +15,50 @@ use super::update_group::route;
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     key: GroupKey,
-    /// Each slot, and which of the sets that its id stands for in turn it means.
-    slots: Vec<(OutSlot, u32)>,
+    slots: Vec<OutSlot>,
+    /// Of the latest set of attributes there was: an id that stands for a later one meant something else.
+    generation: u32,
 }
 
 impl Snapshot {
     pub(crate) fn new(key: &GroupKey, slots: &[OutSlot], core: &Core) -> Self {
-        let meant = |slot: &OutSlot| {
-            let generation = slot
-                .some()
-                .map(|slot| core.attributes.set(slot.attributes).generation());
-            (*slot, generation.unwrap_or_default())
-        };
         Self {
             key: key.clone(),
-            slots: slots.iter().map(meant).collect(),
+            slots: slots.to_vec(),
+            generation: core.attributes.generation(),
         }
+    }
+
+    /// What was sent of an id.
+    fn at(&self, id: u32) -> Option<OutSlot> {
+        self.slots
+            .get(id as usize)
+            .and_then(|slot| slot.some())
+            .filter(|slot| !slot.is_too_long())
+    }
+
+    /// Whether what an id of a set stands for is older than the snapshot.
+    const fn knows(&self, generation: u32) -> bool {
+        // The half of the numbers behind is later: they start again at zero.
+        generation.wrapping_sub(self.generation).wrapping_sub(1) > u32::MAX / 2
     }
 }
 
-/// What one member held of a snapshot.
+/// What a member held of a snapshot, or what all members with one filter did who left together.
 #[derive(Clone, Debug)]
 pub(crate) struct Before {
     pub(crate) snapshot: Arc<Snapshot>,
-    /// Ids that it certainly held as they are there.
+    /// Ids that it certainly held as they are there, unless it is where they came from.
     pub(crate) ids: IdSet,
 }
 
 impl Before {
+    /// Whom an id came from, who was not sent it therefore; none if it may have been told something else since.
+    pub(crate) fn source(&self, id: u32) -> Option<PeerIndex> {
+        let slot = self.snapshot.at(id).filter(|_| self.ids.contains(id));
+        slot.map(|slot| slot.source)
+    }
+
     /// Whether the member has exactly what a slot of its new group would tell it of an id.
     ///
     /// What is on the wire follows from the slot and the key. Two keys that differ in policy alone write equal slots alike,
@@ -54,14 +70,9 @@ impl Before {
         key: &GroupKey,
         (core, data): (&Core, &TableData),
     ) -> bool {
-        let Some((held, generation)) = self.snapshot.slots.get(id as usize).copied() else {
-            return false;
-        };
-        if !self.ids.contains(id)
-            || held.is_too_long()
-            || !held.is_same(slot)
-            || core.attributes.set(slot.attributes).generation() != generation
-        {
+        let generation = core.attributes.set(slot.attributes).generation();
+        let held = self.snapshot.at(id).filter(|_| self.ids.contains(id));
+        if !held.is_some_and(|held| held.is_same(slot)) || !self.snapshot.knows(generation) {
             return false;
         }
         let old = &self.snapshot.key;

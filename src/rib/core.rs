@@ -104,7 +104,7 @@ impl Core {
         match (source.local_source(), self.peers.settings(source)) {
             (None, Some(peer)) => Source::Peer {
                 name: &peer.name,
-                group: peer.group.as_deref(),
+                group: peer.policy.group.as_deref(),
                 address: peer.address,
                 asn: peer.asn,
                 kind: peer.kind,

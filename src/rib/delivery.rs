@@ -19,8 +19,8 @@ use super::update_group::{UpdateGroup, prefix_id};
 const BATCH: usize = 4_096;
 /// Bytes at which encoding a batch stops.
 const BATCH_BYTES: usize = 256 * 1024;
-/// Batches that all streams of a group are given together before everything else has its turn.
-const ROUNDS: usize = 4;
+/// Batches that all streams of a table are given together before everything else has its turn.
+pub(crate) const ROUNDS: usize = 2;
 /// Chunks handed to a session in one output.
 const CHUNKS: usize = 64;
 
@@ -34,22 +34,28 @@ pub(crate) struct Gate {
 }
 
 impl UpdateGroup {
-    /// Sends what can be sent; whether there is more to do at once.
-    pub(crate) fn serve(&mut self, core: &mut Core, data: &TableData, gate: Gate) -> bool {
+    /// Sends what can be sent, of streams up to `rounds` batches; whether there is more to do at once.
+    pub(crate) fn serve(
+        &mut self,
+        core: &mut Core,
+        data: &TableData,
+        gate: Gate,
+        rounds: &mut usize,
+    ) -> bool {
         self.active = false;
         self.flush(core, data);
         self.cover_late_changes(gate);
-        self.start_waiting(core, data);
+        let left = self.start_waiting(core, data);
         let interval = self.key.min_advertisement_interval;
         for stream in self.streams.iter_mut().flatten() {
             stream.take_turn(interval, gate.now);
         }
-        let more = self.serve_streams(core, data, gate);
+        let more = self.serve_streams((core, data), gate, rounds);
         for index in 0..self.members.len() {
             self.send(MemberId(u32::try_from(index).unwrap_or(u32::MAX)), core);
         }
-        self.active |= more;
-        more
+        self.active |= more || left;
+        self.active
     }
 
     /// What changed before End-of-RIB was allowed goes before it: it is part of what we had when we came up.
@@ -77,16 +83,22 @@ impl UpdateGroup {
     }
 
     /// Encodes and sends streams as far as their members take them, a batch of each in turn; whether there is more to do.
-    fn serve_streams(&mut self, core: &mut Core, data: &TableData, gate: Gate) -> bool {
+    fn serve_streams(
+        &mut self,
+        (core, data): (&mut Core, &TableData),
+        gate: Gate,
+        rounds: &mut usize,
+    ) -> bool {
         let count = self.streams.len();
-        let (mut rounds, mut idle) = (0, 0);
+        let mut idle = 0;
         while idle < count {
-            if rounds == ROUNDS {
+            if *rounds == 0 {
                 return true;
             }
             self.turn = (self.turn + 1) % count;
             if self.serve_stream(self.turn, core, data, gate) {
-                (rounds, idle) = (rounds + 1, 0);
+                *rounds -= 1;
+                idle = 0;
             } else {
                 idle += 1;
             }
@@ -175,10 +187,7 @@ impl UpdateGroup {
             let Some(stream) = self.streams[index].as_ref() else {
                 continue;
             };
-            if !self.is_held(stream, *id, core, data) {
-                let held = stream.may_hold.contains(*id);
-                self.stream_entries((*id, held), &members, (core, data), &mut entries);
-            }
+            self.stream_entries(*id, (stream, &members), (core, data), &mut entries);
         }
         let packed = self.pack(entries, bytes, core, data);
         let Some(stream) = self.streams[index].as_mut() else {
@@ -240,46 +249,43 @@ impl UpdateGroup {
         self.streams.iter().flatten().filter_map(Stream::next_turn).min()
     }
 
-    /// Whether the only member of a stream brought what it is to be told of an id from another group.
-    fn is_held(&self, stream: &Stream, id: u32, core: &Core, data: &TableData) -> bool {
-        let (Some(before), [member]) = (&stream.before, stream.members.as_slice()) else {
-            return false;
-        };
-        let Some(slot) = self.out.at(id).filter(|slot| !slot.is_too_long()) else {
-            return false;
-        };
-        let prefix = prefix_id(&self.key, id, data);
-        before.has((id, prefix), slot, &self.key, (core, data))
-            && self
-                .member(*member)
-                .is_some_and(|at| self.audience(id, slot, core, data).includes(*member, at.peer))
-    }
-
     /// What the members of a stream are told of an id.
     fn stream_entries(
         &self,
-        (id, held): (u32, bool),
-        members: &[MemberId],
+        id: u32,
+        (stream, members): (&Stream, &[MemberId]),
         (core, data): (&Core, &TableData),
         entries: &mut Entries,
     ) {
+        let held = stream.may_hold.contains(id);
+        let before = stream.before.as_ref();
         let Some(slot) = self.out.at(id).filter(|slot| !slot.is_too_long()) else {
             if held {
-                entries.add(id, None, &Audience::default());
+                let source = before.and_then(|before| before.source(id));
+                let audience = Audience {
+                    except_source: source.filter(|source| self.by_peer.contains_key(source)),
+                    ..Audience::default()
+                };
+                entries.add(id, None, &audience);
             }
             return;
         };
         let audience = self.audience(id, slot, core, data);
-        let included = |id: &MemberId| {
-            self.member(*id)
-                .is_some_and(|member| audience.includes(*id, member.peer))
-        };
+        let of = |id: &MemberId| self.member(*id).map(|member| member.peer);
+        let included = |id: &MemberId| of(id).is_some_and(|peer| audience.includes(*id, peer));
         if held {
-            for member in members.iter().filter(|member| !included(member)) {
+            let held_by = |id_of: &MemberId| of(id_of).is_some_and(|peer| !stream.was_source(id, peer));
+            for member in members
+                .iter()
+                .filter(|member| !included(member) && held_by(member))
+            {
                 entries.add(id, None, &Audience::only(*member));
             }
         }
-        if members.iter().any(included) {
+        // What they bring from another group is not told again.
+        let prefix = prefix_id(&self.key, id, data);
+        let same = before.is_some_and(|before| before.has((id, prefix), slot, &self.key, (core, data)));
+        if !same && members.iter().any(included) {
             entries.add(id, Some(slot), &audience);
         }
     }

@@ -12,6 +12,8 @@ use crate::policy::Chain;
 #[derive(Debug)]
 pub(crate) struct FilterClass {
     pub(crate) chain: Chain,
+    /// The verdict on a slot may become another while the slot stays as it is.
+    pub(crate) reads_surroundings: bool,
     members: Vec<MemberId>,
     /// Members that go over to it once it has seen every slot.
     reserved: Vec<MemberId>,
@@ -29,6 +31,7 @@ impl FilterClass {
     /// `from`: slots from there on are still to be looked at.
     pub(crate) fn new(chain: Chain, from: Option<u32>) -> Self {
         Self {
+            reads_surroundings: chain.reads_surroundings(),
             chain,
             members: Vec::new(),
             reserved: Vec::new(),

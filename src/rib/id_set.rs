@@ -113,6 +113,52 @@ impl IdSet {
         }
     }
 
+    /// Adds the ids whose bits are set in a word; `number`: of 64 ids each.
+    pub(crate) fn add_word(&mut self, number: usize, word: u64) {
+        if word != 0 {
+            let own = &mut self.page_mut(number / PAGE_WORDS)[number % PAGE_WORDS];
+            let added = (word & !*own).count_ones();
+            *own |= word;
+            self.len += added as usize;
+        }
+    }
+
+    /// Adds the ids of another set.
+    pub(crate) fn unite(&mut self, other: &Self) {
+        self.combine(other, |own, other| own | other);
+    }
+
+    /// Keeps only what another set holds as well.
+    pub(crate) fn intersect(&mut self, other: &Self) {
+        self.combine(other, |own, other| own & other);
+    }
+
+    /// Takes out what another set holds.
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.combine(other, |own, other| own & !other);
+    }
+
+    /// Works out each word from what it was and another set's.
+    fn combine(&mut self, other: &Self, word: impl Fn(u64, u64) -> u64) {
+        const NONE: &Page = &[0; PAGE_WORDS];
+        for number in 0..self.pages.len().max(other.pages.len()) {
+            if self.page(number).is_none() && other.page(number).is_none() {
+                continue;
+            }
+            let page = self.page_mut(number);
+            let (mut before, mut after) = (0, 0);
+            for (own, other) in page.iter_mut().zip(other.page(number).unwrap_or(NONE)) {
+                before += own.count_ones() as usize;
+                *own = word(*own, *other);
+                after += own.count_ones() as usize;
+            }
+            self.len = self.len - before + after;
+            if after == 0 {
+                self.drop_page(number);
+            }
+        }
+    }
+
     /// Every id, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         let pages = self.pages.iter().enumerate();
@@ -122,25 +168,6 @@ impl IdSet {
                 let words = page.iter().enumerate();
                 words.flat_map(move |(index, word)| bits(*word).map(move |bit| id_at(number, index) + bit))
             })
-    }
-
-    /// Every id that is in one of two sets and not in the other, in order, and whether it is in the first. `None` holds all
-    /// ids below `bound`.
-    pub(crate) fn differences<'a>(
-        (one, other): (Option<&'a Self>, Option<&'a Self>),
-        bound: u32,
-    ) -> impl Iterator<Item = (u32, bool)> + 'a {
-        let word_of = |set: Option<&Self>, number: usize, index: usize| match set {
-            None => u64::MAX,
-            Some(set) => set.page(number).map_or(0, |page| page[index]),
-        };
-        let words = (0..bound.div_ceil(64) as usize).map(|at| (at / PAGE_WORDS, at % PAGE_WORDS));
-        words
-            .flat_map(move |(number, index)| {
-                let (one, other) = (word_of(one, number, index), word_of(other, number, index));
-                bits(one ^ other).map(move |bit| (id_at(number, index) + bit, one >> bit & 1 == 1))
-            })
-            .take_while(move |(id, _)| *id < bound)
     }
 }
 
@@ -206,16 +233,26 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_those_of_the_bits() {
-        let (mut one, mut other) = (IdSet::default(), IdSet::default());
-        one.extend([1, 64, 9_000, 9_001]);
-        other.extend([1, 65, 9_001]);
-        let both = (Some(&one), Some(&other));
-        let differ: Vec<_> = IdSet::differences(both, 10_000).collect();
-        assert_eq!(differ, [(64, true), (65, false), (9_000, true)]);
-        let all: Vec<_> = IdSet::differences((None, Some(&other)), 67).collect();
-        assert_eq!(all.len(), 67 - 2);
-        assert!(all.iter().all(|(id, first)| *first && ![1, 65].contains(id)));
+    fn sets_combine_as_their_ids_do() {
+        let set = |ids: &[u32]| {
+            let mut set = IdSet::default();
+            set.extend(ids.iter().copied());
+            set
+        };
+        let check = |combine: fn(&mut IdSet, &IdSet), expected: &[u32]| {
+            let mut one = set(&[1, 64, 4_095, 9_000, 70_000]);
+            combine(&mut one, &set(&[1, 65, 9_000, 100_000]));
+            assert_eq!(one.iter().collect::<Vec<_>>(), expected);
+            assert_eq!(one.len(), expected.len());
+        };
+        check(IdSet::unite, &[1, 64, 65, 4_095, 9_000, 70_000, 100_000]);
+        check(IdSet::intersect, &[1, 9_000]);
+        check(IdSet::subtract, &[64, 4_095, 70_000]);
+        let mut emptied = set(&[5, 5_000]);
+        emptied.subtract(&set(&[5, 5_000]));
+        assert!(emptied.is_empty() && emptied.pages.is_empty());
+        emptied.add_word(64, 0b101);
+        assert_eq!(emptied.iter().collect::<Vec<_>>(), [4_096, 4_098]);
     }
 
     #[test]

@@ -217,8 +217,6 @@ pub struct Peer {
     pub id: PeerId,
     /// Its configured name, or its address for a peer from a range.
     pub name: Arc<str>,
-    /// Its group's name, if any.
-    pub group: Option<Arc<str>>,
     /// Its address.
     pub address: IpAddr,
     /// The session's local address.
@@ -298,6 +296,8 @@ pub enum SentPaths {
 /// Per-peer settings that take effect without a new session.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PeerPolicy {
+    /// Its group's name, if any: filters ask for it.
+    pub group: Option<Arc<str>>,
     /// Filters on what the peer sends; [`Chain::no_policy`] for an eBGP peer without any (RFC 8212).
     pub import: Chain,
     /// Filters on what the peer is sent.
@@ -342,6 +342,7 @@ impl PeerPolicy {
     #[must_use]
     pub fn accept_all() -> Self {
         Self {
+            group: None,
             import: Chain::accept_all(),
             export: Chain::accept_all(),
             rr_client: false,

@@ -7,6 +7,9 @@ use super::next_hop::NextHopId;
 use super::table::Table;
 use crate::route::Prefix;
 
+/// What it takes to change a path, where looking at one is one.
+pub(crate) const EFFORT_OF_PATH: usize = 8;
+
 /// One pass over the arena of paths.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -37,21 +40,21 @@ impl Job {
         Self { table, kind, next: 0 }
     }
 
-    /// Looks at up to `limit` paths; whether all have been looked at.
-    pub(crate) fn step(&mut self, table: &mut Table, core: &mut Core, limit: usize) -> bool {
+    /// Goes on until `effort` is used up; whether all paths have been looked at.
+    pub(crate) fn step(&mut self, table: &mut Table, core: &mut Core, effort: &mut usize) -> bool {
         if self.is_pointless(table, core) {
             return true;
         }
-        let end = self.next.saturating_add(limit).min(table.data.rib_in.bound());
+        let bound = table.data.rib_in.bound();
         let mut importer = Importer::default();
-        for slot in (self.next..end).map(PathSlot::from_index) {
-            if table.data.rib_in.is_live(slot) {
-                self.visit(slot, table, core, &mut importer);
-            }
+        while self.next < bound && *effort > 0 {
+            let slot = PathSlot::from_index(self.next);
+            self.next += 1;
+            let changed = table.data.rib_in.is_live(slot) && self.visit(slot, table, core, &mut importer);
+            *effort = effort.saturating_sub(if changed { EFFORT_OF_PATH } else { 1 });
         }
         importer.forget(core);
-        self.next = end;
-        end == table.data.rib_in.bound()
+        self.next >= bound
     }
 
     /// Whether there is no path that it could concern.
@@ -65,7 +68,8 @@ impl Job {
         }
     }
 
-    fn visit(&self, slot: PathSlot, table: &mut Table, core: &mut Core, importer: &mut Importer) {
+    /// Does what is to be done to a path; whether that is more than to mark its prefix.
+    fn visit(&self, slot: PathSlot, table: &mut Table, core: &mut Core, importer: &mut Importer) -> bool {
         let path = table.data.rib_in.path(slot);
         let family = table.data.family;
         match &self.kind {
@@ -76,6 +80,7 @@ impl Job {
                     .map_or(*keep, |family| family.epoch);
                 if current.wrapping_sub(path.epoch) > current.wrapping_sub(*keep) {
                     table.remove(core, slot);
+                    return true;
                 }
             }
             JobKind::Reimport { peer } if path.peer == *peer => {
@@ -92,6 +97,7 @@ impl Job {
                     table.count_accepted(core, *peer, before, accepted);
                     table.mark(id);
                 }
+                return true;
             }
             JobKind::Redecide { peer } if path.peer == *peer => {
                 table.mark(table.data.rib_in.prefix(slot));
@@ -115,5 +121,6 @@ impl Job {
             }
             JobKind::Sweep { .. } | JobKind::Reimport { .. } | JobKind::Redecide { .. } => {}
         }
+        false
     }
 }

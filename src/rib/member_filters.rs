@@ -1,11 +1,15 @@
 //! Members' own filters, those that only drop: which class a member is in, and how it goes over to another.
 
+use std::sync::Arc;
+
+use super::before::Before;
 use super::core::Core;
 use super::filter_class::FilterClass;
 use super::id_set::IdSet;
 use super::ids::PeerIndex;
 use super::membership::Position;
 use super::ring::MemberId;
+use super::stream::Stream;
 use super::table_data::TableData;
 use super::update_group::UpdateGroup;
 use crate::policy::Chain;
@@ -40,6 +44,8 @@ impl UpdateGroup {
             .is_some_and(|class| class.remove(member))
         {
             self.classes[class] = None;
+            // Another filter may get its place.
+            self.latest.get_mut().retain(|(of, _)| *of != Some(class));
         }
     }
 
@@ -49,8 +55,8 @@ impl UpdateGroup {
             .is_none_or(|class| class.from.is_none())
     }
 
-    /// A member's drop-only filter became another one.
-    pub(crate) fn set_filter(&mut self, peer: PeerIndex, chain: &Chain, core: &mut Core, data: &TableData) {
+    /// A member's drop-only filter became another one: it goes over to that when it is next served and all is judged.
+    pub(crate) fn set_filter(&mut self, peer: PeerIndex, chain: &Chain) {
         let Some(id) = self.by_peer.get(&peer).copied() else {
             return;
         };
@@ -72,47 +78,30 @@ impl UpdateGroup {
             new.reserve(id);
         }
         self.active = true;
-        if class != present && self.is_judged(class) && self.fill.is_none() {
-            self.switch_class(id, class, core, data);
-        }
     }
 
-    /// Goes over to another filter, all at once: only ids on which the two differ are told.
+    /// Goes over to another filter: only ids on which the two differ are told. How many slots that took to look at.
     pub(super) fn switch_class(
         &mut self,
         id: MemberId,
         class: Option<usize>,
         core: &mut Core,
         data: &TableData,
-    ) {
+    ) -> usize {
         // What is under way was decided by the old filter.
         self.flush(core, data);
-        let Some(member) = self.member_mut(id) else { return };
-        let (peer, old) = (member.peer, member.class);
-        member.next_class = None;
-        let accepted = |class: Option<usize>| {
-            let class = class.and_then(|class| self.classes[class].as_ref());
-            class.map(|class| &class.accepted)
+        self.send(id, core);
+        let Some(member) = self.member_mut(id) else {
+            return 0;
         };
-        // Whole words of verdicts are compared: what the filters agree on costs next to nothing.
-        let differ: Vec<(u32, bool)> = IdSet::differences((accepted(old), accepted(class)), self.out.bound())
-            .filter(|(slot_id, _)| {
-                let slot = self.out.at(*slot_id);
-                slot.is_some_and(|slot| slot.source != peer && !slot.is_too_long())
-            })
-            .collect();
-        let waiting = matches!(
-            self.member(id).map(|member| &member.position),
-            Some(Position::Waiting { .. })
-        );
-        if !waiting && !differ.is_empty() {
-            let stream = self.split_off(id).and_then(|index| self.streams[index].as_mut());
-            if let Some(stream) = stream {
-                differ
-                    .into_iter()
-                    .for_each(|(slot_id, held)| stream.changed(slot_id, held));
-            }
-        }
+        let old = member.class;
+        member.next_class = None;
+        let waiting = matches!(member.position, Position::Waiting { .. });
+        let looked_at = if waiting {
+            0
+        } else {
+            self.tell_difference(id, (old, class), core)
+        };
         if let Some(old) = old {
             self.leave_class(old, id);
         }
@@ -122,5 +111,76 @@ impl UpdateGroup {
         if let Some(member) = self.member_mut(id) {
             member.class = class;
         }
+        looked_at
+    }
+
+    /// Puts a member into a stream that tells it on what two filters differ; how many slots that took to look at.
+    fn tell_difference(
+        &mut self,
+        id: MemberId,
+        (old, new): (Option<usize>, Option<usize>),
+        core: &Core,
+    ) -> usize {
+        let origin = self.has_read_all(id).then(|| self.before(old, core));
+        let joinable = |stream: &Stream| {
+            let same = |at: &Arc<Before>| origin.as_ref().is_some_and(|origin| Arc::ptr_eq(at, origin));
+            let class = |id: &MemberId| self.member(*id).and_then(|member| member.class);
+            stream.is_untouched()
+                && stream.origin.as_ref().is_some_and(same)
+                && stream.members.first().map(class) == Some(new)
+        };
+        let known = self
+            .streams
+            .iter()
+            .position(|stream| stream.as_ref().is_some_and(joinable));
+        if let Some(stream) = known {
+            self.take_off(id);
+            self.enter_stream(id, stream);
+            return 0;
+        }
+        let looked_at = self.out.bound() as usize;
+        let (differ, held) = self.difference(id, (old, new), origin.is_some());
+        if differ.is_empty() {
+            return looked_at;
+        }
+        let stream = self.split_off(id).and_then(|index| self.streams[index].as_mut());
+        if let Some(stream) = stream {
+            stream.changed_all(&differ, &held);
+            if let Some(origin) = origin {
+                stream.before = Some(Before {
+                    snapshot: Arc::clone(&origin.snapshot),
+                    ids: held,
+                });
+                stream.origin = Some(origin);
+            }
+        }
+        looked_at
+    }
+
+    /// Ids on which two filters differ, and which of them the first lets pass.
+    fn difference(
+        &self,
+        id: MemberId,
+        (old, new): (Option<usize>, Option<usize>),
+        for_others: bool,
+    ) -> (IdSet, IdSet) {
+        let peer = self.member(id).map(|member| member.peer).filter(|_| !for_others);
+        let sent = self
+            .out
+            .ids(|slot| !slot.is_too_long() && Some(slot.source) != peer);
+        let accepted = |class: Option<usize>| {
+            let mut accepted = sent.clone();
+            if let Some(class) = class.and_then(|class| self.classes[class].as_ref()) {
+                accepted.intersect(&class.accepted);
+            }
+            accepted
+        };
+        let (mut held, mut wanted) = (accepted(old), accepted(new));
+        let both = held.clone();
+        held.subtract(&wanted);
+        wanted.subtract(&both);
+        let mut differ = wanted;
+        differ.unite(&held);
+        (differ, held)
     }
 }

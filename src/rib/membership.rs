@@ -17,6 +17,9 @@ use super::table_data::TableData;
 use super::update_group::UpdateGroup;
 use crate::policy::Chain;
 
+/// Slots that are looked at in one slice of work to start members who come from elsewhere; about half a millisecond.
+const STARTED: usize = 1 << 19;
+
 /// One member.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -49,10 +52,10 @@ pub(crate) enum Position {
 /// What a member takes with it from one group to another.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Carried {
-    /// Ids that it may hold.
+    /// Ids that it may hold, beyond those of `before`.
     held: IdSet,
-    /// What it held of them for certain.
-    before: Option<Before>,
+    /// What it held for certain; one for all that left together.
+    before: Option<Arc<Before>>,
     /// What it has still to be told when it has been told everything.
     markers: SmallVec<[Marker; 2]>,
     /// It has not read the BoRR before those.
@@ -62,7 +65,7 @@ pub(crate) struct Carried {
 
 /// What a member had not read when it was taken off a queue.
 #[derive(Default)]
-struct Unread {
+pub(super) struct Unread {
     ids: IdSet,
     end_of_rib: bool,
     begin_of_refresh: bool,
@@ -86,6 +89,13 @@ impl Unread {
             ItemKind::BeginOfRefresh => self.begin_of_refresh = true,
             ItemKind::EndOfRefresh => self.end_of_refresh = true,
         }
+    }
+}
+
+impl Carried {
+    fn may_hold(&self, id: u32) -> bool {
+        let before = self.before.as_ref();
+        self.held.contains(id) || before.is_some_and(|before| before.ids.contains(id))
     }
 }
 
@@ -135,17 +145,17 @@ impl UpdateGroup {
     }
 
     /// A peer goes over to another group; what it takes with it, unless it has not been sent anything.
-    pub(crate) fn leave_for_another(&mut self, peer: PeerIndex, core: &Core) -> Option<Carried> {
+    pub(crate) fn leave_for_another(&mut self, peer: PeerIndex, core: &mut Core) -> Option<Carried> {
         let id = self.by_peer.get(&peer).copied()?;
+        // Who has read everything holds what all others from here do.
+        self.send(id, core);
         let mut carried = self.carried(id, core);
         let again = self.member(id).and_then(|member| member.again);
         let unread = self.take_out(peer, id);
         let carried = carried.as_mut()?;
-        carried.held.extend(unread.ids.iter());
-        if let Some(before) = &mut carried.before {
-            unread.ids.iter().for_each(|id| {
-                before.ids.remove(id);
-            });
+        carried.held.unite(&unread.ids);
+        if let Some(before) = carried.before.as_mut().filter(|_| !unread.ids.is_empty()) {
+            Arc::make_mut(before).ids.subtract(&unread.ids);
         }
         let mut markers = unread.markers();
         markers.append(&mut carried.markers);
@@ -184,42 +194,36 @@ impl UpdateGroup {
         {
             return from.as_deref().cloned();
         }
-        let snapshot = self.is_in_step(id).then(|| self.snapshot(core));
         let member = self.member(id)?;
-        let stream = match &member.position {
-            Position::Stream { stream, .. } => {
-                self.streams[*stream].as_ref().filter(|stream| !stream.is_done())
-            }
-            Position::Waiting { .. } | Position::Ring(_) => None,
+        if self.is_in_step(id) {
+            return Some(Carried {
+                before: Some(self.before(member.class, core)),
+                ..Carried::default()
+            });
+        }
+        let peer = member.peer;
+        let mut held = self.out.ids(|slot| slot.source != peer && !slot.is_too_long());
+        if let Some(class) = member.class.and_then(|class| self.classes[class].as_ref()) {
+            held.intersect(&class.accepted);
+        }
+        let mut carried = Carried {
+            held,
+            ..Carried::default()
         };
-        let mut carried = Carried::default();
-        let accepted = member
-            .class
-            .and_then(|class| self.classes[class].as_ref())
-            .map(|class| &class.accepted);
-        let passes = |id: &u32| accepted.is_none_or(|accepted| accepted.contains(*id));
-        let slots = self.out.iter();
-        let held = slots.filter(|(_, slot)| slot.source != member.peer && !slot.is_too_long());
-        carried.held.extend(held.map(|(id, _)| id).filter(passes));
-        match stream {
-            None => {
-                carried.before = snapshot.map(|snapshot| Before {
-                    snapshot,
-                    ids: carried.held.clone(),
-                });
-            }
-            Some(stream) => {
-                if let Some(walk) = &stream.walk {
-                    carried.markers.clone_from(&walk.markers);
-                    // What is not sent yet is held only if it was before.
-                    if stream.fresh {
-                        walk.ids.iter().for_each(|id| {
-                            carried.held.remove(id);
-                        });
-                    }
+        if let Position::Stream { stream, .. } = member.position
+            && let Some(stream) = &self.streams[stream]
+        {
+            if let Some(walk) = &stream.walk {
+                carried.markers.clone_from(&walk.markers);
+                // What is not sent yet is held only if it was before.
+                if stream.fresh {
+                    carried.held.subtract(&walk.ids);
                 }
-                carried.held.extend(stream.may_hold.iter());
             }
+            let may_hold = stream.may_hold.iter();
+            carried
+                .held
+                .extend(may_hold.filter(|id| !stream.was_source(*id, peer)));
         }
         Some(carried)
     }
@@ -235,15 +239,50 @@ impl UpdateGroup {
         }
     }
 
-    /// The slots as they are; those who leave one after the other share it.
-    fn snapshot(&mut self, core: &Core) -> Arc<Snapshot> {
-        let Self { key, out, latest, .. } = self;
-        let latest = latest.get_or_insert_with(|| Arc::new(Snapshot::new(key, out.slots(), core)));
-        Arc::clone(latest)
+    /// Whether a member holds what everybody with its filter does, and waits for nothing.
+    pub(super) fn has_read_all(&self, id: MemberId) -> bool {
+        let Some(member) = self.member(id).filter(|member| member.again.is_none()) else {
+            return false;
+        };
+        let read = |cursor: Cursor| cursor == self.ring.head();
+        match member.position {
+            Position::Ring(cursor) => read(cursor),
+            Position::Stream {
+                stream,
+                cursor,
+                then: Some(then),
+            } => {
+                read(then)
+                    && self.streams[stream]
+                        .as_ref()
+                        .is_some_and(|at| at.ring.head() == cursor)
+            }
+            Position::Stream { then: None, .. } | Position::Waiting { .. } => false,
+        }
+    }
+
+    /// What members with one filter hold who are in step; those who leave one after the other share it.
+    pub(super) fn before(&self, class: Option<usize>, core: &Core) -> Arc<Before> {
+        let mut latest = self.latest.borrow_mut();
+        let known = latest.iter().find(|(of, _)| *of == class);
+        if let Some((_, before)) = known {
+            return Arc::clone(before);
+        }
+        let snapshot = match latest.first() {
+            Some((_, before)) => Arc::clone(&before.snapshot),
+            None => Arc::new(Snapshot::new(&self.key, self.out.slots(), core)),
+        };
+        let mut ids = self.out.ids(|slot| !slot.is_too_long());
+        if let Some(class) = class.and_then(|class| self.classes[class].as_ref()) {
+            ids.intersect(&class.accepted);
+        }
+        let before = Arc::new(Before { snapshot, ids });
+        latest.push((class, Arc::clone(&before)));
+        before
     }
 
     /// Takes a member off whatever it reads, and yields what it had not read.
-    fn take_off(&mut self, id: MemberId) -> Unread {
+    pub(super) fn take_off(&mut self, id: MemberId) -> Unread {
         let mut unread = Unread::default();
         self.moves += 1;
         let Some(member) = self.members[id.0 as usize].as_mut() else {
@@ -294,7 +333,7 @@ impl UpdateGroup {
         }
     }
 
-    fn enter_stream(&mut self, id: MemberId, stream: usize) {
+    pub(super) fn enter_stream(&mut self, id: MemberId, stream: usize) {
         let Some(at) = self.streams[stream].as_mut() else {
             return;
         };
@@ -310,18 +349,23 @@ impl UpdateGroup {
         self.active = true;
     }
 
-    /// Starts the members that waited, and those whose new filter has seen everything.
-    pub(crate) fn start_waiting(&mut self, core: &mut Core, data: &TableData) {
+    /// Starts the members that waited, and those whose new filter has seen everything, as many as fit into a slice of work;
+    /// whether some are left.
+    pub(crate) fn start_waiting(&mut self, core: &mut Core, data: &TableData) -> bool {
         if self.fill.is_some() {
-            return;
+            return false;
         }
+        let mut looked_at = 0;
+        let mut left = false;
         for index in 0..self.members.len() {
             let id = MemberId(u32::try_from(index).unwrap_or(u32::MAX));
             let Some(member) = self.member(id) else { continue };
-            if let Some(next) = member.next_class
-                && self.is_judged(next)
-            {
-                self.switch_class(id, next, core, data);
+            if let Some(next) = member.next_class.filter(|next| self.is_judged(*next)) {
+                if looked_at > STARTED {
+                    left = true;
+                } else {
+                    looked_at += self.switch_class(id, next, core, data);
+                }
             }
             let Some(member) = self.members[index].as_mut() else {
                 continue;
@@ -329,22 +373,25 @@ impl UpdateGroup {
             let class = member.class;
             if let Position::Waiting { from } = &mut member.position {
                 let from = from.take();
-                if self.is_judged(class) {
-                    self.start(id, from);
-                } else if let Some(member) = self.member_mut(id) {
-                    member.position = Position::Waiting { from };
+                if !self.is_judged(class) || (from.is_some() && looked_at > STARTED) {
+                    left |= self.is_judged(class);
+                    if let Some(member) = self.member_mut(id) {
+                        member.position = Position::Waiting { from };
+                    }
+                } else {
+                    looked_at += self.start(id, from);
                 }
             }
         }
+        left
     }
 
     pub(super) fn present(&self) -> IdSet {
-        let mut ids = IdSet::default();
-        ids.extend(self.out.iter().map(|(id, _)| id));
-        ids
+        self.out.ids(|_| true)
     }
 
-    fn start(&mut self, id: MemberId, from: Option<Box<Carried>>) {
+    /// Starts a member; how many slots that took to look at.
+    fn start(&mut self, id: MemberId, from: Option<Box<Carried>>) -> usize {
         let Some(from) = from else {
             let stream = self.joinable(id).unwrap_or_else(|| {
                 let walk = Walk {
@@ -357,22 +404,33 @@ impl UpdateGroup {
                     ..Stream::default()
                 })
             });
-            return self.enter_stream(id, stream);
+            self.enter_stream(id, stream);
+            return 0;
         };
         let Carried {
-            held,
+            mut held,
             before,
             markers,
             begin_of_refresh,
             again,
         } = *from;
+        let alone = !held.is_empty() || !markers.is_empty() || begin_of_refresh || again.is_some();
+        let origin = before.clone().filter(|_| !alone);
+        if let Some(stream) = origin.as_ref().and_then(|origin| self.joinable_from(id, origin)) {
+            self.enter_stream(id, stream);
+            return 0;
+        }
+        if let Some(before) = &before {
+            held.unite(&before.ids);
+        }
         let mut ids = self.present();
-        ids.extend(held.iter());
+        ids.unite(&held);
         let walk = Some(Walk { ids, markers });
         let stream = self.add_stream(Stream {
             walk,
             may_hold: held,
-            before,
+            before: before.map(Arc::unwrap_or_clone),
+            origin,
             ..Stream::default()
         });
         self.enter_stream(id, stream);
@@ -382,22 +440,28 @@ impl UpdateGroup {
         if let Some(member) = self.member_mut(id) {
             member.again = member.again.max(again);
         }
+        self.out.bound() as usize
+    }
+
+    /// A stream of members that came from the same place with nothing else to be told, and have the same filter.
+    pub(super) fn joinable_from(&self, id: MemberId, origin: &Arc<Before>) -> Option<usize> {
+        let class = |id: &MemberId| self.member(*id).and_then(|member| member.class);
+        self.streams.iter().position(|stream| {
+            stream.as_ref().is_some_and(|stream| {
+                stream.is_untouched()
+                    && stream.origin.as_ref().is_some_and(|at| Arc::ptr_eq(at, origin))
+                    && stream.members.first().map(class) == Some(class(&id))
+            })
+        })
     }
 
     /// A stream of members that came up together with this one and have not been sent anything. Their filters are equal, so
     /// that one of them is never told to withdraw what only another was sent.
     fn joinable(&self, id: MemberId) -> Option<usize> {
-        if !self.key.min_advertisement_interval.is_zero() {
-            return None;
-        }
         let class = |id: &MemberId| self.member(*id).and_then(|member| member.class);
         self.streams.iter().position(|stream| {
             stream.as_ref().is_some_and(|stream| {
-                stream.fresh
-                    && !stream.begun
-                    && !stream.closed
-                    && stream.ring.head() == Cursor::default()
-                    && stream.members.first().map(class) == Some(class(&id))
+                stream.fresh && stream.is_untouched() && stream.members.first().map(class) == Some(class(&id))
             })
         })
     }
@@ -454,7 +518,7 @@ impl UpdateGroup {
                 .iter()
                 .flatten()
                 .any(|member| match &member.position {
-                    Position::Waiting { from } => from.as_ref().is_some_and(|from| from.held.contains(id)),
+                    Position::Waiting { from } => from.as_ref().is_some_and(|from| from.may_hold(id)),
                     Position::Stream { .. } | Position::Ring(_) => false,
                 })
     }

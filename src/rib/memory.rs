@@ -1,5 +1,6 @@
 //! What the shard's memory is used for, by kind. Counted where it is held, so that a question costs nothing to answer.
 
+use super::adj_rib_out::AdjRibOut;
 use super::explain::MemoryUse;
 use super::interface::Peer;
 use super::shard::Rib;
@@ -33,7 +34,8 @@ impl Rib {
             (
                 "advertised",
                 of_groups(|group| group.out.len()),
-                of_groups(|group| group.out.bytes()),
+                of_groups(|group| group.out.bytes())
+                    + sum(|table| table.gone.iter().map(AdjRibOut::bytes).sum()),
             ),
             (
                 "filters",

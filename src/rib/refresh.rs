@@ -50,6 +50,7 @@ impl UpdateGroup {
 
     fn start_refresh(&mut self, id: MemberId, how: Refresh) {
         let present = self.present();
+        let peer = self.member(id).map(|member| member.peer);
         let Some(index) = self.split_off(id) else { return };
         if self.streams[index]
             .as_ref()
@@ -71,12 +72,12 @@ impl UpdateGroup {
             ids: IdSet::default(),
             markers: SmallVec::new(),
         });
-        walk.ids.extend(present.iter());
+        walk.ids.unite(&present);
         if how == Refresh::Enhanced {
             walk.markers.push(Marker::EndOfRefresh);
         }
         stream.leave_to_walk();
-        stream.before = None;
+        stream.forget_before(peer);
         stream.fresh = false;
     }
 

@@ -35,11 +35,17 @@ impl Rib {
         {
             self.peer_removed(index, now);
         }
+        let known = self.core.peers.find(peer.id);
+        let before = known.and_then(|index| self.core.peers.settings(index));
+        let regrouped = before.is_some_and(|before| before.policy.group != peer.policy.group);
         let index = self.core.peers.bring_up(peer);
         let Some(settings) = self.core.peers.settings(index).cloned() else {
             return;
         };
         self.take_back_families(index, &settings, now);
+        if regrouped {
+            self.redecide(index);
+        }
         if self.suspects.contains(&settings.address) {
             self.suspects.retain(|suspect| *suspect != settings.address);
             self.core.outputs.push_back(Output::Settled(settings.address));
@@ -303,7 +309,8 @@ impl Rib {
         if table.groups[group].by_peer.is_empty() {
             let mut gone = table.groups.swap_remove(group);
             table.moves_of_gone_groups += gone.moves;
-            gone.dissolve(&mut self.core);
+            let slots = gone.dissolve(&mut self.core);
+            table.gone.push(slots);
         }
     }
 
@@ -321,12 +328,16 @@ impl Rib {
             (limits, policy.max_prefix_warn_only)
         };
         let limited_anew = up && limits(&old) != limits(new);
+        let regrouped = old.group != new.group;
         let reimport = old.import != new.import
+            || regrouped && new.import.reads_surroundings()
             || old.allow_own_as != new.allow_own_as
             || old.enforce_first_as != new.enforce_first_as
             || old.as_path.no_prepend != new.as_path.no_prepend;
-        let redecide = (old.install, old.install_table, old.rr_client)
-            != (new.install, new.install_table, new.rr_client);
+        // Filters towards others may ask for the group.
+        let redecide = regrouped
+            || (old.install, old.install_table, old.rr_client)
+                != (new.install, new.install_table, new.rr_client);
         let families: Vec<(Family, Peer)> = state
             .families
             .keys()
@@ -352,6 +363,17 @@ impl Rib {
             }
             if up && settings.negotiated.families.contains(family) {
                 self.regroup(peer, table, &settings, family);
+            }
+        }
+    }
+
+    /// Decides what a peer has sent again: filters towards others may see it in another light.
+    fn redecide(&mut self, peer: PeerIndex) {
+        let families = self.core.peers.get(peer).map(|state| &state.families);
+        let families: Vec<Family> = families.into_iter().flat_map(|at| at.keys().copied()).collect();
+        for family in families {
+            if let Some(table) = self.table_of(peer, family) {
+                self.jobs.push_back(Job::new(table, JobKind::Redecide { peer }));
             }
         }
     }
@@ -383,11 +405,11 @@ impl Rib {
         let Some(place) = place else { return };
         let group = &mut at.groups[place];
         if group.key == key {
-            group.set_filter(peer, &settings.policy.export, &mut self.core, &at.data);
+            group.set_filter(peer, &settings.policy.export);
             return;
         }
         group.flush(&mut self.core, &at.data);
-        let carried = group.leave_for_another(peer, &self.core);
+        let carried = group.leave_for_another(peer, &mut self.core);
         self.dissolve_if_empty(table, place);
         let group = self.ensure_group(table, key);
         group.join(peer, settings.address, &settings.policy.export, carried);

@@ -10,13 +10,13 @@ use std::time::Instant;
 use bgp_codec::{Afi, Family, FamilySet, Notification, Safi};
 
 use super::core::Core;
-use super::delivery::Gate;
+use super::delivery::{Gate, ROUNDS};
 use super::explain::{Answer, Query};
 use super::graveyard;
 use super::group::GroupKey;
 use super::ids::PeerIndex;
 use super::interface::{Aggregate, DecisionOptions, Event, Input, LocalChange, Output, Settings};
-use super::jobs::{Job, JobKind};
+use super::jobs::{EFFORT_OF_PATH, Job, JobKind};
 use super::next_hop::NextHopId;
 use super::refresh::Refresh;
 use super::selection::Selection;
@@ -347,6 +347,7 @@ impl Rib {
                 more |= !table.fill_groups(&mut self.core, SLICE as u32);
             }
             more |= self.serve_groups(index, now);
+            more |= self.tables[index].release_gone(&mut self.core, SLICE * 4);
         }
         self.shed();
         self.put_out();
@@ -374,15 +375,13 @@ impl Rib {
     }
 
     fn run_jobs(&mut self) -> bool {
-        let mut budget = SLICE * 8;
+        let mut effort = SLICE * EFFORT_OF_PATH;
         while let Some(job) = self.jobs.front_mut()
-            && budget > 0
+            && effort > 0
         {
-            let done = job.step(&mut self.tables[job.table], &mut self.core, SLICE);
-            if done {
+            if job.step(&mut self.tables[job.table], &mut self.core, &mut effort) {
                 self.jobs.pop_front();
             }
-            budget = budget.saturating_sub(SLICE);
         }
         !self.jobs.is_empty()
     }
@@ -392,14 +391,17 @@ impl Rib {
         let family = table.data.family;
         let open = self.selection.allows_end_of_rib(family, now) && table.initial == 0;
         let mut more = false;
-        for group in &mut table.groups {
+        let mut rounds = ROUNDS;
+        table.turn = (table.turn + 1) % table.groups.len().max(1);
+        let (first, last) = table.groups.split_at_mut(table.turn);
+        for group in last.iter_mut().chain(first) {
             let is_turn = group.next_turn().is_some_and(|at| at.is_none_or(|at| at <= now));
             if group.active || group.is_held_up(open) || is_turn {
                 let gate = Gate {
                     end_of_rib: open,
                     now,
                 };
-                group.serve(&mut self.core, &table.data, gate);
+                group.serve(&mut self.core, &table.data, gate, &mut rounds);
                 more |= group.active;
             }
         }

@@ -6,13 +6,15 @@
 //! Where members wait between advertisements (RFC 4271 §9.2.1.1), each has a stream of its own and stays in it: what changes
 //! waits in the dirty set until its turn has come, except what is to be withdrawn.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
 use super::before::Before;
 use super::id_set::IdSet;
-use super::ring::{MemberId, Ring};
+use super::ids::PeerIndex;
+use super::ring::{Cursor, MemberId, Ring};
 
 /// Bytes by which the members of one stream may be apart before the slower ones get a stream of their own.
 pub(crate) const STREAM_BYTES: usize = 1024 * 1024;
@@ -47,6 +49,8 @@ pub(crate) struct Stream {
     pub(crate) may_hold: IdSet,
     /// What the member held in the group that it comes from; nothing of that has to be told again.
     pub(crate) before: Option<Before>,
+    /// Where those come from who have nothing else to be told; others from there join as long as it has not begun.
+    pub(crate) origin: Option<Arc<Before>>,
     /// The members hold nothing but what this stream has sent.
     pub(crate) fresh: bool,
     /// Some of its ids have been looked at: whoever comes now would miss them.
@@ -81,6 +85,52 @@ impl Stream {
             if self.paced && self.may_hold.contains(id) {
                 self.urgent.insert(id);
             }
+        }
+    }
+
+    /// The same of many ids at once. `held`: those of them that some member held as they were.
+    pub(crate) fn changed_all(&mut self, ids: &IdSet, held: &IdSet) {
+        if self.closed {
+            return;
+        }
+        let mut ids = ids.clone();
+        if let Some(walk) = &self.walk {
+            if !self.fresh {
+                let mut held = held.clone();
+                held.intersect(&walk.ids);
+                held.intersect(&ids);
+                self.may_hold.unite(&held);
+            }
+            ids.subtract(&walk.ids);
+        }
+        ids.subtract(&self.due);
+        let mut new = ids.clone();
+        new.subtract(&self.dirty);
+        new.intersect(held);
+        self.may_hold.unite(&new);
+        self.dirty.unite(&ids);
+        if self.paced {
+            ids.intersect(&self.may_hold);
+            self.urgent.unite(&ids);
+        }
+    }
+
+    /// Whether nothing has been said in it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.begun && !self.closed && !self.paced && self.ring.head() == Cursor::default()
+    }
+
+    /// Whether a member did not hold what others held of an id, because that came from it.
+    pub(crate) fn was_source(&self, id: u32, peer: PeerIndex) -> bool {
+        let before = self.before.as_ref();
+        before.is_some_and(|before| before.source(id) == Some(peer))
+    }
+
+    /// Everything is told again, also to a member (this peer) that has it.
+    pub(crate) fn forget_before(&mut self, peer: Option<PeerIndex>) {
+        let Some(before) = self.before.take() else { return };
+        for id in before.ids.iter().filter(|id| before.source(*id) == peer) {
+            self.may_hold.remove(id);
         }
     }
 
@@ -160,7 +210,8 @@ impl Stream {
     /// Octets of its sets of ids.
     pub(crate) fn set_bytes(&self) -> usize {
         let walk = self.walk.as_ref().map_or(0, |walk| walk.ids.bytes());
-        walk + self.dirty.bytes() + self.due.bytes() + self.urgent.bytes() + self.may_hold.bytes()
+        let before = self.before.as_ref().map_or(0, |before| before.ids.bytes());
+        walk + before + self.dirty.bytes() + self.due.bytes() + self.urgent.bytes() + self.may_hold.bytes()
     }
 
     /// How many ids wait.
@@ -217,6 +268,36 @@ mod tests {
         let mut stream = stream(false);
         stream.changed(7, true);
         assert!(stream.may_hold.contains(7) && stream.dirty.is_empty());
+    }
+
+    #[test]
+    fn many_changes_are_those_of_each() {
+        let set = |ids: std::ops::Range<u32>| {
+            let mut set = IdSet::default();
+            set.extend(ids);
+            set
+        };
+        for (fresh, paced) in [(true, false), (false, false), (false, true)] {
+            let prepared = || {
+                let mut stream = Stream {
+                    paced,
+                    ..stream(fresh)
+                };
+                stream.due = set(12..14);
+                stream.dirty = set(14..17);
+                stream
+            };
+            let (mut one_by_one, mut at_once) = (prepared(), prepared());
+            (5..25).for_each(|id| one_by_one.changed(id, id % 3 == 0));
+            let mut held = IdSet::default();
+            held.extend((0..40).filter(|id| id % 3 == 0));
+            at_once.changed_all(&set(5..25), &held);
+            let sets = |stream: &Stream| {
+                let sets = [&stream.dirty, &stream.due, &stream.urgent, &stream.may_hold];
+                sets.map(|set| set.iter().collect::<Vec<_>>())
+            };
+            assert_eq!(sets(&at_once), sets(&one_by_one), "{fresh} {paced}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bgp_codec::{Afi, Family, NextHop, PeerKind, Safi};
 use smallvec::SmallVec;
 
+use super::adj_rib_out::AdjRibOut;
 use super::attributes::{AS_PATH_LENGTH_OF_RANK, DEFAULT_LOCAL_PREF, KeyValues, bandwidth};
 use super::core::Core;
 use super::decision::{self, Candidate, Loss, Rules};
@@ -32,6 +33,10 @@ pub(crate) struct Table {
     /// Prefixes that were dirty when selection began and are not decided yet.
     pub(crate) initial: usize,
     pub(crate) moves_of_gone_groups: u64,
+    /// What gone groups had sent, until it has been let go of.
+    pub(crate) gone: Vec<AdjRibOut>,
+    /// The group that is served first.
+    pub(crate) turn: usize,
 }
 
 /// One if there is a set.
@@ -56,6 +61,8 @@ impl Table {
             graveyard: Graveyard::default(),
             initial: 0,
             moves_of_gone_groups: 0,
+            gone: Vec::new(),
+            turn: 0,
         }
     }
 
@@ -77,6 +84,9 @@ impl Table {
     /// Gives back what a burst needed.
     pub(crate) fn shrink(&mut self) {
         self.dirty.shrink();
+        for group in &mut self.groups {
+            group.latest.get_mut().clear();
+        }
     }
 
     /// Stores what a source says of a prefix. Takes over one reference to each set.
@@ -162,8 +172,25 @@ impl Table {
         self.data.set_best(prefix, slot);
     }
 
+    /// Lets go of up to `limit` slots of gone groups; whether some are left.
+    pub(crate) fn release_gone(&mut self, core: &mut Core, limit: usize) -> bool {
+        let Some(gone) = self.gone.last_mut() else {
+            return false;
+        };
+        let slots: SmallVec<[AttributesId; 64]> = gone.dismantle(limit).map(|slot| slot.attributes).collect();
+        slots
+            .into_iter()
+            .for_each(|attributes| core.attributes.release(attributes));
+        if gone.bound() == 0 {
+            self.gone.pop();
+        }
+        !self.gone.is_empty()
+    }
+
     /// Decides up to `limit` dirty prefixes and tells the groups; how many there were.
     pub(crate) fn decide_dirty(&mut self, core: &mut Core, limit: usize) -> usize {
+        // Each group is another place to look at the prefix from.
+        let limit = (limit * 4 / (3 + self.groups.len())).clamp(64, limit);
         self.groups.iter().for_each(UpdateGroup::forget_verdicts);
         let mut decided = 0;
         while decided < limit
@@ -399,8 +426,8 @@ impl Table {
         })
     }
 
-    /// Exports up to `limit` prefixes to groups that are new; whether all are done.
-    pub(crate) fn fill_groups(&mut self, core: &mut Core, limit: u32) -> bool {
+    /// Exports to groups that are new, up to `limit` prefixes in all; whether all are done.
+    pub(crate) fn fill_groups(&mut self, core: &mut Core, mut limit: u32) -> bool {
         let bound = u32::try_from(self.data.prefixes.bound()).unwrap_or(u32::MAX);
         let mut done = true;
         for at in 0..self.groups.len() {
@@ -414,13 +441,14 @@ impl Table {
                         self.groups[at].export((prefix, &ranking), core, &self.data);
                     }
                 }
+                limit = limit.saturating_sub(end - from);
                 let group = &mut self.groups[at];
                 group.fill = (end < bound).then_some(end);
                 group.active = true;
             }
             let group = &mut self.groups[at];
             if group.fill.is_none() {
-                done &= group.judge_further(limit, core, &self.data);
+                done &= group.judge_further(&mut limit, core, &self.data);
             } else {
                 done = false;
             }

@@ -292,11 +292,15 @@ fn now() -> Instant {
 impl Driver {
     async fn run(mut self) {
         loop {
+            let begun = now();
             for _ in 0..CONTROL_QUEUE {
                 match self.inputs.try_recv() {
                     Ok(control) => self.control(control),
                     Err(mpsc::error::TryRecvError::Empty) => break,
                     Err(mpsc::error::TryRecvError::Disconnected) => return,
+                }
+                if now().duration_since(begun) >= SLICE_TIME {
+                    break;
                 }
             }
             let serving = self.fib.len() < FIB_BACKLOG;

@@ -7,13 +7,13 @@
 //!
 //! Who comes and goes is in `membership.rs`, who is sent what and when in `delivery.rs`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::adj_rib_out::{AdjRibOut, OutSlot};
-use super::before::Snapshot;
+use super::before::Before;
 use super::canonical;
 use super::core::Core;
 use super::export::{self, ExportRoute, Verdict};
@@ -51,8 +51,8 @@ pub(crate) struct UpdateGroup {
     pub(crate) was_open: bool,
     /// How often a member took what it had not read elsewhere.
     pub(crate) moves: u64,
-    /// For members that leave for another group, as long as it is true.
-    pub(crate) latest: Option<Arc<Snapshot>>,
+    /// What members hold who are in step, by their class: for those who leave for another group, as long as it is true.
+    pub(crate) latest: RefCell<Vec<(Option<usize>, Arc<Before>)>>,
     decided: Cell<Option<Decided>>,
     owner: Cell<Option<Owner>>,
 }
@@ -99,7 +99,7 @@ impl UpdateGroup {
             active: true,
             was_open: false,
             moves: 0,
-            latest: None,
+            latest: RefCell::default(),
             decided: Cell::new(None),
             owner: Cell::new(None),
         }
@@ -180,7 +180,13 @@ impl UpdateGroup {
         let old = self.out.at(id);
         match (old, new) {
             (None, None) => return,
-            (Some(old), Some(new)) if old.is_same(new) => return,
+            (Some(old), Some(new)) if old.is_same(new) => {
+                let mut classes = self.classes.iter().flatten();
+                if !old.is_too_long() && classes.any(|class| class.reads_surroundings) {
+                    self.judge_again(id, old, core, data);
+                }
+                return;
+            }
             _ => {}
         }
         let held = old.filter(|old| !old.is_too_long());
@@ -190,9 +196,45 @@ impl UpdateGroup {
         if let Some(new) = new {
             core.attributes.retain(new.attributes);
         }
-        self.latest = None;
+        self.latest.get_mut().clear();
         self.out.set(id, new);
         self.judge(id, (old, new), core, data);
+        if !self.note_change(id, old, old_except)
+            && let Some(old) = old
+        {
+            core.attributes.release(old.attributes);
+        }
+    }
+
+    /// Asks the filters whose verdict may be another one now, and takes note of whom that concerns.
+    fn judge_again(&mut self, id: u32, slot: OutSlot, core: &mut Core, data: &TableData) {
+        let route = route(
+            core,
+            data,
+            prefix_id(&self.key, id, data),
+            (slot.source, slot.attributes),
+        );
+        let local_asn = self.key.local_asn;
+        let is_other = |class: &FilterClass| {
+            class.reads_surroundings
+                && class.covers(id)
+                && export::passes(&class.chain, &route, local_asn) != class.accepted.contains(id)
+        };
+        if !self.classes.iter().flatten().any(is_other) {
+            return;
+        }
+        let old_except = self.except(id, slot, core, data);
+        self.latest.get_mut().clear();
+        self.judge(id, (Some(slot), Some(slot)), core, data);
+        if self.note_change(id, Some(slot), old_except) {
+            core.attributes.retain(slot.attributes);
+        }
+    }
+
+    /// Takes note of a change for the members: in the streams at once, in the ring when it is flushed. Whether there is
+    /// somebody who reads that.
+    fn note_change(&mut self, id: u32, old: Option<OutSlot>, old_except: MemberSet) -> bool {
+        let held = old.filter(|old| !old.is_too_long());
         for stream in self.streams.iter_mut().flatten() {
             let holds = |member: &MemberId| {
                 let peer = self.members[member.0 as usize].as_ref().map(|member| member.peer);
@@ -202,11 +244,11 @@ impl UpdateGroup {
             stream.changed(id, held_by_some);
         }
         self.active = true;
-        if self.ring.readers() > 0 {
+        let is_read = self.ring.readers() > 0;
+        if is_read {
             self.changes.push(Change { id, old, old_except });
-        } else if let Some(old) = old {
-            core.attributes.release(old.attributes);
         }
+        is_read
     }
 
     /// Asks every filter of the members about a slot.
@@ -234,13 +276,14 @@ impl UpdateGroup {
         });
     }
 
-    /// Looks at up to `limit` slots for filters that are new to the group; whether all are done.
-    pub(crate) fn judge_further(&mut self, limit: u32, core: &Core, data: &TableData) -> bool {
+    /// Looks at slots for filters that are new to the group, up to `limit` in all; whether all are done.
+    pub(crate) fn judge_further(&mut self, limit: &mut u32, core: &Core, data: &TableData) -> bool {
         let bound = self.out.bound();
         let mut done = true;
         for class in self.classes.iter_mut().flatten() {
             let Some(from) = class.from else { continue };
-            let end = from.saturating_add(limit).min(bound);
+            let end = from.saturating_add(*limit).min(bound);
+            *limit = limit.saturating_sub(end.saturating_sub(from));
             for id in from..end {
                 let Some(slot) = self.out.at(id) else { continue };
                 let route = route(
@@ -254,6 +297,8 @@ impl UpdateGroup {
             }
             class.from = (end < bound).then_some(end);
             done &= class.from.is_none();
+            // Members wait for the last verdict.
+            self.active |= class.from.is_none();
         }
         done
     }
@@ -373,6 +418,16 @@ impl UpdateGroup {
                 }
             }
         }
+        if held.is_some_and(|old| old.is_same(slot)) {
+            // Only filters changed their minds: who has it already is not told again.
+            let source = self.by_peer.get(&slot.source).copied();
+            for member in change.old_except.iter().filter(|member| Some(*member) != source) {
+                if !audience.except.contains(member) && self.member(member).is_some() {
+                    entries.add(id, Some(slot), &Audience::only(member));
+                }
+            }
+            return;
+        }
         entries.add(id, Some(slot), &audience);
     }
 
@@ -394,7 +449,7 @@ impl UpdateGroup {
             Some(next_hop)
         });
         for id in &packed.too_long {
-            self.latest = None;
+            self.latest.get_mut().clear();
             if let Some(slot) = self.out.at(*id).filter(|slot| !slot.is_too_long()) {
                 let classes = self.classes.iter_mut().flatten();
                 classes.for_each(|class| class.note_too_long(*id, slot));
@@ -404,16 +459,13 @@ impl UpdateGroup {
         packed
     }
 
-    /// Lets go of everything that it refers to.
-    pub(crate) fn dissolve(&mut self, core: &mut Core) {
+    /// Lets go of what it refers to, but for its slots.
+    pub(crate) fn dissolve(&mut self, core: &mut Core) -> AdjRibOut {
         for change in self.changes.drain(..) {
             core.attributes
                 .release(change.old.map_or(AttributesId::NONE, |old| old.attributes));
         }
-        for (_, slot) in self.out.iter() {
-            core.attributes.release(slot.attributes);
-        }
-        self.out = AdjRibOut::default();
+        std::mem::take(&mut self.out)
     }
 }
 

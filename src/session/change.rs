@@ -46,7 +46,6 @@ fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> 
     // Named one by one, so that a new setting has to be put somewhere.
     let PeerSettings {
         name,
-        group,
         description: _,
         address,
         port: _,
@@ -85,7 +84,6 @@ fn reset_reason(old: &PeerSettings, new: &PeerSettings) -> Option<&'static str> 
     let has_password = |settings: &Option<super::settings::Password>| settings.is_some();
     [
         ("name", *name != new.name),
-        ("group", *group != new.group),
         ("address", *address != new.address),
         ("local_asn", *local_asn != new.local_asn),
         ("asn", !new.remote_asn.allows_all_of(remote_asn, *local_asn)),
@@ -178,6 +176,10 @@ mod tests {
     #[test]
     fn policy_timers_and_words_are_live() {
         check(|settings| settings.policy.rr_client = true, Change::Live);
+        check(
+            |settings| settings.policy.group = Some("nodes".into()),
+            Change::Live,
+        );
         check(
             |settings| settings.keepalive_time = Some(Duration::from_secs(1)),
             Change::Live,

@@ -30,8 +30,6 @@ pub const PORT: u16 = 179;
 pub struct PeerSettings {
     /// Unique.
     pub name: Arc<str>,
-    /// The `peer_group` it joined.
-    pub group: Option<Arc<str>>,
     /// Free text.
     pub description: String,
     /// Its address, or the range that passive peers may come from.
@@ -99,7 +97,6 @@ impl PeerSettings {
     pub fn new(name: &str, address: IpAddr, (local, remote): (Asn, Asn)) -> Self {
         Self {
             name: name.into(),
-            group: None,
             description: String::new(),
             address: PeerAddress::Address(address),
             port: PORT,

@@ -25,6 +25,8 @@ const KEEPALIVE: u8 = 4;
 const FIRST: &str = "198.51.100.0/24";
 const SECOND: &str = "203.0.113.0/24";
 const THIRD: &str = "10.1.0.0/16";
+/// What the capture announces itself.
+const FROM_RIGHT: &str = "10.9.0.0/16";
 
 #[test]
 fn a_capture_shows_that_reloads_send_the_difference_and_nothing_else() {
@@ -95,6 +97,57 @@ fn a_capture_shows_that_reloads_send_the_difference_and_nothing_else() {
     stonechat.cli("confirm").expect_success();
     await_until("the change stays", || equal(&capture.held(), &set(&[FIRST])));
     assert!(!capture.was_closed(), "the session was never closed");
+}
+
+/// A file that is tidied into groups: nothing of it is in the OPEN or the socket, and filters ask for the group all the same.
+#[test]
+fn a_capture_shows_that_joining_and_renaming_a_group_resets_nothing() {
+    if skipped(&[]) {
+        return;
+    }
+    let lab = Lab::new();
+    let pair = Pair::build(&lab);
+    let alone = grouped("asn = 64512\nexport = \"out\"");
+    let stonechat = Stonechat::start(&lab, &pair.left, &alone);
+    let capture = Capture::start(&pair);
+    let story = |wanted: &str| {
+        let why = stonechat.cli(&format!("why {FROM_RIGHT}")).expect_success();
+        if why.contains(wanted) { Ok(()) } else { Err(why) }
+    };
+    await_until("the first table", || equal(&capture.held(), &set(&[FIRST])));
+    await_until("the route of the other side", || {
+        story("rejected by default of filter in")
+    });
+    let before = capture.len();
+    let tidied = |name: &str| grouped(&format!("group = \"{name}\""));
+    for (config, wanted) in [
+        (tidied("rack"), "accepted by rule 1 of filter in"),
+        (tidied("row"), "rejected by default of filter in"),
+        (tidied("rack"), "accepted by rule 1 of filter in"),
+        (alone, "rejected by default of filter in"),
+    ] {
+        stonechat.write_config(&config);
+        let plan = stonechat.cli("reload --no-reset").expect_success();
+        assert!(plan.contains("group"), "{plan}");
+        await_until("another verdict", || story(wanted));
+    }
+    std::thread::sleep(QUIET);
+    equal(&capture.since(before), &Vec::new()).expect("a group sends nothing and closes nothing");
+}
+
+/// One prefix of ours, two groups, and a peer with these keys.
+fn grouped(keys: &str) -> String {
+    let group =
+        |name: &str| format!("[[peer_group]]\nname = \"{name}\"\nasn = \"internal\"\nexport = \"out\"\n\n");
+    format!(
+        "[speaker]\nasn = 64512\nrouter_id = \"{LEFT}\"\n\n\
+         [[originate]]\nname = \"own\"\nprefixes = [\"{FIRST}\"]\n\n\
+         [[filter]]\nname = \"out\"\ndefault = \"reject\"\nrules = [{{ source = \"own\", action = \"accept\" }}]\n\n\
+         [[filter]]\nname = \"in\"\ndefault = \"reject\"\nrules = [{{ group = \"rack\", action = \"accept\" }}]\n\n\
+         {}{}[[peer]]\nname = \"right\"\naddress = \"{RIGHT}\"\npassive = true\nimport = \"in\"\n{keys}\n",
+        group("rack"),
+        group("row")
+    )
 }
 
 /// Three prefixes, of which the filter of the one peer lets these pass.
@@ -227,6 +280,12 @@ fn listen(mut kept: impl FnMut((u8, Vec<u8>))) -> std::io::Result<()> {
     open.extend([2, 6, 1, 4, 0, 1, 0, 1, 2, 6, 65, 4, 0, 0, 0xfc, 0x00]);
     send(&mut stream, OPEN, &open)?;
     send(&mut stream, KEEPALIVE, &[])?;
+    // ORIGIN, an empty AS_PATH, NEXT_HOP, LOCAL_PREF, and `FROM_RIGHT`.
+    let next_hop = RIGHT.parse::<Ipv4Addr>().map_err(std::io::Error::other)?;
+    let mut update = vec![0, 0, 0, 21, 0x40, 1, 1, 0, 0x40, 2, 0, 0x40, 3, 4];
+    update.extend(next_hop.octets());
+    update.extend([0x40, 5, 4, 0, 0, 0, 100, 16, 10, 9]);
+    send(&mut stream, UPDATE, &update)?;
     loop {
         let mut head = [0; 19];
         stream.read_exact(&mut head)?;

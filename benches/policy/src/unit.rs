@@ -49,6 +49,10 @@ struct Cost {
     longest: Duration,
     total: Duration,
     slices: u32,
+    /// Which piece was the longest.
+    at: u32,
+    /// Octets sent to all peers.
+    octets: usize,
 }
 
 impl Shard {
@@ -97,10 +101,12 @@ impl Shard {
             self.handle(Input::Tick, &mut cost);
         }
         println!(
-            "    {what}: longest {:.2} ms of {} pieces, {:.0} ms in all",
+            "    {what}: longest {:.2} ms (number {} of {} pieces), {:.0} ms in all, {} octets sent",
             cost.longest.as_secs_f64() * 1e3,
+            cost.at,
             cost.slices,
-            cost.total.as_secs_f64() * 1e3
+            cost.total.as_secs_f64() * 1e3,
+            cost.octets
         );
     }
 
@@ -111,7 +117,9 @@ impl Shard {
         let begun = cpu_time();
         rib.handle(input, now);
         let took = cpu_time().saturating_sub(begun);
-        cost.longest = cost.longest.max(took);
+        if took > cost.longest {
+            (cost.longest, cost.at) = (took, cost.slices);
+        }
         cost.total += took;
         cost.slices += 1;
         let mut credits = Vec::new();
@@ -121,6 +129,7 @@ impl Shard {
             }
         }
         for (peer, bytes) in credits {
+            cost.octets += bytes;
             rib.handle(Input::Credit { peer, bytes }, now);
         }
     }

@@ -192,7 +192,6 @@ pub fn peer(n: u32, external: bool) -> Peer {
             generation: 1,
         },
         name: format!("p{n}").into(),
-        group: None,
         address,
         local_address: IpAddr::from([10, 255, 0, 1]),
         self_addresses: SelfAddresses {

@@ -289,7 +289,7 @@ pub(super) fn peer(old: &PeerSettings, new: &PeerSettings) -> Differences {
 
 /// Who the peer is and how it is reached.
 fn identity(differences: &mut Differences, old: &PeerSettings, new: &PeerSettings) {
-    differences.optional("group", &old.group, &new.group);
+    differences.optional("group", &old.policy.group, &new.policy.group);
     differences.changed("description", old.description != new.description);
     differences.setting("address", &old.address, &new.address, |address| match address {
         PeerAddress::Address(address) => address.to_string(),

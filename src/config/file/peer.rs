@@ -31,7 +31,7 @@ keys! {
         /// The peer's IP address. A link-local one needs `interface`.
         address: IpAddr = scalar::address => ADDRESS, "this or `listen_range`", RESETS;
         /// Only in `[[peer]]`: the group whose keys it takes over.
-        group: Arc<str> = |value| reference(value, Referent::Group) => NAME, "none", RESETS;
+        group: Arc<str> = |value| reference(value, Referent::Group) => NAME, "none", LIVE;
     }
 }
 

@@ -20,7 +20,7 @@ use crate::rib::interface::{AsPathPolicy, NextHopPolicy, PeerPolicy, RemovePriva
 use crate::route::{TableId, UNICAST};
 use crate::session::settings::{
     Announced, CONNECT_RETRY_TIME, GracefulRestart, HOLD_TIME, IDLE_HOLD_TIME, OwnRole, PORT, PeerAddress,
-    PeerSettings, RANGE_LIMIT, SEND_HOLD_TIME,
+    PeerSettings, RANGE_LIMIT, RemoteAsn, SEND_HOLD_TIME,
 };
 
 const RESTART_TIME: Duration = Duration::from_secs(120);
@@ -164,12 +164,20 @@ fn settings(
     let local_asn = inner(keys.local_asn.as_ref()).or(speaker_asn)?;
     let internal = remote_asn.is_internal(local_asn);
     check_kind(reader, keys, internal);
+    if let Some(role) = &keys.role
+        && !internal
+        && remote_asn.allows_all_of(&RemoteAsn::Internal, local_asn)
+    {
+        let help = "write `asn = \"external\"` or the AS numbers: roles are between ASes (RFC 9234 §4), and our \
+                    OPEN tells them before the peer has told its AS";
+        let message = "`role` of a peer that may be internal".to_owned();
+        reader.error(&role.span(), message, [help.to_owned()]);
+    }
     let is_range = matches!(draft.address, PeerAddress::Range(_));
     let families = families(keys);
     let hold_time = or(keys.hold_time.as_ref(), HOLD_TIME);
     Some(PeerSettings {
         name: draft.name.clone()?,
-        group: draft.group.clone(),
         description: or(keys.description.as_ref(), String::new()),
         address: draft.address,
         port: or(keys.port.as_ref(), PORT),
@@ -316,6 +324,7 @@ fn policy(reader: &Reader<'_>, draft: &Draft<'_>, internal: bool, filters: &[Arc
         reader.warning(draft.header, format!("external peer `{name}` {silent}"), [help]);
     }
     PeerPolicy {
+        group: draft.group.clone(),
         import,
         export,
         rr_client: or(keys.rr_client.as_ref(), false),

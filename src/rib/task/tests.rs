@@ -31,7 +31,6 @@ fn client(n: u8) -> Peer {
             generation: 1,
         },
         name: format!("p{n}").into(),
-        group: None,
         address: [10, 0, 0, n].into(),
         local_address: [10, 0, 0, 254].into(),
         self_addresses: SelfAddresses {

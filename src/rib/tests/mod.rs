@@ -75,7 +75,6 @@ pub(super) fn internal(n: u8) -> Peer {
             generation: 1,
         },
         name: format!("p{n}").into(),
-        group: None,
         address: IpAddr::from([10, 0, 0, n]),
         local_address: IpAddr::from([10, 0, 0, 254]),
         self_addresses: SelfAddresses {

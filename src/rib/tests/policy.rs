@@ -488,3 +488,135 @@ fn another_way_to_compare_decides_everything_again() {
     lab.settle();
     assert_eq!(best(&lab), "p2");
 }
+
+/// Filters of many peers change in one reload: who holds the same goes on together, and each is told exactly its difference,
+/// those from whom some of it comes too.
+#[test]
+fn peers_that_change_together_share_what_they_are_told() {
+    let members = |export: &Chain| -> Vec<Peer> { (1..=4).map(|n| exporting(n, export.clone())).collect() };
+    let some = ["20.0.0.0/19"];
+    let rest = |edits| {
+        let first = chain(&some, edits).filters()[0].as_ref().clone();
+        let first = Filter {
+            default: Fallthrough::Accept,
+            ..first
+        };
+        Chain::new(vec![Arc::new(first)])
+    };
+    let changes = [
+        ("a filter that changes some", rest(vec![Edit::Med(7)]), (32, 0)),
+        ("another that changes them", rest(vec![Edit::Med(8)]), (32, 0)),
+        ("none", Chain::accept_all(), (32, 0)),
+        ("one that drops", chain(&some, vec![]), (0, 68)),
+        ("none again", Chain::accept_all(), (68, 0)),
+    ];
+    let mut lab = Lab::new(settings());
+    let peers = lab.up(members(&Chain::accept_all()));
+    lab.announce_nlri(peers[0], &via("10.0.0.1"), &many(100));
+    lab.announce(peers[1], &via("10.0.0.2"), &["20.0.1.0/24", "20.0.99.0/24"]);
+    lab.withdraw(peers[0], &["20.0.1.0/24", "20.0.99.0/24"]);
+    lab.settle();
+    for (what, export, (announced, withdrawn)) in changes {
+        lab.forget_said();
+        for (peer, settings) in peers.iter().zip(members(&export)) {
+            lab.input(Input::Reconfigure {
+                peer: *peer,
+                policy: Box::new(settings.policy),
+            });
+        }
+        lab.settle();
+        let counts = |said: &[Said]| {
+            let announced = said.iter().filter(|said| matches!(said, Said::Announce(..)));
+            let announced = announced.count();
+            (announced, said.len() - announced)
+        };
+        for peer in &peers[2..] {
+            assert_eq!(counts(&lab.said(*peer)), (announced, withdrawn), "{what}");
+        }
+        // One of each part comes from the second peer, and the rest from the first.
+        let less = |count: usize| count - usize::from(count > 0);
+        assert_eq!(
+            counts(&lab.said(peers[1])),
+            (less(announced), less(withdrawn)),
+            "{what}"
+        );
+        let one = |count: usize| usize::from(count > 0);
+        assert_eq!(
+            counts(&lab.said(peers[0])),
+            (one(announced), one(withdrawn)),
+            "{what}"
+        );
+    }
+    assert_eq!(groups(&lab), 1);
+}
+
+/// A table that takes many slices to judge, and nothing else that would wake the group.
+#[test]
+fn a_filter_takes_effect_on_a_quiet_table() {
+    let mut lab = Lab::new(settings());
+    let [a, b] = lab.up([client(1), client(2)])[..] else {
+        panic!()
+    };
+    lab.announce_nlri(a, &via("10.0.0.1"), &many(6_000));
+    let some = chain(&["20.0.0.0/19"], vec![]);
+    reconfigure(&mut lab, b, exporting(2, some.clone()).policy);
+    assert_eq!(lab.holds(b).len(), 32);
+    reconfigure(&mut lab, b, client(2).policy);
+    assert_eq!(lab.holds(b).len(), 6_000);
+    let late = lab.up([exporting(3, some)])[0];
+    assert_eq!(lab.holds(late).len(), 32);
+}
+
+/// Nothing of a session changes when its peer joins a group, but filters may ask for it.
+#[test]
+fn a_peer_that_joins_a_group_is_judged_anew() {
+    let of_group = |name: &str, edits: Vec<Edit>| {
+        let filter = chain(&[], edits).filters()[0].as_ref().clone();
+        let mut rule = filter.rules[0].clone();
+        rule.condition = Condition::Group(vec![name.into()]);
+        Chain::new(vec![Arc::new(Filter {
+            rules: vec![rule],
+            ..filter
+        })])
+    };
+    let mut lab = Lab::new(settings());
+    let [a, b, c, d, e] = lab.up([
+        client(1),
+        exporting(2, of_group("new", vec![])),
+        exporting(3, of_group("new", vec![Edit::Med(3)])),
+        client(4),
+        exporting(5, of_group("old", vec![])),
+    ])[..] else {
+        panic!()
+    };
+    lab.announce(a, &via("10.0.0.1"), &["192.0.2.0/24"]);
+    let join = |lab: &mut Lab, group: &str, import: Chain| {
+        lab.forget_said();
+        let joined = PeerPolicy {
+            group: Some(group.into()),
+            import,
+            ..client(1).policy
+        };
+        reconfigure(lab, a, joined);
+    };
+    join(&mut lab, "old", Chain::accept_all());
+    assert_eq!([b, c, d, e].map(|peer| lab.holds(peer).len()), [0, 0, 1, 1]);
+    assert_eq!(
+        (lab.said(e), lab.said(d)),
+        (vec![announce("192.0.2.0/24")], vec![])
+    );
+    join(&mut lab, "new", Chain::accept_all());
+    assert_eq!([b, c, d, e].map(|peer| lab.holds(peer).len()), [1, 1, 1, 0]);
+    assert_eq!(
+        (lab.said(b), lab.said(d)),
+        (vec![announce("192.0.2.0/24")], vec![])
+    );
+    assert_eq!(lab.said(e), [withdraw("192.0.2.0/24")]);
+    // Its own import filter asks as well.
+    join(&mut lab, "new", of_group("new", vec![]));
+    assert_eq!(lab.holds(d).len(), 1);
+    join(&mut lab, "old", of_group("new", vec![]));
+    assert_eq!([b, c, d, e].map(|peer| lab.holds(peer).len()), [0, 0, 0, 0]);
+    join(&mut lab, "new", of_group("new", vec![]));
+    assert_eq!([b, c, d, e].map(|peer| lab.holds(peer).len()), [1, 1, 1, 0]);
+}

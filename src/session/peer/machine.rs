@@ -123,7 +123,6 @@ impl Core {
         let peer = Peer {
             id: self.id,
             name: self.settings.name.clone(),
-            group: self.settings.group.clone(),
             address: endpoints.remote.ip(),
             local_address: endpoints.local.ip(),
             self_addresses: endpoints.self_addresses,

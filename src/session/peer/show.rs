@@ -61,7 +61,7 @@ impl Core {
         };
         let mut status = Status {
             name: settings.name.clone(),
-            group: settings.group.clone(),
+            group: settings.policy.group.clone(),
             description: settings.description.clone(),
             address: match settings.address {
                 PeerAddress::Address(address) => address,

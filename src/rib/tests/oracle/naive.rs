@@ -372,7 +372,7 @@ fn path_length(attributes: &PathAttributes) -> u64 {
 fn source(peer: &Peer) -> Source<'_> {
     Source::Peer {
         name: &peer.name,
-        group: peer.group.as_deref(),
+        group: peer.policy.group.as_deref(),
         address: peer.address,
         asn: peer.asn,
         kind: peer.kind,
