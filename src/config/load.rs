@@ -70,12 +70,10 @@ pub(super) fn parse(name: &str, text: &str, environment: Environment<'_>) -> Res
 
 /// What was made of the files, unless there are errors.
 pub(super) fn finish<T>(reader: Reader<'_>, made: Option<T>) -> Result<(T, Vec<Problem>), Report> {
-    let (warnings, errors): (Vec<_>, Vec<_>) =
-        reader.into_problems().into_iter().partition(Problem::is_warning);
+    let problems = reader.into_problems();
     match made {
-        Some(made) if errors.is_empty() => Ok((made, warnings)),
-        // Warnings about a file that is wrong anyway are often consequences of the errors.
-        _ => Err(Report::Invalid { problems: errors }),
+        Some(made) if problems.iter().all(Problem::is_warning) => Ok((made, problems)),
+        _ => Err(Report::Invalid { problems }),
     }
 }
 

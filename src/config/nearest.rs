@@ -38,6 +38,10 @@ const FOREIGN: &[(&str, &str)] = &[
     ("holdtime", "hold_time"),
     ("keepalive", "keepalive_time"),
     ("route_reflector_client", "rr_client"),
+    ("route_map", "import"),
+    ("distribute_list", "import"),
+    ("filter_list", "import"),
+    ("policy", "import"),
     ("route_map_in", "import"),
     ("route_map_out", "export"),
     ("import_policy", "import"),
@@ -55,6 +59,31 @@ const FOREIGN: &[(&str, &str)] = &[
     ("as_path_list", "as_path_set"),
     ("terms", "rules"),
     ("then", "action"),
+    ("interface_name", "interface"),
+    ("link_interface", "interface"),
+    ("route_server", "route_server_client"),
+    ("rs_client", "route_server_client"),
+    ("next_hop_self", "next_hop"),
+    ("nexthop", "next_hop"),
+    ("hold_timer", "hold_time"),
+    ("timers", "hold_time"),
+    ("ttl", "multihop"),
+    ("gtsm", "ttl_security"),
+    ("add_paths", "add_path"),
+    ("additional_paths", "add_path"),
+    ("afi_safis", "families"),
+    ("address_family", "families"),
+    ("address_families", "families"),
+    ("cluster", "cluster_id"),
+    ("id", "router_id"),
+    ("as_number", "asn"),
+    ("peer_group", "group"),
+    ("inherit", "group"),
+    ("desc", "description"),
+    ("networks", "prefixes"),
+    ("network", "prefixes"),
+    ("url", "http"),
+    ("timeout_ms", "timeout"),
     ("localpref", "local_pref"),
     ("local_preference", "local_pref"),
     ("metric", "med"),
@@ -62,11 +91,18 @@ const FOREIGN: &[(&str, &str)] = &[
 
 /// The key that was meant: a slip of it, or its name elsewhere.
 pub(super) fn meant<'a>(written: &str, keys: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    translated(written, keys.clone()).or_else(|| nearest(written, keys))
+}
+
+/// Our key for what has another name elsewhere.
+pub(super) fn translated<'a>(
+    written: &str,
+    keys: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
     let plain = normal(written);
     let ours = FOREIGN.iter().filter(|(foreign, _)| *foreign == plain);
     ours.filter_map(|(_, ours)| keys.clone().into_iter().find(|key| key == ours))
         .next()
-        .or_else(|| nearest(written, keys))
 }
 
 /// `Hold-Time` and `hold_time` are one word to somebody who looks for it.

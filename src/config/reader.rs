@@ -15,7 +15,12 @@ use toml::de::{DeTable, DeValue};
 
 use super::environment::{Environment, SubstitutionError, substitute};
 use super::file::Keys;
-use super::nearest::meant;
+use super::file::filter::SetKeys;
+use super::file::kernel::KernelKeys;
+use super::file::peer::SharedKeys;
+use super::file::speaker::SpeakerKeys;
+use super::file::vip::CheckKeys;
+use super::nearest::{meant, nearest, translated};
 use super::report::{Problem, Severity};
 use super::schema::Key;
 use super::source::Source;
@@ -121,6 +126,11 @@ impl<'a> Reader<'a> {
     pub(super) fn error(&self, span: &Range<usize>, message: String, help: impl IntoIterator<Item = String>) {
         let problem = Problem::new(&self.source.borrow(), span, Severity::Error, message).with_help(help);
         self.problems.borrow_mut().push(problem);
+    }
+
+    /// Whether something is wrong so far: what is left out for it may make the rest look odd.
+    pub(super) fn has_errors(&self) -> bool {
+        !self.problems.borrow().iter().all(Problem::is_warning)
     }
 
     pub(super) fn warning(
@@ -361,7 +371,9 @@ impl<'r> Value<'r> {
     /// An inline table of keys; an empty one says nothing, which is hardly meant.
     pub(super) fn keys<T: Keys>(&self) -> Option<T> {
         let keys = self.table(T::SECTION, T::read)?;
-        if keys.header().is_empty() {
+        // Unknown keys have been reported.
+        let says_nothing = matches!(self.node, DeValue::Table(table) if table.is_empty());
+        if says_nothing && keys.header().is_empty() {
             let known: Vec<&str> = T::KEYS.iter().map(|key| key.name).collect();
             let help = format!("known here: {}", known.join(", "));
             self.reader
@@ -369,6 +381,23 @@ impl<'r> Value<'r> {
         }
         Some(keys)
     }
+}
+
+/// The table that has a key which another one has not.
+fn home(key: &str, table: &str) -> Option<String> {
+    const HOMES: &[(&str, &[Key])] = &[
+        (CheckKeys::SECTION, CheckKeys::KEYS),
+        (SharedKeys::SECTION, SharedKeys::KEYS),
+        (SetKeys::SECTION, SetKeys::KEYS),
+        (SpeakerKeys::SECTION, SpeakerKeys::KEYS),
+        (KernelKeys::SECTION, KernelKeys::KEYS),
+    ];
+    // What is in two places may belong in a third.
+    let mut homes = HOMES
+        .iter()
+        .filter(|(_, keys)| keys.iter().any(|known| known.name == key));
+    let (home, _) = homes.next().filter(|_| homes.next().is_none())?;
+    (*home != table).then(|| (*home).to_owned())
 }
 
 /// A table of the tree; remembers which keys were asked for.
@@ -406,12 +435,15 @@ impl<'r> Section<'r> {
             .keys()
             .filter(|key| !asked.contains(key.get_ref().as_ref()))
         {
-            let help = match meant(key.get_ref(), asked.iter().copied()) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!(
-                    "known here: {}",
-                    asked.iter().copied().collect::<Vec<_>>().join(", ")
-                ),
+            let here = || asked.iter().copied();
+            let help = if let Some(ours) = translated(key.get_ref(), here()) {
+                format!("did you mean `{ours}`?")
+            } else if let Some(home) = home(key.get_ref(), self.name) {
+                format!("`{}` belongs in {home}", key.get_ref())
+            } else if let Some(meant) = nearest(key.get_ref(), here()) {
+                format!("did you mean `{meant}`?")
+            } else {
+                format!("known here: {}", here().collect::<Vec<_>>().join(", "))
             };
             self.reader.error(
                 &self.reader.shifted(key.span()),

@@ -45,7 +45,7 @@ pub enum Report {
     /// The file was read and is wrong.
     #[error("{}", Listing(problems))]
     Invalid {
-        /// Every error, in file order.
+        /// Every error and every warning, in file order.
         problems: Vec<Problem>,
     },
 }
@@ -53,10 +53,10 @@ pub enum Report {
 impl Report {
     /// How many errors there are.
     #[must_use]
-    pub const fn error_count(&self) -> usize {
+    pub fn error_count(&self) -> usize {
         match self {
             Self::Unreadable { .. } => 1,
-            Self::Invalid { problems } => problems.len(),
+            Self::Invalid { problems } => errors(problems),
         }
     }
 }
@@ -127,13 +127,18 @@ impl fmt::Display for Listing<'_> {
         for problem in self.0 {
             write!(f, "{problem}\n\n")?;
         }
-        write!(
-            f,
-            "{} error{}",
-            self.0.len(),
-            if self.0.len() == 1 { "" } else { "s" }
-        )
+        let errors = errors(self.0);
+        let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        f.write_str(&count(errors, "error"))?;
+        match self.0.len() - errors {
+            0 => Ok(()),
+            warnings => write!(f, ", {}", count(warnings, "warning")),
+        }
     }
+}
+
+fn errors(problems: &[Problem]) -> usize {
+    problems.iter().filter(|problem| !problem.is_warning()).count()
 }
 
 /// The text in lines of at most [`HELP_WIDTH`] characters, broken at spaces.

@@ -219,6 +219,16 @@ impl Sessions {
         self.0.tables().peers.get(name).map(|entry| entry.id)
     }
 
+    /// The name of the peer with this handle.
+    #[must_use]
+    pub fn peer_name(&self, id: PeerId) -> Option<Arc<str>> {
+        let tables = self.0.tables();
+        let mut peers = tables.peers.iter();
+        peers
+            .find(|(_, entry)| entry.id == id)
+            .map(|(name, _)| Arc::clone(name))
+    }
+
     /// Gives a command to the peer with this name.
     ///
     /// # Errors

@@ -36,10 +36,5 @@ pub(super) fn log(event: &Event, sessions: &Sessions) {
 }
 
 fn name(sessions: &Sessions, id: PeerId) -> Arc<str> {
-    let statuses = sessions.statuses();
-    let named = statuses
-        .into_iter()
-        .map(|status| status.name)
-        .find(|name| sessions.peer_id(name) == Some(id));
-    named.unwrap_or_else(|| id.to_string().into())
+    sessions.peer_name(id).unwrap_or_else(|| id.to_string().into())
 }

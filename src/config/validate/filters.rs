@@ -60,6 +60,10 @@ const MOST_RULES: usize = 500;
 
 /// A rule is for nothing if one before it decides for every route that meets its conditions.
 fn warn_of_unreachable(reader: &Reader<'_>, written: &[RuleKeys], rules: &[Option<Rule>]) {
+    // A condition that could not be read is missing from its rule.
+    if reader.has_errors() {
+        return;
+    }
     let rules: Vec<(&RuleKeys, &Rule)> = written
         .iter()
         .zip(rules)
