@@ -163,10 +163,7 @@ impl Fib {
             .tables
             .iter()
             .filter_map(|table| Some((table, self.entries.get(self.entries.find((*table, prefix))?)?)));
-        // Nobody asks the kernel for anything without its section.
-        let asked = |entry: &Entry| self.settings.is_some() || entry.state != State::Pending;
         let lines: Vec<String> = found
-            .filter(|(_, entry)| asked(entry))
             .map(|(table, entry)| {
                 let description = Description {
                     fib: self,
