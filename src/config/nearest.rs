@@ -95,14 +95,14 @@ pub(super) fn meant<'a>(written: &str, keys: impl IntoIterator<Item = &'a str> +
 }
 
 /// Our key for what has another name elsewhere.
-pub(super) fn translated<'a>(
-    written: &str,
-    keys: impl IntoIterator<Item = &'a str> + Clone,
-) -> Option<&'a str> {
+pub(super) fn translated<'a>(written: &str, keys: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = normal(written);
-    let ours = FOREIGN.iter().filter(|(foreign, _)| *foreign == plain);
-    ours.filter_map(|(_, ours)| keys.clone().into_iter().find(|key| key == ours))
-        .next()
+    let named = |key: &&str| {
+        FOREIGN
+            .iter()
+            .any(|(foreign, ours)| *foreign == plain && ours == key)
+    };
+    keys.into_iter().find(named)
 }
 
 /// `Hold-Time` and `hold_time` are one word to somebody who looks for it.
