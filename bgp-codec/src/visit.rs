@@ -1,6 +1,7 @@
 //! UPDATE without a view: what it says is handed to a visitor in one pass, as it is checked.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use crate::asn::Asn;
 use crate::attribute::{
@@ -222,8 +223,9 @@ fn pass<V: UpdateVisitor>(
         }
         return Some(());
     }
+    let start = found.usual(body, bounds.start, context, visitor)?;
     // To the end of the message, of which the NLRI are so many octets.
-    let mut rest = body.get(bounds.start..)?;
+    let mut rest = body.get(start..)?;
     let nlri = body.len() - bounds.end;
     while rest.len() > nlri {
         let (&[flags, code, first], _) = rest.split_first_chunk::<3>()?;
@@ -321,6 +323,42 @@ struct Found {
 }
 
 impl Found {
+    /// Hands over ORIGIN, AS_PATH and NEXT_HOP where the attributes begin with them, and yields where they go on.
+    ///
+    /// Nearly all blocks do begin with them, because attributes are to stand in the order of their types (RFC 4271 §5): so
+    /// no type and no length has to be guessed. Whatever is not as usual is left where it stands. A block that ends before
+    /// these attributes do is found out by the loop behind this, which then begins in the NLRI.
+    #[inline(always)]
+    fn usual<V: UpdateVisitor>(
+        &mut self,
+        body: &[u8],
+        start: usize,
+        context: &DecodeContext,
+        visitor: &mut V,
+    ) -> Option<usize> {
+        let Some((head, path)) = body.get(start..).and_then(usual_head) else {
+            return Some(start);
+        };
+        let (path_start, path_end) = (start + path.start, start + path.end);
+        let value = body.get(path_start..path_end)?;
+        visitor.origin(Origin::from_code(head)?);
+        if context.four_octet_asn && is_sequence(value) && !seems_to_hold_zero(body, value, path_end) {
+            visitor.as_path(AsPath::trusted(value, true));
+        } else {
+            as_path(value, context, visitor)?;
+        }
+        self.seen = ALWAYS;
+        let Some(&[walk::WELL_KNOWN, code::NEXT_HOP, 4, a, b, c, d]) =
+            body.get(path_end..).and_then(<[u8]>::first_chunk)
+        else {
+            return Some(path_end);
+        };
+        self.seen = CLASSIC;
+        self.next_hop = Ipv4Addr::new(a, b, c, d);
+        visitor.next_hop(self.next_hop);
+        Some(path_end + 7)
+    }
+
     /// Hands over one attribute if it is perfect; `total` are the octets of the body.
     #[inline(always)]
     fn attribute<V: UpdateVisitor>(
@@ -428,6 +466,54 @@ impl Found {
         }
         Some(())
     }
+}
+
+/// The value of ORIGIN, and where that of AS_PATH stands, if `octets` begin with both.
+#[inline(always)]
+fn usual_head(octets: &[u8]) -> Option<(u8, Range<usize>)> {
+    // All but the value of ORIGIN, the flag for a length of two octets, and the length.
+    const MASK: u64 = u64::from_le_bytes([0xff, 0xff, 0xff, 0, !flag::EXTENDED_LENGTH, 0xff, 0, 0]);
+    const HEAD: u64 = u64::from_le_bytes([
+        walk::WELL_KNOWN,
+        code::ORIGIN,
+        1,
+        0,
+        walk::WELL_KNOWN,
+        code::AS_PATH,
+        0,
+        0,
+    ]);
+    let head = octets.first_chunk::<8>()?;
+    if u64::from_le_bytes(*head) & MASK != HEAD {
+        return None;
+    }
+    let [_, _, _, origin, flags, _, first, second] = *head;
+    // Which of both lengths it is nobody can guess, so there is no branch.
+    let long = u8::from(flags & flag::EXTENDED_LENGTH != 0);
+    let len = usize::from(u16::from_be_bytes([first, second]) >> (8 * (1 - long)));
+    let start = 7 + usize::from(long);
+    Some((origin, start..start + len))
+}
+
+/// Whether an AS_PATH of four-octet numbers is a single sequence.
+#[inline(always)]
+fn is_sequence(value: &[u8]) -> bool {
+    matches!(value, [2, count, numbers @ ..] if *count != 0 && numbers.len() == usize::from(*count) * 4)
+}
+
+/// Whether AS 0 is among the numbers of a sequence, or looks as if it were, because of what stands before them.
+///
+/// Four numbers at a time, and the last four once more: how often that is can be guessed, how many numbers there are
+/// cannot.
+#[inline(always)]
+fn seems_to_hold_zero(body: &[u8], sequence: &[u8], end: usize) -> bool {
+    let has_zero = |four: &[u8; 16]| {
+        let numbers = four.as_chunks::<4>().0.iter();
+        numbers.fold(false, |found, number| found | (*number == [0; 4]))
+    };
+    let (fours, _) = sequence.get(2..).unwrap_or_default().as_chunks::<16>();
+    let last = body.get(..end).and_then(<[u8]>::last_chunk);
+    fours.iter().any(has_zero) || last.is_none_or(has_zero)
 }
 
 /// Hands over AS_PATH if it is right. A function of its own, because its loops would take the registers of the other one.

@@ -2,7 +2,7 @@
 
 use bgp_codec::{
     AsPathBuf, Asn, Community, DecodeContext, Family, FamilySet, LargeCommunity, NextHop, Nlri,
-    PathAttributes, PeerKind, UpdateWriter, WriteContext, header,
+    PathAttributes, PeerKind, Treatment, UpdateWriter, WriteContext, header,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
@@ -74,6 +74,50 @@ fn body(context: &DecodeContext, ipv6: bool, rich: bool) -> Vec<u8> {
             .unwrap();
     }
     out.split_off(header::HEADER_LEN)
+}
+
+/// ORIGIN, AS_PATH of so many numbers and NEXT_HOP, with the length of AS_PATH in one octet or in two; then a prefix.
+fn usual(numbers: &[u32], long: bool) -> Vec<u8> {
+    let len = u8::try_from(2 + 4 * numbers.len()).unwrap();
+    let mut attributes = vec![0x40, 1, 1, 0];
+    attributes.extend_from_slice(if long { &[0x50, 2, 0] } else { &[0x40, 2] });
+    attributes.extend([len, 2, u8::try_from(numbers.len()).unwrap()]);
+    numbers
+        .iter()
+        .for_each(|number| attributes.extend(number.to_be_bytes()));
+    attributes.extend([0x40, 3, 4, 192, 0, 2, 1]);
+    let mut body = vec![0, 0, 0, u8::try_from(attributes.len()).unwrap()];
+    body.extend(attributes);
+    body.extend([24, 198, 51, 100]);
+    body
+}
+
+#[test]
+fn as_zero_is_found_at_every_place_of_a_path() {
+    for count in 1..=18 {
+        for long in [false, true] {
+            let mut numbers: Vec<u32> = (0..count).map(|number| 0x0001_0000 << (number % 8)).collect();
+            let context = context(false, true, false);
+            assert_eq!(agree(&usual(&numbers, long), &context), None);
+            for place in 0..numbers.len() {
+                let number = std::mem::take(&mut numbers[place]);
+                let treatment = agree(&usual(&numbers, long), &context);
+                assert_eq!(treatment, Some(Treatment::TreatAsWithdraw), "{place} of {count}");
+                numbers[place] = number;
+            }
+        }
+    }
+}
+
+#[test]
+fn attributes_may_end_anywhere_among_the_usual_ones() {
+    let whole = usual(&[64_512, 64_513], false);
+    for len in 0..=whole[3] + 4 {
+        let mut body = whole.clone();
+        body[3] = len;
+        agree(&body, &context(false, true, false));
+        agree(&body[..4 + usize::from(len)], &context(false, true, false));
+    }
 }
 
 proptest! {
