@@ -6,6 +6,8 @@ use super::{HEADER_LEN, Record, length};
 
 /// Octets that are read at once; a longer record makes the buffer grow.
 const CHUNK: usize = 256 * 1024;
+/// Octets that are read first; from there on twice as many each time.
+const FIRST_CHUNK: usize = 8 * 1024;
 
 /// Reads records one after the other; each borrows from the buffer and is copied nowhere.
 ///
@@ -95,9 +97,15 @@ impl<R: io::Read> Reader<R> {
                 self.buffer.copy_within(self.start..self.end, 0);
                 self.end = self.end.saturating_sub(self.start);
                 self.start = 0;
-                // No record is longer than `MAX_RECORD`.
-                if self.buffer.len() < wanted.max(CHUNK) {
-                    self.buffer.resize(wanted.max(CHUNK), 0);
+                // No record is longer than `MAX_RECORD`. A small file takes a small buffer.
+                let len = self
+                    .buffer
+                    .len()
+                    .saturating_mul(2)
+                    .clamp(FIRST_CHUNK, CHUNK)
+                    .max(wanted);
+                if self.buffer.len() < len {
+                    self.buffer.resize(len, 0);
                 }
             }
             let free = self.buffer.get_mut(self.end..).unwrap_or_default();
