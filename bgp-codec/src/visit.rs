@@ -1,7 +1,6 @@
 //! UPDATE without a view: what it says is handed to a visitor in one pass, as it is checked.
 
 use std::net::Ipv4Addr;
-use std::ops::Range;
 
 use crate::asn::Asn;
 use crate::attribute::{
@@ -323,11 +322,13 @@ struct Found {
 }
 
 impl Found {
-    /// Hands over ORIGIN, AS_PATH and NEXT_HOP where the attributes begin with them, and yields where they go on.
+    /// Hands over ORIGIN, AS_PATH and NEXT_HOP where the attributes begin with them, MP_REACH_NLRI perhaps before them, and
+    /// yields where they go on.
     ///
-    /// Nearly all blocks do begin with them, because attributes are to stand in the order of their types (RFC 4271 §5): so
-    /// no type and no length has to be guessed. Whatever is not as usual is left where it stands. A block that ends before
-    /// these attributes do is found out by the loop behind this, which then begins in the NLRI.
+    /// Nearly all blocks do begin so, because attributes are to stand in the order of their types (RFC 4271 §5), and
+    /// MP_REACH_NLRI before all others (RFC 7606 §5.1): no type and no length has to be guessed. Whatever is not as usual
+    /// is left where it stands. That a block ends inside these attributes is found out by the loop behind this, which then
+    /// begins in the NLRI.
     #[inline(always)]
     fn usual<V: UpdateVisitor>(
         &mut self,
@@ -336,27 +337,46 @@ impl Found {
         context: &DecodeContext,
         visitor: &mut V,
     ) -> Option<usize> {
-        let Some((head, path)) = body.get(start..).and_then(usual_head) else {
-            return Some(start);
-        };
-        let (path_start, path_end) = (start + path.start, start + path.end);
-        let value = body.get(path_start..path_end)?;
-        visitor.origin(Origin::from_code(head)?);
-        if context.four_octet_asn && is_sequence(value) && !seems_to_hold_zero(body, value, path_end) {
-            visitor.as_path(AsPath::trusted(value, true));
-        } else {
-            as_path(value, context, visitor)?;
+        let at = origin_and_path(body, start, context, visitor)?;
+        if at == start {
+            return self.reach_first(body, start, context, visitor);
         }
         self.seen = ALWAYS;
         let Some(&[walk::WELL_KNOWN, code::NEXT_HOP, 4, a, b, c, d]) =
-            body.get(path_end..).and_then(<[u8]>::first_chunk)
+            body.get(at..).and_then(<[u8]>::first_chunk)
         else {
-            return Some(path_end);
+            return Some(at);
         };
         self.seen = CLASSIC;
         self.next_hop = Ipv4Addr::new(a, b, c, d);
         visitor.next_hop(self.next_hop);
-        Some(path_end + 7)
+        Some(at + 7)
+    }
+
+    /// The same where MP_REACH_NLRI may come first.
+    #[inline(always)]
+    fn reach_first<V: UpdateVisitor>(
+        &mut self,
+        body: &[u8],
+        start: usize,
+        context: &DecodeContext,
+        visitor: &mut V,
+    ) -> Option<usize> {
+        let Some(&[flags, code::MP_REACH_NLRI, first, second]) = body.get(start..)?.first_chunk() else {
+            return Some(start);
+        };
+        if flags & !flag::EXTENDED_LENGTH != walk::OPTIONAL {
+            return Some(start);
+        }
+        let (head, len) = length(flags, first, second);
+        self.reach = Span::new(start + head, len);
+        self.seen = 1 << code::MP_REACH_NLRI;
+        let behind = start + head + len;
+        let at = origin_and_path_behind(body, behind, context, visitor)?;
+        if at != behind {
+            self.seen |= ALWAYS;
+        }
+        Some(at)
     }
 
     /// Hands over one attribute if it is perfect; `total` are the octets of the body.
@@ -468,31 +488,65 @@ impl Found {
     }
 }
 
-/// The value of ORIGIN, and where that of AS_PATH stands, if `octets` begin with both.
+/// Hands over ORIGIN and AS_PATH where the attributes go on with them, and yields where these end.
 #[inline(always)]
-fn usual_head(octets: &[u8]) -> Option<(u8, Range<usize>)> {
-    // All but the value of ORIGIN, the flag for a length of two octets, and the length.
-    const MASK: u64 = u64::from_le_bytes([0xff, 0xff, 0xff, 0, !flag::EXTENDED_LENGTH, 0xff, 0, 0]);
-    const HEAD: u64 = u64::from_le_bytes([
-        walk::WELL_KNOWN,
-        code::ORIGIN,
-        1,
-        0,
-        walk::WELL_KNOWN,
-        code::AS_PATH,
-        0,
-        0,
-    ]);
-    let head = octets.first_chunk::<8>()?;
-    if u64::from_le_bytes(*head) & MASK != HEAD {
-        return None;
+fn origin_and_path<V: UpdateVisitor>(
+    body: &[u8],
+    start: usize,
+    context: &DecodeContext,
+    visitor: &mut V,
+) -> Option<usize> {
+    let Some(&head) = body.get(start..)?.first_chunk::<8>() else {
+        return Some(start);
+    };
+    if u64::from_le_bytes(head) & USUAL_MASK != USUAL {
+        return Some(start);
     }
-    let [_, _, _, origin, flags, _, first, second] = *head;
-    // Which of both lengths it is nobody can guess, so there is no branch.
+    let [_, _, _, origin, flags, _, first, second] = head;
+    let (before, len) = length(flags, first, second);
+    let end = start + 4 + before + len;
+    let path = body.get(start + 4 + before..end)?;
+    visitor.origin(Origin::from_code(origin)?);
+    if context.four_octet_asn && is_sequence(path) && !seems_to_hold_zero(body, path, end) {
+        visitor.as_path(AsPath::trusted(path, true));
+    } else {
+        as_path(path, context, visitor)?;
+    }
+    Some(end)
+}
+
+/// [`origin_and_path`] once more, and out of the way.
+#[inline(never)]
+fn origin_and_path_behind<V: UpdateVisitor>(
+    body: &[u8],
+    start: usize,
+    context: &DecodeContext,
+    visitor: &mut V,
+) -> Option<usize> {
+    origin_and_path(body, start, context, visitor)
+}
+
+/// ORIGIN and the head of AS_PATH, the first octet lowest.
+const USUAL: u64 = u64::from_le_bytes([
+    walk::WELL_KNOWN,
+    code::ORIGIN,
+    1,
+    0,
+    walk::WELL_KNOWN,
+    code::AS_PATH,
+    0,
+    0,
+]);
+/// All of that but the value of ORIGIN, the flag for a length of two octets, and the length.
+const USUAL_MASK: u64 = u64::from_le_bytes([0xff, 0xff, 0xff, 0, !flag::EXTENDED_LENGTH, 0xff, 0, 0]);
+
+/// How many octets stand before a value, and how many are its own, by the flags of the attribute and what follows its
+/// type; without a branch, because nobody can guess which of both forms a speaker takes.
+#[inline(always)]
+fn length(flags: u8, first: u8, second: u8) -> (usize, usize) {
     let long = u8::from(flags & flag::EXTENDED_LENGTH != 0);
-    let len = usize::from(u16::from_be_bytes([first, second]) >> (8 * (1 - long)));
-    let start = 7 + usize::from(long);
-    Some((origin, start..start + len))
+    let len = u16::from_be_bytes([first, second]) >> (8 * (1 - long));
+    (3 + usize::from(long), usize::from(len))
 }
 
 /// Whether an AS_PATH of four-octet numbers is a single sequence.

@@ -120,6 +120,42 @@ fn attributes_may_end_anywhere_among_the_usual_ones() {
     }
 }
 
+/// MP_REACH_NLRI before all others, with its length in one octet or in two, then ORIGIN and AS_PATH.
+fn reach_first(long: bool) -> Vec<u8> {
+    let next_hop = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let value = [&[0, 2, 1, 16][..], &next_hop, &[0, 32, 0x20, 1, 0x0d, 0xb8]].concat();
+    let mut attributes = if long { vec![0x90, 14, 0] } else { vec![0x80, 14] };
+    attributes.push(u8::try_from(value.len()).unwrap());
+    attributes.extend(value);
+    attributes.extend([0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 0, 0xfc, 0]);
+    let mut body = vec![0, 0, 0, u8::try_from(attributes.len()).unwrap()];
+    body.extend(attributes);
+    body
+}
+
+#[test]
+fn attributes_may_end_anywhere_behind_a_first_mp_reach_nlri() {
+    let context = context(false, true, false);
+    for long in [false, true] {
+        let whole = reach_first(long);
+        assert_eq!(agree(&whole, &context), None);
+        for len in 0..=whole[3] {
+            let mut body = whole.clone();
+            body[3] = len;
+            agree(&body, &context);
+            agree(&body[..4 + usize::from(len)], &context);
+            body.extend([24, 198, 51, 100]);
+            agree(&body, &context);
+        }
+        let at = if long { 7 } else { 6 };
+        for len in 0..=u8::MAX {
+            let mut body = whole.clone();
+            body[at] = len;
+            agree(&body, &context);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 4096 }))]
 
