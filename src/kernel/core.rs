@@ -330,8 +330,9 @@ impl Core {
         self.settle();
     }
 
-    /// A prefix in the operator's words.
+    /// A prefix in the operator's words; nothing without `[kernel]`, when nobody asks the kernel for anything.
     pub(crate) fn describe(&self, prefix: Prefix) -> Option<String> {
+        self.settings.as_ref()?;
         self.fib.describe(prefix, &self.mirror)
     }
 

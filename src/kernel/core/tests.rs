@@ -186,6 +186,20 @@ fn an_unwatched_table_is_not_imported_until_it_is() {
 }
 
 #[test]
+fn a_discard_route_without_a_kernel_section_waits_for_nothing() {
+    let prefix: Prefix = "10.96.0.0/12".parse().unwrap();
+    let described = |settings| {
+        let mut lab = Lab::new(settings);
+        lab.start();
+        lab.core.set_discard([prefix].into());
+        lab.run();
+        lab.core.describe(prefix)
+    };
+    assert_eq!(described(None), None);
+    assert!(described(Some(settings())).is_some());
+}
+
+#[test]
 fn ours_in_the_place_of_a_strangers_route_ends_the_import() {
     let mut lab = Lab::running(settings());
     lab.add(route("10.6.0.0/16 via 172.16.40.7 dev 2 metric 9"));
