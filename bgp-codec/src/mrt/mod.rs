@@ -31,11 +31,13 @@ use crate::next_hop::NextHop;
 use crate::reader::Reader as Cursor;
 use crate::update::{DecodeContext, PeerKind, Update, UpdateError};
 
+mod record_text;
 mod route_text;
 mod stream;
 mod table_dump;
 mod table_dump_v1;
 
+pub use record_text::RecordText;
 pub use route_text::RouteText;
 pub use stream::{Reader, Writer};
 pub use table_dump::{

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::attribute::{AsPath, Attributes, Origin, PathAttributes};
+use crate::community::Community;
 use crate::next_hop::NextHop;
 
 /// What `bgpdump -m` prints behind a prefix: AS path, origin, next hop, LOCAL_PREF, MED, communities, `AG` or `NAG`, and
@@ -71,7 +72,16 @@ fn write(attributes: &Attributes<'_>, next_hop: Option<NextHop>, out: &mut Strin
     write!(out, "|{local_pref}|{med}|")?;
     for (index, community) in attributes.communities().iter().enumerate() {
         out.push_str(if index > 0 { " " } else { "" });
-        write!(out, "{community}")?;
+        match community {
+            Community::NO_EXPORT => out.push_str("no-export"),
+            Community::NO_ADVERTISE => out.push_str("no-advertise"),
+            Community::NO_EXPORT_SUBCONFED => out.push_str("local-AS"),
+            // The other names are younger than the form.
+            other => {
+                let (asn, value) = other.parts();
+                write!(out, "{asn}:{value}")?;
+            }
+        }
     }
     out.push_str(if attributes.atomic_aggregate() {
         "|AG|"

@@ -22,9 +22,27 @@ pub trait WirePrefix: Copy + fmt::Debug + 'static {
 
     /// Reads the prefix that begins at `at`, and yields where the next one does; `None` if its length is too long or the
     /// octets too few. Octets before `at` have no meaning here, but where there are some, a short prefix is read faster.
+    ///
+    /// ```
+    /// use bgp_codec::WirePrefix;
+    /// // 10.0.0.0/8 and 192.0.2.0/24.
+    /// let octets = [8, 10, 24, 192, 0, 2];
+    /// let (prefix, next) = ipnet::Ipv4Net::read_at(&octets, 2).ok_or("no prefix")?;
+    /// assert_eq!((prefix.to_string().as_str(), next), ("192.0.2.0/24", 6));
+    /// assert_eq!(ipnet::Ipv4Net::read_at(&octets, next), None);
+    /// # Ok::<(), &str>(())
+    /// ```
     fn read_at(octets: &[u8], at: usize) -> Option<(Self, usize)>;
 
     /// Reads one prefix and what follows it.
+    ///
+    /// ```
+    /// use bgp_codec::{NlriError, WirePrefix};
+    /// let (prefix, rest) = ipnet::Ipv6Net::split_from(&[32, 0x20, 1, 0xd, 0xb8, 0])?;
+    /// assert_eq!((prefix.to_string().as_str(), rest), ("2001:db8::/32", &[0][..]));
+    /// assert_eq!(ipnet::Ipv6Net::split_from(&[129]), Err(NlriError::PrefixLength(129)));
+    /// # Ok::<(), NlriError>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -12,6 +12,7 @@ mod open;
 mod print;
 mod properties;
 mod targets;
+mod text;
 mod update_errors;
 mod update_rules;
 mod update_writer;

@@ -8,6 +8,38 @@ use bgp_codec::{
     MessageType, Notification, Open, OpenError, Role, RouteRefresh, header,
 };
 
+/// RFC 4271 §6.1.
+#[test]
+fn header_errors_are_1_1_and_with_the_field_1_2_and_1_3() {
+    let header = |first: u8, len: u16, kind: u8| {
+        let [high, low] = len.to_be_bytes();
+        [&[first][..], &[0xff; 15], &[high, low, kind]].concat()
+    };
+    for (octets, subcode, data) in [
+        (header(0xfe, 19, 4), 1, &[][..]),
+        (header(0xff, 18, 4), 2, &[0, 18]),
+        (header(0xff, 4097, 2), 2, &[16, 1]),
+        (header(0xff, 28, 1), 2, &[0, 28]),
+        (header(0xff, 22, 2), 2, &[0, 22]),
+        (header(0xff, 20, 3), 2, &[0, 20]),
+        (header(0xff, 20, 4), 2, &[0, 20]),
+        (header(0xff, 65_535, 4), 2, &[0xff, 0xff]),
+        (header(0xff, 19, 0), 3, &[0]),
+        (header(0xff, 4096, 255), 3, &[255]),
+        // Marker before length, length before type.
+        (header(0, 18, 9), 1, &[]),
+        (header(0xff, 18, 9), 2, &[0, 18]),
+    ] {
+        let error = header::frame(&octets, header::MAX_MESSAGE).unwrap_err();
+        let expected = Notification {
+            code: 1,
+            subcode,
+            data: data.to_vec(),
+        };
+        assert_eq!(Notification::from(error), expected, "{octets:?}");
+    }
+}
+
 #[test]
 fn other_versions_are_2_1_with_ours() {
     for version in [0, 3, 5, 255] {

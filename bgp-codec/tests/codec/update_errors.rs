@@ -451,6 +451,56 @@ fn withdraw_errors_without_reachable_nlri_reset() {
     assert!(Update::decode(&body(&[], &[&[0x40, 6, 1, 1]], &[]), &external()).is_ok());
 }
 
+/// RFC 4271 §6.3: the data is the attribute; RFC 7606 §5.2 leaves these where nothing is announced.
+#[test]
+fn attribute_errors_without_reachable_nlri_have_the_subcodes_of_rfc_4271() {
+    for (attribute, subcode) in [
+        (attribute(0x80, 1, &[0]), 4),
+        (attribute(0x40, 8, &[0, 1, 0, 2]), 4),
+        (attribute(0xc0, 40, &[]), 0),
+        (attribute(0x40, 1, &[0, 0]), 5),
+        (attribute(0x40, 3, &[192, 0, 2]), 5),
+        (attribute(0x80, 4, &[0; 5]), 5),
+        (attribute(0xc0, 8, &[0; 3]), 5),
+        (attribute(0xc0, 16, &[1; 300]), 5),
+        (attribute(0x40, 1, &[3]), 6),
+        (attribute(0x40, 2, &[2, 1, 0, 0, 0, 0]), 11),
+        (attribute(0x40, 2, &[2, 9, 0, 0, 0, 1]), 11),
+    ] {
+        let bytes = body(&[8, 11], &[&attribute], &[]);
+        if subcode == 0 {
+            // What is only discarded costs nothing.
+            assert_eq!(Update::decode(&bytes, &external()).unwrap().treatment(), DISCARD);
+        } else {
+            refused(&bytes, &external(), subcode, &attribute);
+        }
+    }
+    let sets = DecodeContext {
+        as_sets: bgp_codec::AsSets::TreatAsWithdraw,
+        ..external()
+    };
+    let set = attribute(0x40, 2, &[1, 1, 0, 0, 0, 1]);
+    refused(&body(&[8, 11], &[&set], &[]), &sets, 11, &set);
+}
+
+/// Where routes are withdrawn instead, the error still knows the subcode for the log.
+#[test]
+fn errors_that_withdraw_have_the_subcodes_of_rfc_4271() {
+    for (attributes, subcode) in [
+        ([&AS_PATH[..], &NEXT_HOP, &[]], 3),
+        ([&ORIGIN[..], &AS_PATH, &[0x80, 3, 4, 192, 0, 2, 1]], 4),
+        ([&ORIGIN[..], &AS_PATH, &[0x40, 3, 3, 192, 0, 2]], 5),
+        ([&[0x40, 1, 1, 3][..], &AS_PATH, &NEXT_HOP], 6),
+        ([&ORIGIN[..], &[0x40, 2, 2, 9, 9], &NEXT_HOP], 11),
+        ([&ORIGIN[..], &AS_PATH, &[0x40, 3, 9]], 1),
+    ] {
+        let bytes = body(&[], &attributes, &NLRI);
+        let update = Update::decode(&bytes, &external()).unwrap();
+        assert_eq!(update.treatment(), WITHDRAW);
+        assert_eq!(update.errors().iter().next().unwrap().subcode(), subcode);
+    }
+}
+
 #[test]
 fn unknown_well_known_attribute_is_3_2_with_the_attribute() {
     for flags in [0x00, 0x40] {

@@ -323,6 +323,68 @@ fn canonical_blocks_ignore_the_order_received() {
     assert_eq!(codes, [1, 2, 8, 20]);
 }
 
+/// RFC 4271 §5: ascending types; RFC 7606 §5.1: MP_REACH_NLRI before all.
+#[test]
+fn attributes_go_out_in_one_order() {
+    let unknown = |code| bgp_codec::UnknownAttribute {
+        flags: 0xe0,
+        code,
+        value: vec![7],
+    };
+    let attributes = PathAttributes {
+        as_path: "64512 4200000000".parse().unwrap(),
+        med: Some(1),
+        local_pref: Some(2),
+        atomic_aggregate: true,
+        aggregator: "4200000000 192.0.2.9".parse().ok(),
+        communities: vec![Community::NO_EXPORT],
+        originator_id: Some([192, 0, 2, 8].into()),
+        cluster_list: vec![[192, 0, 2, 7].into()],
+        extended_communities: vec!["rt:1:2".parse().unwrap()],
+        ipv6_extended_communities: vec!["rt:[::1]:2".parse().unwrap()],
+        large_communities: vec!["1:2:3".parse().unwrap()],
+        aigp: Some(4),
+        only_to_customer: Some(Asn(5)),
+        unknown: [11, 19, 30, 99, 200].map(unknown).to_vec(),
+        ..PathAttributes::default()
+    };
+    let mut later = vec![4, 5, 6, 7, 8, 9, 10, 11, 16, 19, 25, 26, 30, 32, 35, 99, 200];
+    for four_octet_asn in [true, false] {
+        if !four_octet_asn {
+            later.extend([17, 18]);
+            later.sort_unstable();
+        }
+        let context = WriteContext {
+            four_octet_asn,
+            ..context()
+        };
+        let mut out = Vec::new();
+        let mut writer = UpdateWriter::new(&mut out, context);
+        let global: Ipv6Addr = "2001:db8::1".parse().unwrap();
+        let ipv6 = [Nlri::new("2001:db8::/32".parse::<Ipv6Net>().unwrap())];
+        writer
+            .announce(Family::IPV4_UNICAST, &attributes, [192, 0, 2, 1].into(), ipv4(1))
+            .unwrap();
+        writer
+            .announce(Family::IPV6_UNICAST, &attributes, global.into(), ipv6)
+            .unwrap();
+        let read = DecodeContext {
+            four_octet_asn,
+            ..DecodeContext::all(PeerKind::Internal)
+        };
+        for (message, first) in updates(&out).into_iter().zip([&[1, 2, 3][..], &[14, 1, 2]]) {
+            let update = Update::decode(&message[19..], &read).unwrap();
+            assert_eq!(update.treatment(), None);
+            let codes: Vec<_> = update
+                .attributes()
+                .iter_raw()
+                .map(|attribute| attribute.code)
+                .collect();
+            assert_eq!(codes, [first, &later].concat());
+        }
+    }
+}
+
 #[test]
 fn interning_key_leaves_out_only_the_nlri() {
     use crate::common::{AS_PATH, MP_REACH, ORIGIN, body, external};
