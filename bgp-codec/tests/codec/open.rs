@@ -215,6 +215,22 @@ fn unassigned_roles_are_kept_and_pair_with_nothing() {
     assert_eq!(round_trip(&open), open);
 }
 
+/// RFC 9234 §4.2, table 2.
+#[test]
+fn roles_pair_as_the_table_says() {
+    let mut pairs = Vec::new();
+    for ours in 0..=5 {
+        for theirs in 0..=5 {
+            let role = |code| Open::decode(&with(&[2, 3, 9, 1, code])).unwrap().role().unwrap();
+            assert_eq!(role(ours).code(), ours);
+            if role(ours).pairs_with(role(theirs)) {
+                pairs.push((ours, theirs));
+            }
+        }
+    }
+    assert_eq!(pairs, [(0, 3), (1, 2), (2, 1), (3, 0), (4, 4)]);
+}
+
 #[test]
 fn contradicting_roles_are_2_11() {
     refused(&with(&[2, 6, 9, 1, 0, 9, 1, 3]), OpenError::RoleMismatch, 11, &[]);
