@@ -208,7 +208,12 @@ impl<'a> Update<'a> {
         match self.errors().iter().find(withdraw) {
             Some(error) => Err(UpdateError::NothingToWithdraw {
                 error,
-                attribute: self.whole_attribute(error.code),
+                // RFC 4271 §6.3: a list that ends inside an attribute is told without data; one of that type may stand
+                // before it.
+                attribute: match error.kind {
+                    AttributeErrorKind::Overrun => Vec::new(),
+                    _ => self.whole_attribute(error.code),
+                },
             }),
             None => Err(UpdateError::MalformedAttributeList),
         }

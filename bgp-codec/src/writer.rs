@@ -69,6 +69,12 @@ pub enum WriteError {
         /// The next hop.
         next_hop: NextHop,
     },
+    /// The family cannot go without a next hop.
+    #[error("{family} needs a next hop")]
+    NoNextHop {
+        /// The family that was to be written.
+        family: Family,
+    },
 }
 
 /// Appends UPDATEs to a buffer of the caller.
@@ -409,9 +415,14 @@ impl<'b> UpdateWriter<'b> {
         let mut hop = Vec::with_capacity(48);
         if let Some(next_hop) = next_hop {
             next_hop.write(distinguished, &mut hop);
-            if !next_hop::length_is_valid(family, hop.len(), true) {
-                return Err(WriteError::NextHop { family, next_hop });
-            }
+        }
+        if !next_hop::length_is_valid(family, hop.len(), true) {
+            return Err(
+                next_hop.map_or(WriteError::NoNextHop { family }, |next_hop| WriteError::NextHop {
+                    family,
+                    next_hop,
+                }),
+            );
         }
         let begin = |out: &mut Vec<u8>| {
             out.extend_from_slice(&[0, 0, 0, 0]);

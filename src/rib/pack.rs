@@ -239,7 +239,7 @@ impl Packer<'_> {
             let count = match written {
                 Ok(_) => rest.len(),
                 Err(WriteError::TooLong { written, .. } | WriteError::Family { written, .. }) => written,
-                Err(WriteError::NextHop { .. }) => 0,
+                Err(WriteError::NextHop { .. } | WriteError::NoNextHop { .. }) => 0,
             };
             self.open.ids.extend(rest[..count].iter().map(|entry| entry.id));
             let Some((failed, behind)) = rest[count..].split_first() else {

@@ -447,6 +447,7 @@ fn withdraw_errors_without_reachable_nlri_reset() {
         &[0x40, 2, 1, 9],
     );
     refused(&body(&[], &[&ORIGIN, &[0x40, 2]], &[]), &external(), 1, &[]);
+    refused(&body(&[], &[&ORIGIN, &[0x40, 1, 9]], &[]), &external(), 1, &[]);
     // Discarding loses nothing.
     assert!(Update::decode(&body(&[], &[&[0x40, 6, 1, 1]], &[]), &external()).is_ok());
 }

@@ -259,6 +259,12 @@ fn wrong_families_and_next_hops_are_refused() {
             next_hop
         })
     );
+    let family = Family::IPV6_UNICAST;
+    let prefix = Ipv6Net::default();
+    assert_eq!(
+        writer.announce_canonical(family, &[], None, [Nlri::new(prefix)]),
+        Err(WriteError::NoNextHop { family })
+    );
     assert_eq!(
         writer.withdraw(Family::IPV4_UNICAST, std::iter::empty::<Nlri<Ipv4Net>>()),
         Ok(0)
