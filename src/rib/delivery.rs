@@ -275,7 +275,17 @@ impl UpdateGroup {
         let included = |id: &MemberId| of(id).is_some_and(|peer| audience.includes(*id, peer));
         if held {
             let held_by = |id_of: &MemberId| of(id_of).is_some_and(|peer| !stream.was_source(id, peer));
-            for member in members
+            // Where no filter of a member's own has dropped it, it is the source alone that is not told.
+            let source = audience
+                .except_source
+                .and_then(|source| self.by_peer.get(&source));
+            let source = source.copied().filter(|source| members.contains(source));
+            let others = if audience.except.is_empty() {
+                source.as_slice()
+            } else {
+                members
+            };
+            for member in others
                 .iter()
                 .filter(|member| !included(member) && held_by(member))
             {

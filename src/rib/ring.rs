@@ -41,6 +41,10 @@ impl MemberSet {
             .for_each(|(ours, theirs)| *ours |= theirs);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
     pub(crate) fn contains(&self, member: MemberId) -> bool {
         self.0
             .get(member.0 as usize / 64)
