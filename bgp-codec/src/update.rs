@@ -210,9 +210,10 @@ impl<'a> Update<'a> {
                 error,
                 // RFC 4271 §6.3: a list that ends inside an attribute is told without data; one of that type may stand
                 // before it.
-                attribute: match error.kind {
-                    AttributeErrorKind::Overrun => Vec::new(),
-                    _ => self.whole_attribute(error.code),
+                attribute: if error.kind == AttributeErrorKind::Overrun {
+                    Vec::new()
+                } else {
+                    self.whole_attribute(error.code)
                 },
             }),
             None => Err(UpdateError::MalformedAttributeList),
