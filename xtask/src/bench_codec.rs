@@ -99,11 +99,10 @@ fn build() -> Result<String> {
     let mut cargo = Command::new("cargo");
     cargo.args(["bench", "--no-run", "--manifest-path", MANIFEST]);
     let told = output(&mut cargo)?.1;
-    let program = told
-        .rsplit_once("(target")
-        .and_then(|(_, rest)| rest.split(')').next());
-    let program = program.context("cargo names the program it built")?;
-    Ok(format!("benches/codec/target{program}"))
+    // `Executable benches/codec.rs (PATH)`, where the path begins here.
+    let named = told.rsplit_once('(').and_then(|(_, rest)| rest.split_once(')'));
+    let (program, _) = named.context("cargo names the program it built")?;
+    Ok(program.to_owned())
 }
 
 /// What one UPDATE takes: the difference between reading the stream once and three times.
