@@ -112,7 +112,8 @@ pub fn is_live(path: &Path) -> bool {
 
 /// Whether nobody listens behind `path` any more, after `patience` at the latest. Blocks the thread.
 ///
-/// The end of one's own connection says less: a process that ends closes its sockets in no certain order, and tells nobody.
+/// The end of one's own connection says less: a process that ends closes its sockets in no certain order, and tells nobody, so
+/// that there is nothing to wait for but a look now and then.
 #[must_use]
 pub fn ends_within(path: &Path, patience: Duration) -> bool {
     let mut waited = Duration::ZERO;
